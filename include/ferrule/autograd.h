@@ -1,0 +1,101 @@
+// Gradients: recording modes, the backward pass, hooks, custom functions.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "ferrule/op.h"
+
+namespace ferrule {
+
+// Thread-local recording mode, as in torch: grad mode off, or inference mode.
+bool grad_enabled();
+void set_grad_enabled(bool on);
+bool inference_mode();
+void set_inference_mode(bool on);
+
+// Ops that have a decomposition run by it instead of by their kernel: how tests
+// compare the two.
+void set_decompose(bool on);
+
+class NoGrad {
+ public:
+  NoGrad() : before_(grad_enabled()) { set_grad_enabled(false); }
+  ~NoGrad() { set_grad_enabled(before_); }
+  NoGrad(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+void set_requires_grad(const Tensor& t, bool on);
+Tensor grad_of(const Tensor& t);  // empty: none
+void set_grad(const Tensor& t, const Tensor& grad);
+void retain_grad(const Tensor& t);
+
+// Accumulates gradients of `outputs` into the leaves (or into `inputs` only).
+// Without `grad_outputs` an output must have one element.
+struct BackwardOptions {
+  bool retain_graph = false;
+  bool create_graph = false;
+  bool allow_unused = true;
+};
+void backward(std::span<const Tensor> outputs,
+              std::span<const Tensor> grad_outputs,
+              std::span<const Tensor> inputs, BackwardOptions options);
+// Returns the gradients instead; an unused input gives an empty tensor, or an
+// error unless allow_unused.
+std::vector<Tensor> grad(std::span<const Tensor> outputs,
+                         std::span<const Tensor> inputs,
+                         std::span<const Tensor> grad_outputs,
+                         BackwardOptions options);
+
+// Hooks; the number returned removes one.
+using TensorHook = std::function<Tensor(const Tensor& grad)>;
+using LeafHook = std::function<void(const Tensor& leaf)>;
+int64_t add_tensor_hook(const Tensor& t, TensorHook hook);
+int64_t add_post_accumulate_hook(const Tensor& leaf, LeafHook hook);
+void remove_hook(const Tensor& t, int64_t id);
+
+// A differentiable function whose backward is given by the caller. `backward`
+// gets one gradient an output and returns one an input (empty: none).
+using BackwardFn =
+    std::function<std::vector<Tensor>(const std::vector<Tensor>& grads)>;
+std::vector<Tensor> custom_function(const char* name,
+                                    std::span<const Tensor> inputs,
+                                    std::span<const Tensor> outputs,
+                                    BackwardFn backward);
+// Name of the op that made `t`, or "" for a leaf; its inputs' nodes in order.
+std::string history_name(const Tensor& t);
+
+// What a gradient rule sees.
+struct Vjp {
+  const OpInfo& info;
+  const Arg* args;  // numbers, lists, ... of the call; no tensors here
+  // Gradient of result i; empty when nothing flows through it.
+  Tensor grad(int i = 0);
+  bool has_grad(int i) const;
+  // A saved input or result (see OpDef::saves).
+  Tensor in(int i);
+  Tensor out(int i = 0);
+  bool has(int i) const;  // argument was given
+  std::span<const Tensor> list(int i);
+  // Geometry is known of every tensor argument, saved or not.
+  IntList sizes(int i) const;
+  Int size(int i, int dim) const;
+  int ndim(int i) const;
+  DType dtype(int i) const;
+  Int numel(int i) const;
+  // Does argument i want a gradient?
+  bool needs(int i) const;
+  // Sets it. A gradient that is larger by broadcasting is summed to the shape of
+  // the argument, another dtype is cast.
+  void set(int i, Tensor grad);
+  void set_list(int i, int k, Tensor grad);
+  bool needs_list(int i, int k) const;
+
+  void* state;  // runtime/autograd/node.h
+};
+
+}  // namespace ferrule

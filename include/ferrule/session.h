@@ -1,0 +1,78 @@
+// Session: runs the signatures of a program and owns what changes while it
+// does: trained state, random state, memory.
+//
+//   Session s(open_program("digits.fer"));
+//   Tensor logits = s.run("forward", {{x}})[0];
+//
+// A program is immutable and shared; a session serves one caller at a time.
+// After the first run with given input shapes, a run allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ferrule/program.h"
+#include "ferrule/random.h"
+
+namespace ferrule {
+
+struct SessionOptions {
+  // Cap on the memory of a run in bytes; 0: what the machine has.
+  int64_t max_memory = 0;
+  // Memory plans kept, one for each signature and set of input shapes.
+  int max_plans = 16;
+};
+
+// What one run of a signature needs, for given input shapes.
+struct RunCost {
+  int64_t arena_bytes = 0;  // intermediate values and results
+  int64_t scratch_bytes = 0;
+  int64_t elements = 0;  // of all values: a measure of the work
+  int nodes = 0;         // kernels that run
+};
+
+class Session {
+ public:
+  explicit Session(std::shared_ptr<const Program> program,
+                   SessionOptions options = {});
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  const Program& program() const;
+
+  // Runs a signature. Inputs are CPU tensors in the signature's order. The
+  // results are the session's: the next run overwrites them.
+  // Throws ShapeError, DTypeError, ValueError for inputs that do not fit,
+  // IndexError for bad indices in the data, MemoryError beyond the cap.
+  std::span<const Tensor> run(std::string_view signature,
+                              std::span<const Tensor> inputs);
+
+  // Checks the inputs and plans without running.
+  RunCost prepare(std::string_view signature, std::span<const Tensor> inputs);
+
+  // Weights, buffers and optimizer slots by name, as they are now. `state`
+  // returns a copy; `set_state` wants the same dtype and shape.
+  Tensor state(std::string_view name) const;
+  void set_state(std::string_view name, const Tensor& value);
+
+  RngState rng() const;
+  void set_rng(RngState state);
+
+  // Runs the samples in the file and compares bit by bit. Returns the name of
+  // the first result that differs, or "" when all agree.
+  std::string check_goldens();
+
+  // Writes the program with the present state to a new file, as a whole or not
+  // at all. The samples in it are computed anew.
+  void save(const std::string& path);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ferrule

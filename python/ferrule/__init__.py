@@ -1,0 +1,150 @@
+"""Ferrule: train in Python, run and fine-tune the same file from C++.
+
+>>> import ferrule as fe
+>>> x = fe.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad.tolist()
+[2.0, 4.0]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from math import inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+from . import _ferrule, autograd, nn, optim
+from ._ferrule import (
+    AutogradError,
+    DeviceError,
+    DTypeError,
+    FerruleError,
+    FormatError,
+    IndexOutOfRange,
+    InvalidValue,
+    OutOfMemory,
+    ShapeError,
+    Tensor,
+    __version__,
+    as_tensor,
+    bfloat16,
+    bool,
+    enable_grad,
+    float16,
+    float32,
+    float64,
+    from_numpy,
+    get_num_threads,
+    get_rng_state,
+    inference_mode,
+    int8,
+    int16,
+    int32,
+    int64,
+    is_grad_enabled,
+    manual_seed,
+    no_grad,
+    set_grad_enabled,
+    set_num_threads,
+    set_rng_state,
+    tensor,
+    uint8,
+)
+from ._ferrule import Device as device
+from ._ferrule import DType as dtype
+from ._functions import flatten, max, min, std
+
+if TYPE_CHECKING:
+    from . import datasets, utils
+    from ._ops import *  # noqa: F403
+    from ._export import Dim, Program, export, load_program
+    from .serialization import load, save
+
+Size: type[tuple[int, ...]] = tuple
+
+globals().update(_ferrule.op_functions())
+
+# Loaded when first used, so that the import stays quick.
+_LAZY = {
+    "datasets": ("datasets", None),
+    "utils": ("utils", None),
+    "Dim": ("_export", "Dim"),
+    "Program": ("_export", "Program"),
+    "export": ("_export", "export"),
+    "load": ("serialization", "load"),
+    "load_program": ("_export", "load_program"),
+    "save": ("serialization", "save"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    where, attribute = _LAZY[name]
+    module = import_module(f".{where}", __name__)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value  # also where the submodule took its function's name
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = [
+    "AutogradError",
+    "DTypeError",
+    "DeviceError",
+    "Dim",
+    "FerruleError",
+    "FormatError",
+    "IndexOutOfRange",
+    "InvalidValue",
+    "OutOfMemory",
+    "Program",
+    "ShapeError",
+    "Size",
+    "Tensor",
+    "__version__",
+    "as_tensor",
+    "autograd",
+    "bfloat16",
+    "bool",
+    "datasets",
+    "device",
+    "dtype",
+    "enable_grad",
+    "export",
+    "flatten",
+    "float16",
+    "float32",
+    "float64",
+    "from_numpy",
+    "get_num_threads",
+    "get_rng_state",
+    "inf",
+    "inference_mode",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "load",
+    "load_program",
+    "manual_seed",
+    "max",
+    "min",
+    "nan",
+    "nn",
+    "no_grad",
+    "optim",
+    "pi",
+    "save",
+    "set_grad_enabled",
+    "set_num_threads",
+    "set_rng_state",
+    "std",
+    "tensor",
+    "uint8",
+    "utils",
+]

@@ -1,0 +1,171 @@
+"""Losses as modules; each calls the function of the same name."""
+
+from __future__ import annotations
+
+from ..._ferrule import Tensor
+from .. import functional as F
+from ..module import Module
+
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+]
+
+
+class _Loss(Module):
+    """A loss with the argument `reduction`."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(
+                f"[{type(self).__name__}] reduction must be 'mean', 'sum' or 'none', "
+                f"got {reduction!r}"
+            )
+        self.reduction = reduction
+
+
+class CrossEntropyLoss(_Loss):
+    """Cross-entropy of logits and classes: -log(softmax(x)[class]).
+
+    Input: logits (N, C) or (N, C, d1, ...), not probabilities. Target: classes,
+    int64, (N,) or (N, d1, ...). Output: a scalar, or with "none" the target's
+    shape.
+
+    Args:
+        weight: factor of every class, shape (C,).
+        ignore_index: targets of this value count for nothing.
+        reduction: "mean" (weighted), "sum" or "none".
+        label_smoothing: this share of the target is spread over all classes
+            (Szegedy et al., "Rethinking the Inception Architecture", 2016,
+            section 7).
+
+    Example:
+        >>> import ferrule as fe
+        >>> loss = fe.nn.CrossEntropyLoss()
+        >>> round(loss(fe.zeros((3, 4)), fe.tensor([0, 1, 2])).item(), 4)
+        1.3863
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            input,
+            target,
+            self.weight,
+            self.ignore_index,
+            self.reduction,
+            self.label_smoothing,
+        )
+
+
+class NLLLoss(_Loss):
+    """Negative log-likelihood of classes; see `functional.nll_loss`.
+
+    Input: log-probabilities (N, C) or (N, C, d1, ...). Target: classes, int64,
+    (N,) or (N, d1, ...).
+
+    Args:
+        weight: factor of every class, shape (C,).
+        ignore_index: targets of this value count for nothing.
+        reduction: "mean" (weighted), "sum" or "none".
+
+    Example:
+        >>> import ferrule as fe
+        >>> logp = fe.log_softmax(fe.zeros((3, 4)), dim=1)
+        >>> round(fe.nn.NLLLoss()(logp, fe.tensor([0, 1, 2])).item(), 4)
+        1.3863
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class MSELoss(_Loss):
+    """Squared error; see `functional.mse_loss`. Nothing is broadcast.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.MSELoss()(fe.zeros((2,)), fe.ones((2,))).item()
+        1.0
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """Absolute error; see `functional.l1_loss`. Nothing is broadcast.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.L1Loss()(fe.zeros((2,)), fe.ones((2,))).item()
+        1.0
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Cross-entropy of yes/no decisions, from logits.
+
+    See `functional.binary_cross_entropy_with_logits`. Nothing is broadcast.
+
+    Args:
+        weight: factor of every element.
+        reduction: "mean", "sum" or "none".
+        pos_weight: factor of the positive part.
+
+    Example:
+        >>> import ferrule as fe
+        >>> loss = fe.nn.BCEWithLogitsLoss()
+        >>> round(loss(fe.zeros((2,)), fe.ones((2,))).item(), 4)
+        0.6931
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, self.reduction, self.pos_weight
+        )

@@ -1,0 +1,42 @@
+"""`Parameter`: a tensor that a module trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._ferrule import Tensor
+
+__all__ = ["Parameter"]
+
+
+class Parameter(Tensor):
+    """A tensor that registers itself when assigned to an attribute of a module.
+
+    It shares memory with `data`, is a leaf of the autograd graph and requires
+    a gradient unless told otherwise.
+
+    Args:
+        data: the initial value, of any shape; floating if it is to be trained.
+        requires_grad: False freezes it.
+
+    Example:
+        >>> import ferrule as fe
+        >>> p = fe.nn.Parameter(fe.zeros((2, 3)))
+        >>> p.requires_grad, p.shape
+        (True, (2, 3))
+    """
+
+    def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
+        super().__init__(data)
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Parameter, (self.detach(), self.requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        copy = Parameter(self.detach().clone(), self.requires_grad)
+        memo[id(self)] = copy
+        return copy

@@ -1,0 +1,25 @@
+"""Random keys and permutations that do not depend on NumPy's version.
+
+NumPy promises that the bits of Philox stay the same, but not its `shuffle`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..._ferrule import randint
+
+
+def draw_key() -> int:
+    """A number from the generator that `ferrule.manual_seed` sets; one tick."""
+    return int(randint(0, 1 << 62, (1,)).item())
+
+
+def philox(*key: int) -> np.random.Philox:
+    """A stream of bits of its own for every key."""
+    return np.random.Philox(np.random.SeedSequence(key))
+
+
+def permutation(n: int, *key: int) -> np.ndarray:
+    """A random order of 0..n-1: that of n random 64-bit numbers."""
+    return np.argsort(philox(*key).random_raw(n), kind="stable")

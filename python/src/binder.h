@@ -1,0 +1,80 @@
+// Python arguments -> the Args of one op, against its signature.
+#pragma once
+
+#include <vector>
+
+#include "binding.h"
+
+namespace ferrule::python {
+
+// What the binding knows of an op beyond OpInfo.
+struct OpEntry {
+  const OpDef* op = nullptr;
+  const OpInfo* info = nullptr;
+  bool in_place = false;
+  // Parameter that may be given as several ints, f(2, 3) for f((2, 3)); or -1.
+  int varargs = -1;
+  // Makes a tensor from nothing: takes the keyword requires_grad, too.
+  bool creates = false;
+};
+
+OpEntry make_entry(const OpDef& op, bool in_place = false);
+
+// "softmax(input: Tensor, dim: int = -1)", as errors and help show it.
+std::string signature_text(const OpEntry& entry);
+// "($self, dim=-1)": what inspect.signature reads.
+std::string text_signature(const OpEntry& entry, bool method);
+
+// Interns the parameters' names of all ops.
+void prepare_keywords();
+
+class Binder {
+ public:
+  explicit Binder(const OpEntry& entry) : entry_(entry) {}
+  Binder(const Binder&) = delete;
+
+  // `self`: the first argument of a method, or null.
+  void parse(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+             PyObject* kwnames);
+  // Runs the op on what was parsed; a new reference.
+  PyObject* call();
+
+ private:
+  [[noreturn]] void bad_argument(int i, PyObject* got, const char* want) const;
+  [[noreturn]] void fail_signature(const std::string& what) const;
+  void parse_keywords(PyObject* const* values, PyObject* kwnames);
+  int find_keyword(PyObject* key) const;
+  void convert(int i, PyObject* o);
+  void convert_ints(int i, PyObject* o);
+  void convert_tensors(int i, PyObject* o);
+  void convert_operand(int i, PyObject* o);
+  void push_ints(int i, PyObject* const* items, Py_ssize_t n);
+  Int to_int(int i, PyObject* o);
+  bool is_large() const;
+  bool is_symbolic() const;
+  Results run_released();
+  PyObject* finish(Results r);
+
+  static constexpr int kMaxInts = 64;
+  // Raw memory: only what is used is written.
+  union Arguments {
+    Arguments() {}
+    Arg v[kMaxArgs];
+  };
+  union Integers {
+    Integers() {}
+    Int v[kMaxInts];
+  };
+
+  const OpEntry& entry_;
+  PyObject* objects_[kMaxArgs];  // borrowed; null: not given
+  Arguments args_;
+  Integers ints_;
+  int nints_ = 0;
+  bool ran_python_ = false;  // a conversion called into Python
+  bool requires_grad_ = false;
+  std::vector<std::vector<Tensor>> lists_;
+  std::vector<Tensor> made_;  // from NumPy arrays
+};
+
+}  // namespace ferrule::python

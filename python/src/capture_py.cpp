@@ -1,0 +1,194 @@
+// Capture, programs and sessions for Python: what ferrule.export builds on.
+#include "capture_py.h"
+
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <memory>
+
+#include "ferrule/autograd.h"
+#include "ferrule/capture.h"
+#include "ferrule/ops.h"
+#include "ferrule/session.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ferrule::python {
+namespace {
+
+// A program in the making, or loaded.
+struct PyProgram {
+  std::shared_ptr<Program> program = std::make_shared<Program>();
+};
+
+std::shared_ptr<const Program> open_shared(const std::string& path, bool full) {
+  return open_program(path, full ? Verify::full : Verify::quick);
+}
+
+// (name, dtype, dims): a free dimension by the name of its size.
+nb::tuple describe(const Program& p, const Value& v) {
+  nb::list dims;
+  for (const DimSpec& d : v.dims) {
+    if (d.symbol >= 0) {
+      dims.append(nb::cast(p.symbols[d.symbol].name));
+    } else if (d.fixed) {
+      dims.append(nb::cast(d.value));
+    } else {
+      dims.append(nb::none());
+    }
+  }
+  return nb::make_tuple(nb::cast(std::string(name(v.dtype))), nb::tuple(dims));
+}
+
+nb::list signatures(const Program& p) {
+  nb::list result;
+  for (const Signature& s : p.signatures) {
+    const Graph& g = p.graphs[s.graph];
+    nb::list inputs, outputs;
+    for (size_t i = 0; i < s.inputs.size(); ++i) {
+      inputs.append(nb::make_tuple(
+          s.inputs[i], describe(p, g.values[g.inputs[i]])));
+    }
+    for (size_t i = 0; i < s.outputs.size(); ++i) {
+      outputs.append(nb::make_tuple(
+          s.outputs[i], describe(p, g.values[g.outputs[i]])));
+    }
+    result.append(nb::make_tuple(s.key, inputs, outputs, g.nodes.size(),
+                                 s.state_updates.size()));
+  }
+  return result;
+}
+
+// The results of a run belong to the session: Python gets copies.
+std::vector<Tensor> run(Session& session, const std::string& signature,
+                        const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> results;
+  {
+    nb::gil_scoped_release unlocked;
+    for (const Tensor& t : session.run(signature, inputs)) {
+      results.push_back(op::clone(t));
+    }
+  }
+  return results;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || Dims(a.shape()) != Dims(b.shape())) {
+    return false;
+  }
+  Tensor x = op::clone(a.detach()), y = op::clone(b.detach());
+  return std::memcmp(x.data<char>(), y.data<char>(), x->nbytes()) == 0;
+}
+
+// Checks what `write_program` would write, without a file.
+std::shared_ptr<const Program> reload(const PyProgram& p) {
+  return load_program(write_program(*p.program));
+}
+
+}  // namespace
+
+void bind_capture(nb::module_& m) {
+  nb::class_<PyProgram>(m, "ProgramBuilder",
+                        "A program that captures add their graphs to.")
+      .def(nb::init<>())
+      .def("declare_size",
+           [](PyProgram& p, std::string name, int64_t min, int64_t max,
+              int64_t multiple) {
+             p.program->symbols.push_back(
+                 {std::move(name), min, max, multiple});
+           })
+      .def("add_golden",
+           [](PyProgram& p, std::string signature, std::vector<Tensor> inputs,
+              std::vector<Tensor> outputs) {
+             p.program->goldens.push_back({std::move(signature),
+                                           std::move(inputs),
+                                           std::move(outputs)});
+           })
+      .def("add_metadata",
+           [](PyProgram& p, std::string key, std::string value) {
+             p.program->metadata.emplace_back(std::move(key),
+                                              std::move(value));
+           })
+      .def("set_rng",
+           [](PyProgram& p, uint64_t seed, uint64_t offset) {
+             p.program->rng_seed = seed;
+             p.program->rng_offset = offset;
+           })
+      .def("reload", &reload)
+      .def("write", [](const PyProgram& p, const std::string& path) {
+        nb::gil_scoped_release unlocked;
+        write_program(*p.program, path);
+      });
+
+  nb::class_<Capture>(m, "Capture",
+                      "Writes down the graph of what runs until finish().")
+      .def(
+          "__init__",
+          [](Capture* self, PyProgram& p, std::string graph) {
+            new (self) Capture(*p.program, std::move(graph));
+          },
+          nb::keep_alive<1, 2>())
+      .def("input", &Capture::input)
+      .def("lift", &Capture::lift)
+      .def("finish", &Capture::finish)
+      .def("abandon", &Capture::abandon)
+      .def_rw("where", &Capture::where);
+
+  nb::class_<Program>(m, "Program", "What a .fer file holds; immutable.")
+      .def("signatures", &signatures)
+      .def("sizes",
+           [](const Program& p) {
+             nb::list l;
+             for (const Symbol& s : p.symbols) {
+               l.append(nb::make_tuple(s.name, s.min, s.max, s.multiple));
+             }
+             return l;
+           })
+      .def("constants",
+           [](const Program& p) {
+             nb::list l;
+             for (const Constant& c : p.constants) {
+               l.append(nb::make_tuple(c.name, c.trainable));
+             }
+             return l;
+           })
+      .def("metadata", [](const Program& p) { return p.metadata; });
+
+  nb::class_<Session>(m, "Session", "Runs a program and owns its state.")
+      .def("__init__",
+           [](Session* self, std::shared_ptr<Program> p) {
+             new (self) Session(std::move(p));
+           })
+      .def("run", &run)
+      .def("state",
+           [](const Session& s, const std::string& n) { return s.state(n); })
+      .def("set_state",
+           [](Session& s, const std::string& n, const Tensor& v) {
+             s.set_state(n, v);
+           })
+      .def("rng",
+           [](const Session& s) {
+             return std::make_pair(s.rng().seed, s.rng().offset);
+           })
+      .def("set_rng",
+           [](Session& s, uint64_t seed, uint64_t offset) {
+             s.set_rng({seed, offset});
+           })
+      .def("check", &Session::check_goldens,
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("save", &Session::save, nb::call_guard<nb::gil_scoped_release>());
+
+  m.def("open_program", &open_shared, "path"_a, "full"_a = false);
+  // Another Python object for the same tensor.
+  m.def("share", [](const Tensor& t) { return t; });
+  m.def("same_bits", &same_bits, "Same dtype, shape and bytes.");
+  // Runs every op that can be decomposed by its decomposition: for tests.
+  m.def("set_decompose", &set_decompose);
+  m.def("is_capturing", [] { return Capture::current() != nullptr; });
+}
+
+}  // namespace ferrule::python

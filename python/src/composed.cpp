@@ -1,0 +1,256 @@
+// Methods of Tensor that are short compositions of ops. An op of the same name
+// in the op table takes their place.
+#include "binding.h"
+#include "ferrule/autograd.h"
+#include "ferrule/ops.h"
+
+namespace ferrule::python {
+namespace {
+
+int64_t int_arg(PyObject* o, const char* who, const char* what) {
+  Int v;
+  if (!int_from(o, &v)) {
+    type_error("[", who, "] ", what, " must be an int, got ",
+               Py_TYPE(o)->tp_name);
+  }
+  return v.value;
+}
+
+// Sizes given as one tuple or as several ints.
+IntList sizes_from(PyObject* args, const char* who) {
+  nb::object items = nb::borrow(args);
+  if (PyTuple_GET_SIZE(args) == 1 &&
+      (PyTuple_Check(PyTuple_GET_ITEM(args, 0)) ||
+       PyList_Check(PyTuple_GET_ITEM(args, 0)))) {
+    items = own(PySequence_Tuple(PyTuple_GET_ITEM(args, 0)));
+  }
+  IntList sizes;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.ptr()); ++i) {
+    Int v;
+    PyObject* o = PyTuple_GET_ITEM(items.ptr(), i);
+    if (!int_from(o, &v)) {
+      type_error("[", who, "] sizes must be ints, got ", Py_TYPE(o)->tp_name);
+    }
+    sizes.push(v);
+  }
+  return sizes;
+}
+
+// --- max and min
+// --------------------------------------------------------------------
+
+struct Extreme {
+  const char* name;
+  const OpDef& reduce;
+  const OpDef& arg;
+  const OpDef& elementwise;
+};
+
+PyObject* extreme(const Extreme& e, PyObject* self, PyObject* args,
+                  PyObject* kwargs) {
+  static const char* names[] = {"dim", "keepdim", nullptr};
+  PyObject* dim = Py_None;
+  int keepdim = 0;
+  nb::dict renamed;  // axis and keepdims
+  if (kwargs) {
+    PyObject *key, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(kwargs, &at, &key, &value);) {
+      std::string_view k = PyUnicode_AsUTF8(key);
+      nb::handle v(value);
+      if (k == "axis") {
+        renamed["dim"] = v;
+      } else if (k == "keepdims") {
+        renamed["keepdim"] = v;
+      } else {
+        renamed[nb::handle(key)] = v;
+      }
+    }
+  }
+  std::string format = concat("|Op:", e.name);
+  if (!PyArg_ParseTupleAndKeywords(args, renamed.ptr(), format.c_str(),
+                                   const_cast<char**>(names), &dim, &keepdim)) {
+    nb::raise_python_error();
+  }
+  Tensor x = tensor_of(self);
+  if (dim == Py_None) return wrap(e.reduce(x));
+  if (is_tensor(dim)) return wrap(e.elementwise(x, tensor_of(dim)));
+  int64_t d = int_arg(dim, e.name, "dim");
+  Tensor indices = e.arg(x, d, true);
+  Tensor values = op::gather(x, d, indices);
+  if (!keepdim) {
+    values = op::squeeze(values, IntList{d});
+    indices = op::squeeze(indices, IntList{d});
+  }
+  Results r;
+  r.n = 2;
+  r[0] = std::move(values);
+  r[1] = std::move(indices);
+  return wrap_results(std::move(r));
+}
+
+PyObject* max(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const Extreme e{"max", op::amax, op::argmax, op::maximum};
+  return guarded([&] { return extreme(e, self, args, kwargs); });
+}
+PyObject* min(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const Extreme e{"min", op::amin, op::argmin, op::minimum};
+  return guarded([&] { return extreme(e, self, args, kwargs); });
+}
+
+// --- shape
+// ----------------------------------------------------------------------------
+
+PyObject* flatten(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"start_dim", "end_dim", nullptr};
+  int start = 0, end = -1;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ii:flatten",
+                                   const_cast<char**>(names), &start, &end)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    Tensor x = tensor_of(self);
+    int n = std::max(x.ndim(), 1);
+    for (int d : {start, end}) {
+      if (d < -n || d >= n) {
+        fail<IndexError>("[flatten] dim ", d, " is out of range for shape ",
+                         x.shape(), "; valid: ", -n, "..", n - 1);
+      }
+    }
+    if (x.ndim() == 0) return wrap(op::reshape(x, IntList{1}));
+    start += start < 0 ? n : 0;
+    end += end < 0 ? n : 0;
+    if (start > end) {
+      fail<ValueError>("[flatten] start_dim ", start, " is behind end_dim ",
+                       end);
+    }
+    IntList shape;
+    Int merged = 1;
+    for (int i = 0; i < n; ++i) {
+      Int size = size_of(x.impl(), i);
+      bool inside = i >= start && i <= end;
+      if (inside) merged = merged * size;
+      if (!inside) shape.push(size);
+      if (i == end) shape.push(merged);
+    }
+    return wrap(op::reshape(x, shape));
+  });
+}
+
+Tensor view_of(const Tensor& x, const IntList& shape) {
+  Tensor y = op::reshape(x, shape);
+  bool shared =
+      x.device().is_graph() || x.numel() == 0 || y->storage == x->storage;
+  if (!shared) {
+    fail<ShapeError>("[view] shape ", y.shape(),
+                     " cannot look into the memory "
+                     "of a tensor of shape ",
+                     x.shape(), " and strides ", x.strides(),
+                     "; use reshape, which copies");
+  }
+  return y;
+}
+
+PyObject* view(PyObject* self, PyObject* args) {
+  return guarded(
+      [&] { return wrap(view_of(tensor_of(self), sizes_from(args, "view"))); });
+}
+
+PyObject* like(PyObject* self, PyObject* other, const char* who,
+               Tensor (*make)(const Tensor&, const IntList&)) {
+  return guarded([&] {
+    if (!is_tensor(other)) {
+      type_error("[", who, "] expected a Tensor, got ",
+                 Py_TYPE(other)->tp_name);
+    }
+    return wrap(make(tensor_of(self), sizes_of(impl_of(other))));
+  });
+}
+PyObject* view_as(PyObject* self, PyObject* other) {
+  return like(self, other, "view_as", view_of);
+}
+PyObject* reshape_as(PyObject* self, PyObject* other) {
+  return like(self, other, "reshape_as", [](const Tensor& x, const IntList& s) {
+    return op::reshape(x, s);
+  });
+}
+PyObject* expand_as(PyObject* self, PyObject* other) {
+  return like(self, other, "expand_as", [](const Tensor& x, const IntList& s) {
+    return op::expand(x, s);
+  });
+}
+
+PyObject* t(PyObject* self, PyObject*) {
+  return guarded([&] {
+    Tensor x = tensor_of(self);
+    if (x.ndim() > 2) {
+      fail<ShapeError>("[t] is for at most 2 dimensions, got shape ", x.shape(),
+                       "; use mT or transpose");
+    }
+    return x.ndim() < 2 ? Py_NewRef(self) : wrap(op::transpose(x, 0, 1));
+  });
+}
+
+// --- statistics
+// ---------------------------------------------------------------------
+
+// sqrt(var(...)) with the arguments of var.
+PyObject* std_deviation(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return guarded([&] {
+    nb::object var = own(PyObject_GetAttrString(self, "var"));
+    nb::object v = own(PyObject_Call(var.ptr(), args, kwargs));
+    return wrap(op::sqrt(tensor_of(v.ptr())));
+  });
+}
+
+PyObject* norm(PyObject* self, PyObject*) {
+  return guarded([&] {
+    Tensor x = tensor_of(self);
+    return wrap(op::sqrt(op::sum(op::mul(x, x))));
+  });
+}
+
+}  // namespace
+
+PyMethodDef kComposedMethods[] = {
+    {"max", as_function(max), METH_VARARGS | METH_KEYWORDS,
+     "max($self, dim=None, keepdim=False)\n--\n\n"
+     "The largest element; with `dim`, a tuple of the largest along it and "
+     "their\nindices; with a tensor for `dim`, the elementwise maximum.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> x = fe.tensor([[1, 5], [7, 2]])\n"
+     "    >>> x.max().item(), x.max(1)[0].tolist(), x.max(1)[1].tolist()\n"
+     "    (7, [5, 7], [1, 0])\n"},
+    {"min", as_function(min), METH_VARARGS | METH_KEYWORDS,
+     "min($self, dim=None, keepdim=False)\n--\n\n"
+     "The smallest element; with `dim`, a tuple of the smallest along it and "
+     "their\nindices; with a tensor for `dim`, the elementwise minimum."},
+    {"flatten", as_function(flatten), METH_VARARGS | METH_KEYWORDS,
+     "flatten($self, start_dim=0, end_dim=-1)\n--\n\n"
+     "The dimensions start_dim..end_dim merged into one.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> fe.zeros(2, 3, 4).flatten(1).shape\n"
+     "    (2, 12)\n"},
+    {"view", view, METH_VARARGS,
+     "view($self, *shape)\n--\n\n"
+     "The same memory with another shape; one size may be -1.\n\n"
+     "Raises:\n"
+     "    ShapeError: that needs a copy; `reshape` makes it.\n"},
+    {"view_as", view_as, METH_O,
+     "view_as($self, other)\n--\n\nview(other.shape)."},
+    {"reshape_as", reshape_as, METH_O,
+     "reshape_as($self, other)\n--\n\nreshape(other.shape)."},
+    {"expand_as", expand_as, METH_O,
+     "expand_as($self, other)\n--\n\nexpand(other.shape)."},
+    {"t", t, METH_NOARGS,
+     "t($self)\n--\n\nThe matrix transposed; a vector is itself."},
+    {"std", as_function(std_deviation), METH_VARARGS | METH_KEYWORDS,
+     "std($self, dim=None, correction=1, keepdim=False)\n--\n\n"
+     "Standard deviation: the square root of `var`."},
+    {"norm", norm, METH_NOARGS,
+     "norm($self)\n--\n\nSquare root of the sum of squares of all elements."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace ferrule::python

@@ -1,0 +1,20 @@
+// The module ferrule._ferrule: puts the parts together.
+#include "binding.h"
+#include "capture_py.h"
+
+NB_MODULE(_ferrule, m) {
+  using namespace ferrule::python;
+  m.doc() = "The compiled part of Ferrule; import `ferrule` instead.";
+  m.attr("__version__") = FERRULE_VERSION;
+  register_errors(m);
+  bind_dtypes(m);
+  bind_symint(m);
+  bind_tensor_type(m);
+  bind_ops(m);
+  bind_constructors(m);
+  bind_interop(m);
+  bind_autograd(m);
+  bind_random(m);
+  bind_op_table(m);
+  bind_capture(m);
+}

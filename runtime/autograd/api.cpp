@@ -1,0 +1,180 @@
+// Public functions on a tensor's gradient, hooks, and custom functions.
+#include <atomic>
+
+#include "runtime/autograd/modes.h"
+#include "runtime/autograd/node.h"
+
+namespace ferrule {
+
+void set_requires_grad(const Tensor& t, bool on) {
+  if (on && !is_differentiable(t.dtype())) {
+    fail<AutogradError>("only floating-point tensors can require grad, got ",
+                        t.dtype(), "; convert with .float()");
+  }
+  if (t->history) {
+    if (on) return;
+    fail<AutogradError>(
+        "requires_grad can only be switched off for leaf tensors; this one is "
+        "the result of '", static_cast<TapeNode*>(t->history)->name(),
+        "': use detach()");
+  }
+  t->requires_grad = on;
+}
+
+Tensor grad_of(const Tensor& t) {
+  return t->grad ? static_cast<AutogradMeta*>(t->grad)->grad : Tensor();
+}
+
+void set_grad(const Tensor& t, const Tensor& g) {
+  if (g) {
+    if (g.device() != t.device() && !g.device().is_graph()) {
+      fail<DeviceError>("grad is on ", g.device(), ", its tensor on ",
+                        t.device());
+    }
+    if (!std::equal(g.shape().begin(), g.shape().end(), t.shape().begin(),
+                    t.shape().end())) {
+      fail<ShapeError>("grad of shape ", g.shape(), " for a tensor of shape ",
+                       t.shape());
+    }
+    if (g.dtype() != t.dtype()) {
+      fail<DTypeError>("grad of dtype ", g.dtype(), " for a tensor of ",
+                       t.dtype());
+    }
+  }
+  if (g || t->grad) meta_of(t.impl()).grad = g;
+}
+
+namespace {
+
+std::atomic<int64_t> next_hook{1};
+
+TapeNode* node_for_hook(const Tensor& t, const char* what) {
+  if (is_stale(t.impl())) refresh_view(t.impl());
+  Edge e = edge_of(t.impl());
+  if (!e.node) {
+    fail<AutogradError>("[", what, "] the tensor does not require grad");
+  }
+  e.node->release_history();  // the tensor holds it
+  if (!e.node->hooks) e.node->hooks.reset(new std::vector<NodeHook>);
+  return e.node;
+}
+
+}  // namespace
+
+int64_t add_tensor_hook(const Tensor& t, TensorHook hook) {
+  TapeNode* n = node_for_hook(t, "register_hook");
+  int64_t id = next_hook++;
+  n->hooks->push_back({id, t->history ? t->history_nr : 0, std::move(hook)});
+  return id;
+}
+
+void retain_grad(const Tensor& t) {
+  if (!t->history && t->requires_grad) return;  // leaves keep theirs
+  TapeNode* n = node_for_hook(t, "retain_grad");
+  AutogradMeta& m = meta_of(t.impl());
+  if (m.retained) return;
+  n->hooks->push_back({0, t->history_nr, nullptr, t.impl()});
+  n->retain_history();
+  m.retained = n;
+}
+
+int64_t add_post_accumulate_hook(const Tensor& leaf, LeafHook hook) {
+  if (leaf->history || !leaf->requires_grad) {
+    fail<AutogradError>(
+        "[register_post_accumulate_grad_hook] only leaf tensors that require "
+        "grad accumulate one");
+  }
+  node_for_hook(leaf, "register_post_accumulate_grad_hook");
+  AccumulateGrad* a = meta_of(leaf.impl()).accumulator.load();
+  int64_t id = next_hook++;
+  a->after.emplace_back(id, std::move(hook));
+  return id;
+}
+
+void remove_hook(const Tensor& t, int64_t id) {
+  Edge e = edge_of(t.impl());
+  if (!e.node) return;
+  if (e.node->hooks) {
+    std::erase_if(*e.node->hooks,
+                  [&](const NodeHook& h) { return h.id == id && !h.retain; });
+  }
+  if (auto* a = dynamic_cast<AccumulateGrad*>(e.node)) {
+    std::erase_if(a->after, [&](const auto& h) { return h.first == id; });
+  }
+  e.node->release_history();
+}
+
+// --- custom functions -------------------------------------------------------
+
+namespace {
+
+struct FunctionNode final : TapeNode {
+  std::string title;
+  BackwardFn rule;
+  std::vector<Edge> links;
+  std::vector<Dims> shapes;  // of the inputs
+
+  const char* name() const override { return title.c_str(); }
+  void free() override { delete this; }
+
+  void backward(BackwardCall& call) override {
+    std::vector<Tensor> grads(call.grads.begin(), call.grads.end());
+    std::vector<Tensor> result = rule(grads);
+    if (result.size() != nedges) {
+      fail<AutogradError>("[", title, "] backward returned ", result.size(),
+                          " gradients; forward took ", nedges, " tensors");
+    }
+    for (uint32_t i = 0; i < nedges; ++i) {
+      if (!result[i] || !links[i].node) continue;
+      if (Dims(result[i].shape()) != shapes[i]) {
+        fail<ShapeError>("[", title, "] backward returned a gradient of shape ",
+                         result[i].shape(), " for input ", i, " of shape ",
+                         shapes[i]);
+      }
+      call.result[i] = std::move(result[i]);
+    }
+  }
+};
+
+}  // namespace
+
+std::vector<Tensor> custom_function(const char* name,
+                                    std::span<const Tensor> inputs,
+                                    std::span<const Tensor> outputs,
+                                    BackwardFn rule) {
+  std::vector<Tensor> result;
+  bool recorded = false;
+  for (const Tensor& t : inputs) {
+    if (is_stale(t.impl())) refresh_view(t.impl());
+    recorded |= wants_grad(t.impl());
+  }
+  for (const Tensor& t : outputs) result.push_back(t.detach());
+  if (!recorded || !modes.grad || result.empty()) return result;
+
+  auto* node = new FunctionNode;
+  node->title = name;
+  node->rule = std::move(rule);
+  node->nouts = static_cast<uint32_t>(outputs.size());
+  for (const Tensor& t : inputs) {
+    Edge e = edge_of(t.impl());
+    if (e.node) node->order = std::max(node->order, e.node->order + 1);
+    node->links.push_back(e);
+    node->shapes.emplace_back(t.shape());
+  }
+  node->edges = node->links.data();
+  node->nedges = static_cast<uint32_t>(node->links.size());
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (!is_differentiable(result[i].dtype())) continue;
+    node->retain_history();
+    set_history(result[i].impl(), node, static_cast<uint32_t>(i));
+  }
+  node->release_history();
+  return result;
+}
+
+std::string history_name(const Tensor& t) {
+  if (t->history) return static_cast<TapeNode*>(t->history)->name();
+  return t->requires_grad ? "AccumulateGrad" : "";
+}
+
+}  // namespace ferrule

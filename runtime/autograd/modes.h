@@ -1,0 +1,18 @@
+// Thread-local modes that `run` looks at: one byte each, no destructor.
+#pragma once
+
+#include <cstdint>
+
+namespace ferrule {
+
+class Capture;
+
+struct Modes {
+  bool grad = true;
+  bool inference = false;
+  bool decompose = false;  // tests: prefer decompositions to kernels
+  Capture* capture = nullptr;
+};
+inline thread_local constinit Modes modes;
+
+}  // namespace ferrule

@@ -1,0 +1,144 @@
+// The tape: nodes, edges and what a node keeps for its gradient.
+//
+// Lifetime: a tensor owns its node, a node owns the nodes of its inputs and the
+// storages (never the tensors) that it saved, so no cycle can arise, even by
+// in-place writes. Nodes are freed from a queue, never by recursion.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "ferrule/autograd.h"
+
+namespace ferrule {
+
+struct TapeNode;
+
+struct Edge {
+  TapeNode* node = nullptr;  // owned; null: no gradient wanted
+  uint32_t nr = 0;       // which output of `node`
+};
+
+// What the engine calls with the gradients of the outputs.
+struct BackwardCall {
+  std::span<Tensor> grads;   // one an output; may be empty tensors
+  std::span<Tensor> result;  // one an edge, to be filled
+  bool create_graph = false;
+};
+
+struct NodeHook {
+  int64_t id = 0;
+  uint32_t nr = 0;
+  TensorHook call;                 // empty: retain_grad
+  TensorImpl* retain = nullptr;    // not owned; its GradMeta takes it back
+};
+
+struct TapeNode : History {
+  std::atomic<uint32_t> refs{1};
+  uint32_t nouts = 1;
+  uint32_t nedges = 0;
+  uint64_t order = 0;  // 1 + the highest of the inputs'
+  Edge* edges = nullptr;
+  std::unique_ptr<std::vector<NodeHook>> hooks;
+
+  virtual ~TapeNode() = default;
+  virtual const char* name() const = 0;
+  virtual void backward(BackwardCall& call) = 0;
+  // Drops what was saved, after a pass that does not retain the graph.
+  virtual void release_saved() {}
+  // Frees the node itself; its edges were taken before.
+  virtual void free() = 0;
+
+  void retain_history() noexcept final {
+    refs.fetch_add(1, std::memory_order_relaxed);
+  }
+  void release_history() noexcept final;
+};
+
+// Where the gradient of a leaf ends. The leaf owns it; `leaf` is taken back when
+// the leaf dies first.
+struct AccumulateGrad final : TapeNode {
+  std::atomic_flag lock = ATOMIC_FLAG_INIT;
+  TensorImpl* leaf = nullptr;
+  std::vector<std::pair<int64_t, LeafHook>> after;
+
+  const char* name() const override { return "AccumulateGrad"; }
+  void backward(BackwardCall& call) override;
+  void free() override { delete this; }
+};
+
+struct AutogradMeta final : GradMeta {
+  Tensor grad;
+  std::atomic<AccumulateGrad*> accumulator{nullptr};  // owned; leaves only
+  TapeNode* retained = nullptr;  // node that holds our retain_grad hook (owned)
+  TensorImpl* self = nullptr;
+
+  ~AutogradMeta() override;
+};
+AutogradMeta& meta_of(TensorImpl* t);  // made on first use
+
+// Geometry of one tensor argument or result; saved when `storage` (or, for
+// symbolic tensors, graph_value) is set.
+struct TensorRecord {
+  Storage* storage = nullptr;  // owned
+  int64_t offset = 0;
+  uint32_t version = 0;
+  DType dtype = DType::f32;
+  Device device;
+  uint8_t ndim = 0;
+  bool given = false;
+  bool saved = false;
+  int32_t graph_value = -1;
+  uint32_t graph_epoch = 0;
+  int64_t* geometry = nullptr;  // shape, then strides
+
+  std::span<const int64_t> shape() const { return {geometry, ndim}; }
+  std::span<const int64_t> strides() const { return {geometry + ndim, ndim}; }
+};
+
+// A recorded op: its arguments, flat; tensors as records.
+struct OpNode final : TapeNode {
+  const OpInfo* info = nullptr;
+  size_t bytes = 0;  // of the whole block
+  Arg* args = nullptr;  // tensor arguments: `i` is the index of their record
+  TensorRecord* inputs = nullptr;   // one an edge
+  TensorRecord* outputs = nullptr;  // one a result
+  bool has_saved = false;
+  bool released = false;
+
+  const char* name() const override { return info->op->name; }
+  void backward(BackwardCall& call) override;
+  void release_saved() override;
+  void free() override;
+
+  // TapeNode for a call whose results are shaped but not yet computed.
+  static OpNode* record(const OpCall& call);
+  // Notes the results, after they were computed.
+  void finish(const OpCall& call);
+
+  Tensor unpack_input(int record) const;
+  Tensor unpack_output(int result);
+};
+
+// Gradient edge of a tensor (empty when it wants none).
+Edge edge_of(TensorImpl* t);
+// True when a call with this input is recorded.
+inline bool wants_grad(const TensorImpl* t) {
+  return t->requires_grad || t->history != nullptr;
+}
+// A view whose root was written since gets its history anew.
+void refresh_view(TensorImpl* t);
+inline bool is_stale(const TensorImpl* t) {
+  return t->root && t->history_seen != t->root->history_version;
+}
+
+// Sets the history of a tensor that has none.
+void set_history(TensorImpl* t, TapeNode* node, uint32_t nr);
+// After an in-place write of `target` recorded as (node, nr): the root's history
+// becomes strided_write(root, target). See docs/design.md.
+void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr);
+
+Results run(OpCall& call);
+
+}  // namespace ferrule

@@ -1,0 +1,287 @@
+// The one path of every op: check, shape, compute, record.
+#include <cstring>
+
+#include "runtime/autograd/modes.h"
+#include "runtime/autograd/node.h"
+#include "runtime/core/backend.h"
+#include "runtime/cpu/strided_copy.h"
+#include "ferrule/capture.h"
+#include "ferrule/ops.h"
+#include "ferrule/random.h"
+
+namespace ferrule {
+namespace {
+
+thread_local Workspace workspace;
+
+template <class Visit>
+void each_input(OpCall& c, const Visit& visit) {
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    if (c.args[i].tag == ArgTag::tensor) {
+      visit(i, c.args[i].tensor);
+    } else if (c.args[i].tag == ArgTag::tensors) {
+      for (int k = 0; k < c.args[i].n; ++k) {
+        if (c.args[i].tensors[k]) visit(i, c.args[i].tensors[k]);
+      }
+    }
+  }
+}
+
+[[noreturn]] [[gnu::cold]] void device_mismatch(const OpCall& c, Device first,
+                                                int i, Device other) {
+  c.fail<DeviceError>("tensors on different devices: ", first,
+                      " for the arguments before '",
+                      c.info.schema.params[i].name, "', which is on ", other,
+                      "; move it with .to(\"", first, "\")");
+}
+
+// Symbolic sizes, random draws and symbolic tensors make an op part of the
+// graph; everything else runs now, which folds constants for free.
+bool belongs_to_graph(const OpCall& c) {
+  if (c.op.random) return true;
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    const Arg& a = c.args[i];
+    if (a.tag == ArgTag::int_ && a.n >= 0) return true;
+    if (a.tag == ArgTag::device && a.device.is_graph()) return true;
+    if (a.tag != ArgTag::ints) continue;
+    for (int k = 0; k < a.n; ++k) {
+      if (a.ints[k].symbolic()) return true;
+    }
+  }
+  return false;
+}
+
+// Device of the call; also refreshes views whose base was written since, and
+// finds out whether anything wants a gradient.
+bool scan_inputs(OpCall& c) {
+  bool any = false, grad = false;
+  Device device;
+  each_input(c, [&](int i, TensorImpl* t) {
+    if (is_stale(t)) [[unlikely]] refresh_view(t);
+    grad |= wants_grad(t);
+    if (t->device.is_graph()) {
+      if (!modes.capture) {
+        c.fail<RuntimeError>(
+            "a symbolic tensor is used outside of the capture that made it");
+      }
+      device = t->device;
+      any = true;
+      return;
+    }
+    if (device.is_graph()) return;  // a constant of the graph
+    if (!any) {
+      device = t->device;
+      any = true;
+    } else if (t->device != device) {
+      device_mismatch(c, device, i, t->device);
+    }
+  });
+  if (!any) {
+    for (int i = 0; i < c.info.schema.n; ++i) {
+      if (c.args[i].tag == ArgTag::device) device = c.args[i].device;
+    }
+  }
+  if (modes.capture && !device.is_graph() && belongs_to_graph(c)) {
+    device = {DeviceKind::graph, 0};
+  }
+  c.device = device;
+  return grad;
+}
+
+bool overlaps(const TensorImpl* a, const TensorImpl* b) {
+  return a->storage && a->storage == b->storage;
+}
+bool same_geometry(const TensorImpl* a, const TensorImpl* b) {
+  return a->offset == b->offset && a->ndim == b->ndim &&
+         std::memcmp(a->shape, b->shape, a->ndim * sizeof a->shape[0]) == 0 &&
+         std::memcmp(a->strides, b->strides,
+                     a->ndim * sizeof a->strides[0]) == 0;
+}
+
+// NumPy's rule: an operand that overlaps the target is read before the write.
+std::vector<Tensor> copy_overlapping(OpCall& c) {
+  std::vector<Tensor> copies;
+  for (int i = 1; i < c.info.schema.n; ++i) {
+    if (!c.is_tensor(i) || !overlaps(c.args[0].tensor, c.args[i].tensor) ||
+        same_geometry(c.args[0].tensor, c.args[i].tensor)) {
+      continue;
+    }
+    copies.push_back(op::clone(c.tensor(i)));
+    c.args[i].tensor = copies.back().impl();
+  }
+  return copies;
+}
+
+// Result 0 takes the memory of argument 0.
+void place_over_input(OpCall& c) {
+  TensorImpl* target = c.args[0].tensor;
+  TensorImpl* out = c.outs[0];
+  if (out->dtype != target->dtype) {
+    c.fail<DTypeError>("the result is ", out->dtype,
+                       ", which cannot be written in place into a tensor of ",
+                       target->dtype);
+  }
+  if (c.alias[0] >= 0) return;  // infer made it a view already
+  if (!std::equal(out->shape, out->shape + out->ndim, target->shape,
+                  target->shape + target->ndim)) {
+    c.fail<ShapeError>("the result has shape ", out->sizes(),
+                       ", which cannot be written in place into shape ",
+                       target->sizes());
+  }
+  out->set_geometry(target->sizes(), target->steps(), target->offset);
+  out->storage = target->storage;
+  if (out->storage) retain(out->storage);
+}
+
+void note_write(const OpCall& c, TensorImpl* t) {
+  if (!t->storage) return;
+  t->storage->version.fetch_add(1, std::memory_order_relaxed);
+  t->storage->last_writer = &c.op;
+}
+
+void check_writable(const OpCall& c, TensorImpl* t) {
+  if (!modes.grad) return;
+  const TensorImpl* root = t->root ? t->root : t;
+  if ((t->requires_grad && !t->history) ||
+      (root->requires_grad && !root->history)) {
+    c.fail<AutogradError>(
+        t == root ? "a leaf tensor that requires grad"
+                  : "a view of a leaf tensor that requires grad",
+        " (", t->dtype, " ", t->sizes(),
+        ") cannot be written in place while gradients are recorded; "
+        "wrap the update in `with fe.no_grad():`");
+  }
+}
+
+void compute(OpCall& c, bool mutates) {
+  bool fresh = c.nouts == 0;
+  for (int i = 0; i < c.nouts; ++i) {
+    TensorImpl* t = c.outs[i];
+    if (c.alias[i] >= 0) continue;
+    fresh = true;
+    if (!t->storage) t->storage = new_storage(t->nbytes(), c.device);
+  }
+  if (!fresh && !mutates) return;  // only views
+  if (c.op.random) {
+    RngState s = next_tick();
+    c.rng = {s.seed, s.offset};
+  }
+  if (c.device.is_cpu()) {
+    int64_t bytes = workspace_bytes(c);
+    run_cpu_kernel(c, bytes ? workspace.reserve(bytes) : nullptr);
+  } else if (!run_backend_kernel(c)) {
+    c.fail<DeviceError>("no kernel for device ", c.device,
+                        "; move the tensors with .to(\"cpu\")");
+  }
+}
+
+bool has_kernel(const OpCall& c) {
+  if (!c.op.decompose) return true;
+  if (modes.decompose) [[unlikely]] return false;
+  // A graph holds what the CPU runtime can run.
+  if (c.device.is_cpu() || c.device.is_graph()) return c.info.cpu != nullptr;
+  return backend_of(c.device)->find_kernel(c.op.name, c.op.version) != nullptr;
+}
+
+struct NodeGuard {
+  OpNode* node;
+  ~NodeGuard() {
+    if (node) node->release_history();
+  }
+};
+
+}  // namespace
+
+Results run(OpCall& c) {
+  bool grad = scan_inputs(c) && modes.grad;
+  const Schema& s = c.info.schema;
+  bool mutates = s.mutates && writes(c.info, c.args);
+  // copy_, fill_: argument 0 is written by the op itself.
+  bool in_place = c.in_place || (mutates && s.nouts == 1 &&
+                                 s.params[0].mutated && c.is_tensor(0));
+  if (in_place || mutates) {
+    for (int i = 0; i < s.n; ++i) {
+      if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
+      if (c.args[i].tag == ArgTag::tensor) {
+        check_writable(c, c.args[i].tensor);
+      }
+    }
+  }
+  if (!has_kernel(c) && !c.in_place) return c.op.decompose(c);
+
+  std::vector<Tensor> copies;
+  if (in_place && !c.device.is_graph()) copies = copy_overlapping(c);
+
+  c.op.infer(c);
+  if (in_place) {
+    c.in_place = true;
+    place_over_input(c);
+  }
+  bool differentiable = grad && (c.op.vjp || c.op.decompose) &&
+                        !modes.inference;
+  if (differentiable) {
+    differentiable = false;
+    for (int i = 0; i < c.nouts; ++i) {
+      differentiable |= is_differentiable(c.outs[i]->dtype);
+    }
+  }
+  NodeGuard guard{differentiable ? OpNode::record(c) : nullptr};
+
+  if (c.device.is_graph()) {
+    modes.capture->emit(c);
+  } else {
+    compute(c, mutates);
+    if (in_place) {
+      note_write(c, c.args[0].tensor);
+    } else if (mutates) {
+      for (int i = 0; i < s.n; ++i) {
+        if (!s.params[i].mutated) continue;
+        if (c.args[i].tag == ArgTag::tensor) note_write(c, c.args[i].tensor);
+        if (c.args[i].tag != ArgTag::tensors) continue;
+        for (TensorImpl* t : c.list(i)) {
+          if (t) note_write(c, t);
+        }
+      }
+    }
+  }
+
+  if (OpNode* node = std::exchange(guard.node, nullptr)) {
+    node->finish(c);
+    if (in_place) {
+      rebind_history(c.args[0].tensor, node, 0);
+    } else {
+      int users = 0;
+      for (int i = 0; i < c.nouts; ++i) {
+        if (!is_differentiable(c.outs[i]->dtype)) continue;
+        if (users++) node->retain_history();
+        set_history(c.outs[i], node, i);
+      }
+    }
+  }
+  Results r;
+  r.n = c.nouts;
+  if (in_place) {
+    r.n = 1;
+    r.v[0] = Tensor::share(c.args[0].tensor);
+    return r;
+  }
+  for (int i = 0; i < c.nouts; ++i) {
+    if (modes.inference) c.outs[i]->inference = true;
+    r.v[i] = Tensor::adopt(std::exchange(c.outs[i], nullptr));
+  }
+  return r;
+}
+
+Results OpDef::call(const Arg* given, int n, bool in_place) const {
+  OpCall c(*this);
+  c.bind(given, n);
+  if (in_place) {
+    if (!has_inplace || !c.is_tensor(0)) {
+      c.fail<ValueError>("has no in-place form for these arguments");
+    }
+    c.in_place = true;
+  }
+  return run(c);
+}
+
+}  // namespace ferrule

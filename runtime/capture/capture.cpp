@@ -1,0 +1,327 @@
+// Writes down the graph while a program runs on symbolic tensors.
+#include "ferrule/capture.h"
+
+#include <atomic>
+#include <utility>
+
+#include "ferrule/ops.h"
+#include "runtime/autograd/modes.h"
+#include "runtime/core/symbolic.h"
+
+namespace ferrule {
+namespace {
+
+Capture& active(const char* what) {
+  if (!modes.capture) {
+    fail<RuntimeError>("[", what,
+                       "] a symbolic size is used outside of the capture that "
+                       "made it");
+  }
+  return *modes.capture;
+}
+
+constexpr Device kGraph{DeviceKind::graph, 0};
+
+}  // namespace
+
+Capture::Capture(Program& program, std::string graph_name) : program_(program) {
+  if (modes.capture) {
+    fail<RuntimeError>("[capture] a capture is already running on this thread");
+  }
+  symbolic_hooks.combine = [](IntOp op, Int a, Int b) {
+    return active("capture").combine(op, a, b);
+  };
+  symbolic_hooks.size_of = [](const TensorImpl* t, int dim) {
+    return active("capture").size_of(t, dim);
+  };
+  static std::atomic<uint32_t> epochs{0};
+  epoch_ = ++epochs;
+  graph_.name = std::move(graph_name);
+  modes.capture = this;
+}
+
+Capture::~Capture() { abandon(); }
+
+void Capture::abandon() {
+  if (modes.capture == this) modes.capture = nullptr;
+  states_.clear();
+  concrete_.clear();
+}
+
+Capture* Capture::current() { return modes.capture; }
+
+// --- values -----------------------------------------------------------------
+
+int32_t Capture::new_value(const TensorImpl* t, ValueRole role) {
+  Value v;
+  v.dtype = t->dtype;
+  v.role = role;
+  // Whether a size of a result is always this one, only infer can tell.
+  bool fixed = role != ValueRole::temp || program_.symbols.empty();
+  for (int64_t d : t->sizes()) v.dims.push_back({d, -1, fixed});
+  graph_.values.push_back(std::move(v));
+  return static_cast<int32_t>(graph_.values.size()) - 1;
+}
+
+void Capture::bind_result(TensorImpl* t, int32_t value) {
+  t->device = kGraph;
+  t->graph_value = value;
+  t->graph_epoch = epoch_;
+}
+
+Tensor Capture::input(std::string name, const Tensor& example,
+                      const std::vector<std::string>& symbols) {
+  Tensor t = Tensor::empty(example.shape(), example.dtype(), kGraph);
+  bind_result(t.impl(), new_value(t.impl(), ValueRole::input));
+  Value& v = graph_.values[t->graph_value];
+  v.name = std::move(name);
+  for (int i = 0; i < t.ndim() && i < static_cast<int>(symbols.size()); ++i) {
+    if (symbols[i].empty()) continue;
+    for (size_t k = 0; k < program_.symbols.size(); ++k) {
+      if (program_.symbols[k].name != symbols[i]) continue;
+      v.dims[i].symbol = static_cast<int32_t>(k);
+      v.dims[i].fixed = false;
+    }
+    if (v.dims[i].symbol < 0) {
+      fail<ValueError>("[capture] input '", v.name, "' names the size '",
+                       symbols[i], "', which the program does not declare");
+    }
+  }
+  graph_.inputs.push_back(t->graph_value);
+  return t;
+}
+
+Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
+                     bool trainable) {
+  int32_t index = program_.constant_index(name);
+  if (index < 0) {
+    index = static_cast<int32_t>(program_.constants.size());
+    program_.constants.push_back(
+        {name, op::clone(value.detach()), trainable});
+  }
+  Tensor t = Tensor::empty(value.shape(), value.dtype(), kGraph);
+  bind_result(t.impl(), new_value(t.impl(), state ? ValueRole::state
+                                                  : ValueRole::constant));
+  Value& v = graph_.values[t->graph_value];
+  v.name = name;
+  v.constant = index;
+  t->requires_grad = value->requires_grad;
+  if (state) states_.push_back({t, index, t->graph_value});
+  return t;
+}
+
+int32_t Capture::value_of(TensorImpl* t) {
+  if (t->device.is_graph()) {
+    if (t->graph_epoch != epoch_) {
+      fail<RuntimeError>(
+          "[capture] a symbolic tensor of another capture is used; it must not "
+          "outlive the call of fe.export that made it");
+    }
+    return t->graph_value;
+  }
+  for (auto& [known, value] : concrete_) {
+    if (known.impl() == t) return value;
+  }
+  if (!t->device.is_cpu()) {
+    fail<DeviceError>("[capture] a constant on ", t->device,
+                      " cannot go into a file; move it with .to(\"cpu\")");
+  }
+  Tensor keep = Tensor::share(t);
+  // Values as they are now: later writes are not part of the graph.
+  Capture* self = std::exchange(modes.capture, nullptr);
+  Tensor copy = op::clone(keep.detach());
+  modes.capture = self;
+  int32_t index = static_cast<int32_t>(program_.constants.size());
+  program_.constants.push_back({concat("constant.", index), copy, false});
+  int32_t value = new_value(t, ValueRole::constant);
+  graph_.values[value].constant = index;
+  concrete_.emplace_back(std::move(keep), value);
+  return value;
+}
+
+// --- sizes ------------------------------------------------------------------
+
+Int Capture::size_of(const TensorImpl* t, int dim) {
+  int64_t hint = t->shape[dim];
+  const Value& v = graph_.values[t->graph_value];
+  if (v.dims[dim].fixed) return hint;
+  for (size_t i = 0; i < graph_.exprs.size(); ++i) {
+    const Expr& e = graph_.exprs[i];
+    if (e.kind == Expr::Kind::size && e.a == t->graph_value && e.b == dim) {
+      return {hint, static_cast<int32_t>(i)};
+    }
+  }
+  Expr e;
+  e.kind = Expr::Kind::size;
+  e.a = t->graph_value;
+  e.b = dim;
+  e.value = hint;
+  graph_.exprs.push_back(e);
+  return {hint, static_cast<int32_t>(graph_.exprs.size()) - 1};
+}
+
+int32_t Capture::expr_of(Int i) {
+  if (i.symbolic()) return i.expr;
+  Expr e;
+  e.value = i.value;
+  graph_.exprs.push_back(e);
+  return static_cast<int32_t>(graph_.exprs.size()) - 1;
+}
+
+Int Capture::combine(IntOp op, Int a, Int b) {
+  Expr e;
+  e.kind = Expr::Kind::op;
+  e.op = op;
+  e.a = expr_of(a);
+  e.b = expr_of(b);
+  e.value = apply(op, a.value, b.value);
+  graph_.exprs.push_back(e);
+  return {e.value, static_cast<int32_t>(graph_.exprs.size()) - 1};
+}
+
+// --- nodes ------------------------------------------------------------------
+
+NodeArg Capture::node_arg(const Arg& a) {
+  NodeArg n;
+  n.tag = a.tag;
+  switch (a.tag) {
+    case ArgTag::none:
+      break;
+    case ArgTag::tensor:
+      n.value = value_of(a.tensor);
+      break;
+    case ArgTag::tensors:
+      for (int k = 0; k < a.n; ++k) {
+        n.values.push_back(a.tensors[k] ? value_of(a.tensors[k]) : -1);
+      }
+      break;
+    case ArgTag::int_:
+      n.i = a.i;
+      n.expr = a.n;
+      break;
+    case ArgTag::float_:
+      n.f = a.f;
+      break;
+    case ArgTag::bool_:
+      n.b = a.b;
+      break;
+    case ArgTag::ints:
+      n.ints.assign(a.ints, a.ints + a.n);
+      break;
+    case ArgTag::str:
+      n.str = a.str;
+      break;
+    case ArgTag::dtype:
+      n.dtype = a.dtype;
+      break;
+    case ArgTag::device:
+      // Where the program runs is the runtime's choice.
+      n.device = Device{};
+      break;
+  }
+  return n;
+}
+
+// `target`, a symbolic tensor, now has this value: the base of a view is
+// rewritten around it, and every other view of the base goes stale.
+void Capture::write_through(TensorImpl* target, int32_t value) {
+  target->graph_value = value;
+  TensorImpl* root = target->root;
+  if (!root) {
+    ++target->history_version;
+    return;
+  }
+  bool before = std::exchange(modes.grad, false);
+  Tensor written = op::strided_write(
+      Tensor::share(root), Tensor::share(target), IntList(target->sizes()),
+      IntList(target->steps()), target->offset);
+  modes.grad = before;
+  root->graph_value = written->graph_value;
+  target->history_seen = ++root->history_version;
+}
+
+void Capture::emit(OpCall& c) {
+  const Schema& s = c.info.schema;
+  auto check_target = [&](int i, const TensorImpl* t) {
+    if (t->device.is_graph()) return;
+    c.fail<RuntimeError>(
+        "captured code writes in place into argument '", s.params[i].name,
+        "', a tensor that is neither an input, a parameter nor a buffer; "
+        "register it with register_buffer, or compute a new tensor");
+  };
+  // The op writes into its first argument itself (copy_, fill_). Inputs belong
+  // to the caller and views share memory with others: it writes into a copy.
+  bool mutates = writes(c.info, c.args);
+  TensorImpl* target = c.in_place ? c.args[0].tensor : nullptr;
+  if (target) check_target(0, target);
+  Node node;
+  node.op = &c.op;
+  node.where = where;
+  for (int i = 0; i < s.n; ++i) node.args.push_back(node_arg(c.args[i]));
+  if (target && mutates &&
+      (target->root || graph_.values[target->graph_value].role ==
+                           ValueRole::input)) {
+    Tensor copy = op::clone(Tensor::share(target).detach());
+    node.args[0].value = copy->graph_value;
+  }
+  for (int i = 0; i < c.nouts; ++i) {
+    TensorImpl* t = c.outs[i];
+    if (t->root && !t->root->device.is_graph()) {
+      // A view of a constant is a value like any other.
+      release(std::exchange(t->root, nullptr));
+    }
+    if (t->storage) release(std::exchange(t->storage, nullptr));
+    int32_t value = new_value(t, ValueRole::temp);
+    node.outputs.push_back(value);
+    bind_result(t, value);
+  }
+  std::vector<std::pair<TensorImpl*, int32_t>> written;
+  for (int i = 0; mutates && i < s.n; ++i) {
+    if (!s.params[i].mutated) continue;
+    auto write = [&](TensorImpl* t, int32_t over) {
+      if (!t) return;
+      check_target(i, t);
+      int32_t value = new_value(t, ValueRole::temp);
+      graph_.values[value].dims = graph_.values[over].dims;
+      graph_.values[value].alias_of = over;
+      node.outputs.push_back(value);
+      written.emplace_back(t, value);
+    };
+    if (c.args[i].tag == ArgTag::tensor) {
+      write(c.args[i].tensor, node.args[i].value);
+    } else if (c.args[i].tag == ArgTag::tensors) {
+      for (int k = 0; k < c.args[i].n; ++k) {
+        write(c.args[i].tensors[k], node.args[i].values[k]);
+      }
+    }
+  }
+  int32_t result = node.outputs.empty() ? -1 : node.outputs[0];
+  graph_.nodes.push_back(std::move(node));
+  for (auto& [t, value] : written) write_through(t, value);
+  if (target && !mutates) write_through(target, result);
+}
+
+void Capture::finish(std::string key,
+                     const std::vector<std::string>& output_names,
+                     const std::vector<Tensor>& outputs) {
+  Signature signature;
+  signature.key = std::move(key);
+  signature.graph = static_cast<int32_t>(program_.graphs.size());
+  signature.outputs = output_names;
+  for (int32_t v : graph_.inputs) {
+    signature.inputs.push_back(graph_.values[v].name);
+  }
+  for (const Tensor& t : outputs) {
+    graph_.outputs.push_back(value_of(t.impl()));
+  }
+  for (const Lifted& l : states_) {
+    if (l.tensor->graph_value != l.value) {
+      signature.state_updates.push_back({l.constant, l.tensor->graph_value});
+    }
+  }
+  program_.graphs.push_back(std::move(graph_));
+  program_.signatures.push_back(std::move(signature));
+  abandon();
+}
+
+}  // namespace ferrule

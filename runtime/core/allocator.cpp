@@ -1,0 +1,202 @@
+// Thread-local free lists above a shared, bounded cache.
+#include "runtime/core/allocator.h"
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FE_NO_CACHE 1
+#else
+#define FE_NO_CACHE 0
+#endif
+
+namespace ferrule {
+namespace {
+
+struct Block {
+  Block* next;
+};
+
+// --- small blocks -----------------------------------------------------------
+
+constexpr size_t kSmallStep = 64;
+constexpr int kSmallClasses = kMaxSmall / kSmallStep;
+// Free blocks a thread keeps of each class; the rest goes back to the system.
+constexpr int kSmallKeep = 1024;
+
+struct SmallCache {
+  Block* head[kSmallClasses] = {};
+  int count[kSmallClasses] = {};
+  bool closed = false;
+  ~SmallCache() {
+    closed = true;
+    for (Block*& h : head) {
+      while (h) {
+        Block* b = h;
+        h = b->next;
+        std::free(b);
+      }
+    }
+  }
+};
+thread_local SmallCache small_cache;
+
+int small_class(size_t bytes) {
+  return static_cast<int>((bytes + kSmallStep - 1) / kSmallStep) - 1;
+}
+
+// --- data blocks ------------------------------------------------------------
+
+// Four classes an octave from 64 bytes up: at most a quarter is wasted.
+constexpr int kMinLog2 = 6;
+constexpr int kDataClasses = (48 - kMinLog2) * 4;
+constexpr int64_t kThreadLimit = int64_t{256} << 10;  // largest thread-cached
+constexpr int64_t kThreadKeep = int64_t{8} << 20;     // bytes a thread keeps
+constexpr int64_t kSharedKeep = int64_t{1} << 30;     // bytes the process keeps
+
+int data_class(int64_t bytes) {
+  if (bytes <= (1 << kMinLog2)) return 0;
+  uint64_t x = static_cast<uint64_t>(bytes - 1);
+  int log2 = std::bit_width(x) - 1;
+  return (log2 - kMinLog2) * 4 + static_cast<int>((x >> (log2 - 2)) & 3) + 1;
+}
+
+int64_t class_bytes(int cls) {
+  if (cls == 0) return 1 << kMinLog2;
+  int log2 = (cls - 1) / 4 + kMinLog2;
+  return (int64_t{5 + (cls - 1) % 4} << log2) / 4;
+}
+
+std::atomic<int64_t> allocated{0}, cached{0}, peak{0};
+
+struct DataCache {
+  Block* head[kDataClasses] = {};
+  int64_t bytes = 0;
+  bool closed = false;
+
+  Block* pop(int cls) {
+    Block* b = head[cls];
+    if (!b) return nullptr;
+    head[cls] = b->next;
+    bytes -= class_bytes(cls);
+    cached.fetch_sub(class_bytes(cls), std::memory_order_relaxed);
+    return b;
+  }
+  void push(int cls, Block* b) {
+    b->next = head[cls];
+    head[cls] = b;
+    bytes += class_bytes(cls);
+    cached.fetch_add(class_bytes(cls), std::memory_order_relaxed);
+  }
+  void clear() {
+    for (int c = 0; c < kDataClasses; ++c) {
+      while (Block* b = pop(c)) std::free(b);
+    }
+  }
+  ~DataCache() {
+    closed = true;
+    clear();
+  }
+};
+thread_local DataCache thread_cache;
+
+struct SharedCache {
+  std::mutex mutex;
+  DataCache cache;
+};
+SharedCache& shared() {
+  static auto* s = new SharedCache;  // outlives every thread
+  return *s;
+}
+
+void note_alloc(int64_t bytes) {
+  int64_t now =
+      allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  int64_t high = peak.load(std::memory_order_relaxed);
+  while (now > high && !peak.compare_exchange_weak(
+                           high, now, std::memory_order_relaxed)) {
+  }
+}
+
+}  // namespace
+
+void* small_alloc(size_t bytes) {
+  int cls = small_class(bytes);
+  if (Block* b = small_cache.head[cls]) {
+    small_cache.head[cls] = b->next;
+    --small_cache.count[cls];
+    return b;
+  }
+  void* p = std::aligned_alloc(kSmallStep, (cls + 1) * kSmallStep);
+  if (!p) std::abort();  // 64 bytes are not to be had: nothing can go on
+  return p;
+}
+
+void small_free(void* block, size_t bytes) noexcept {
+  int cls = small_class(bytes);
+  if (FE_NO_CACHE || small_cache.closed ||
+      small_cache.count[cls] >= kSmallKeep) {
+    std::free(block);
+    return;
+  }
+  auto* b = static_cast<Block*>(block);
+  b->next = small_cache.head[cls];
+  small_cache.head[cls] = b;
+  ++small_cache.count[cls];
+}
+
+void* data_alloc(int64_t bytes) {
+  int cls = data_class(bytes);
+  if (cls >= kDataClasses) return nullptr;
+  int64_t size = class_bytes(cls);
+  void* p = nullptr;
+  if (size <= kThreadLimit) {
+    p = thread_cache.pop(cls);
+  } else {
+    std::lock_guard lock(shared().mutex);
+    p = shared().cache.pop(cls);
+  }
+  if (!p) p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+  if (!p) {
+    empty_cache();
+    p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+  }
+  if (p) note_alloc(size);
+  return p;
+}
+
+void data_free(void* block, int64_t bytes) noexcept {
+  int cls = data_class(bytes);
+  int64_t size = class_bytes(cls);
+  allocated.fetch_sub(size, std::memory_order_relaxed);
+  auto* b = static_cast<Block*>(block);
+  if (!FE_NO_CACHE) {
+    if (size <= kThreadLimit) {
+      if (!thread_cache.closed && thread_cache.bytes + size <= kThreadKeep) {
+        thread_cache.push(cls, b);
+        return;
+      }
+    } else {
+      std::lock_guard lock(shared().mutex);
+      if (shared().cache.bytes + size <= kSharedKeep) {
+        shared().cache.push(cls, b);
+        return;
+      }
+    }
+  }
+  std::free(block);
+}
+
+MemoryStats memory_stats() {
+  return {allocated.load(), cached.load(), peak.load()};
+}
+
+void empty_cache() {
+  thread_cache.clear();
+  std::lock_guard lock(shared().mutex);
+  shared().cache.clear();
+}
+
+}  // namespace ferrule

@@ -1,0 +1,228 @@
+// Walking strided and broadcast tensors.
+#include "runtime/cpu/cursor.h"
+
+namespace ferrule::cpu {
+namespace {
+
+// 16 bytes, moved as one: complex128.
+struct Wide {
+  uint64_t half[2];
+};
+
+// Calls f with a value of the unsigned type of this size.
+template <class F>
+void with_item(int64_t itemsize, const F& f) {
+  switch (itemsize) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    case 8:
+      return f(uint64_t{});
+    default:
+      return f(Wide{});
+  }
+}
+
+// Steps need not be multiples of the item's alignment in foreign memory.
+template <class T>
+T load_item(const char* from) {
+  T v;
+  std::memcpy(&v, from, sizeof(T));
+  return v;
+}
+
+}  // namespace
+
+Order memory_order(const TensorImpl& t) {
+  Order order;
+  for (int d = 0; d < t.ndim; ++d) order.push(d);
+  if (t.contiguous) return order;
+  std::stable_sort(order.dim, order.dim + order.n, [&](int a, int b) {
+    return std::abs(t.strides[a]) > std::abs(t.strides[b]);
+  });
+  return order;
+}
+
+Layout layout_of(const TensorImpl& t, const Order& order) {
+  return broadcast_layout(t, t.sizes(), order);
+}
+
+Layout broadcast_layout(const TensorImpl& t, std::span<const int64_t> shape,
+                        const Order& order) {
+  const int64_t bytes = itemsize(t.dtype);
+  const int missing = static_cast<int>(shape.size()) - t.ndim;
+  Layout l;
+  for (int k = 0; k < order.n; ++k) {
+    const int d = order.dim[k];
+    const int own = d - missing;
+    const bool repeated = own < 0 || t.shape[own] == 1;
+    l.push(shape[d], repeated ? 0 : t.strides[own] * bytes);
+  }
+  l.close(bytes);
+  return l;
+}
+
+void Cursor::seek(int64_t i) {
+  const int inner = layout_.n - 1;
+  const int64_t length = layout_.size[inner];
+  int64_t rest = i / length;
+  const int64_t column = i - rest * length;
+  row_ = base_;
+  for (int d = inner - 1; d >= 0; --d) {
+    const int64_t outer = rest / layout_.size[d];
+    index_[d] = rest - outer * layout_.size[d];
+    row_ += index_[d] * layout_.step[d];
+    rest = outer;
+  }
+  at_ = row_ + column * layout_.step[inner];
+  left_ = length - column;
+}
+
+void Cursor::next_row() {
+  for (int d = layout_.n - 2; d >= 0; --d) {
+    row_ += layout_.step[d];
+    if (++index_[d] < layout_.size[d]) break;
+    row_ -= layout_.size[d] * layout_.step[d];
+    index_[d] = 0;
+  }
+  at_ = row_;
+  left_ = layout_.size[layout_.n - 1];
+}
+
+// Visits the pieces of rows that make up the next n elements.
+template <class Visit>
+void Cursor::each_run(int64_t n, const Visit& visit) {
+  while (n > 0) {
+    const int64_t run = std::min(n, left_);
+    visit(at_, run);
+    advance(run);
+    n -= run;
+  }
+}
+
+void Cursor::gather(void* to, int64_t n) {
+  const int64_t step = layout_.step[layout_.n - 1];
+  with_item(itemsize_, [&]<class T>(T) {
+    T* out = static_cast<T*>(to);
+    each_run(n, [&](const char* from, int64_t run) {
+      if (step == sizeof(T) && run >= 8) {
+        std::memcpy(out, from, run * sizeof(T));
+      } else if (step == 0) {
+        std::fill_n(out, run, load_item<T>(from));
+      } else {
+        for (int64_t i = 0; i < run; ++i) {
+          out[i] = load_item<T>(from + i * step);
+        }
+      }
+      out += run;
+    });
+  });
+}
+
+void Cursor::scatter(const void* from, int64_t n) {
+  const int64_t step = layout_.step[layout_.n - 1];
+  with_item(itemsize_, [&]<class T>(T) {
+    const T* in = static_cast<const T*>(from);
+    each_run(n, [&](char* to, int64_t run) {
+      for (int64_t i = 0; i < run; ++i) {
+        std::memcpy(to + i * step, in + i, sizeof(T));
+      }
+      in += run;
+    });
+  });
+}
+
+Reader::Reader(const TensorImpl& t, const Layout& layout, DType as)
+    : cursor_(t.bytes(), layout, itemsize(t.dtype)),
+      route_(t.dtype, as),
+      itemsize_(itemsize(as)),
+      constant_(cursor_.constant() && itemsize_ <= 8) {
+  if (!constant_) return;
+  if (route_.n == 0) {
+    std::memcpy(value_, t.bytes(), itemsize_);
+  } else {
+    route_.convert(value_, t.bytes(), 1);
+  }
+}
+
+Reader::Reader(const Arg& number, DType as)
+    : itemsize_(itemsize(as)), constant_(true) {
+  const DType from = number.tag == ArgTag::float_  ? DType::f64
+                     : number.tag == ArgTag::bool_ ? DType::bool_
+                                                   : DType::i64;
+  const Route route(from, as);
+  if (route.n == 0) {
+    std::memcpy(value_, &number.i, itemsize_);
+  } else {
+    route.convert(value_, &number.i, 1);
+  }
+}
+
+void Reader::fill(void* to, int64_t n) const {
+  with_item(itemsize_, [&]<class T>(T) {
+    std::fill_n(static_cast<T*>(to), n, load_item<T>(value_));
+  });
+}
+
+const void* Reader::next(int64_t n, void* buffer) {
+  if (constant_) {
+    if (filled_ < n) fill(buffer, n);
+    filled_ = std::max(filled_, n);
+    return buffer;
+  }
+  if (route_.n == 0 && cursor_.dense(n)) {
+    const void* there = cursor_.here();
+    cursor_.advance(n);
+    return there;
+  }
+  read(buffer, n);
+  return buffer;
+}
+
+void Reader::read(void* to, int64_t n) {
+  if (constant_) return fill(to, n);
+  if (route_.n == 0) return cursor_.gather(to, n);
+  char* out = static_cast<char*>(to);
+  TileBuffer raw;
+  while (n > 0) {
+    const int64_t step = std::min(n, kTile);
+    if (cursor_.dense(step)) {
+      route_.convert(out, cursor_.here(), step);
+      cursor_.advance(step);
+    } else {
+      cursor_.gather(raw.bytes, step);
+      route_.convert(out, raw.bytes, step);
+    }
+    out += step * itemsize_;
+    n -= step;
+  }
+}
+
+Writer::Writer(const TensorImpl& t, const Layout& layout, DType from)
+    : cursor_(t.bytes(), layout, itemsize(t.dtype)),
+      route_(from, t.dtype),
+      from_size_(itemsize(from)) {}
+
+void Writer::done(const void* place, int64_t n) {
+  if (place == cursor_.here()) return cursor_.advance(n);
+  if (route_.n == 0) return cursor_.scatter(place, n);
+  const char* from = static_cast<const char*>(place);
+  TileBuffer raw;
+  while (n > 0) {
+    const int64_t step = std::min(n, kTile);
+    if (cursor_.dense(step)) {
+      route_.convert(cursor_.here(), from, step);
+      cursor_.advance(step);
+    } else {
+      route_.convert(raw.bytes, from, step);
+      cursor_.scatter(raw.bytes, step);
+    }
+    from += step * from_size_;
+    n -= step;
+  }
+}
+
+}  // namespace ferrule::cpu

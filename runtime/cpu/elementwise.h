@@ -1,0 +1,97 @@
+// The loop under every elementwise kernel.
+//
+//   const Input in[] = {{c, 0, DType::f32}, {c, 1, DType::f32}};
+//   elementwise(FE_BEST(binary_tile)(Binary::add, DType::f32),
+//               c.out_impl(), DType::f32, in);
+//
+// The elements of the result are cut into ranges that run on several threads,
+// and every range is given to the tile function in dense pieces: the operands'
+// own memory where they are dense and of the right dtype, else small copies
+// that stay in the first-level cache. So arithmetic is written for dense f32,
+// f64 and i64 only, and what an element becomes depends on it alone.
+#pragma once
+
+#include <span>
+
+#include "ferrule/op.h"
+#include "runtime/cpu/convert.h"
+#include "runtime/cpu/isa.h"
+
+namespace ferrule::cpu {
+
+// out[i] = f(in[0][i], in[1][i], ...) for i < n. `out` may be one of the
+// inputs; otherwise nothing overlaps.
+using TileFn = void (*)(void* out, const void* const* in, int64_t n);
+inline constexpr int kMaxInputs = 6;
+
+// An operand, and the dtype the tile function wants it in.
+struct Input {
+  const TensorImpl* tensor = nullptr;
+  Arg number;
+  DType as = DType::f32;
+
+  Input() = default;
+  Input(const OpCall& c, int arg, DType t)
+      : tensor(c.is_tensor(arg) ? c.args[arg].tensor : nullptr),
+        number(tensor ? Arg() : c.args[arg]),
+        as(t) {}
+  Input(const TensorImpl& t, DType wanted) : tensor(&t), as(wanted) {}
+  Input(double value, DType wanted) : number(value), as(wanted) {}
+};
+
+// How many elements are worth a thread: for functions that cost about as much
+// as moving the data, and for those of tens of operations.
+inline constexpr int64_t kCheapGrain = 65536;
+inline constexpr int64_t kCostlyGrain = 8192;
+
+// `result` is what the tile function writes; `out` may have another dtype and
+// any strides.
+void elementwise(TileFn fn, const TensorImpl& out, DType result,
+                 std::span<const Input> in, int64_t grain = kCheapGrain);
+
+enum class Unary : uint8_t {
+  neg,
+  abs,
+  sign,
+  relu,  // f32, f64, i64
+  exp,
+  log,
+  sqrt,
+  sigmoid,
+  tanh,
+  erf,
+  sin,
+  cos,
+  gelu,
+  gelu_tanh,  // floats
+};
+enum class Binary : uint8_t {
+  add,
+  sub,
+  mul,
+  maximum,
+  minimum,  // f32, f64, i64
+  eq,
+  ne,
+  lt,
+  le,   // the same; write bool
+  pow,  // the same
+  div,
+  relu_backward,
+  sigmoid_backward,
+  tanh_backward,
+  gelu_backward,
+  gelu_tanh_backward,  // floats
+};
+
+// The tile functions; t is f32, f64 or i64.
+FE_SIMD(TileFn unary_tile(Unary op, DType t);
+        TileFn binary_tile(Binary op, DType t);
+        // in[0] (bool) ? in[1] : in[2], of 4 or 8 bytes
+        TileFn where_tile(int64_t itemsize);
+        // (x - mean) * scale + shift, for x, mean, scale, shift
+        TileFn normalize_tile(DType t);
+        // (g - a - (x - mean) * b) * scale, for g, x, mean, a, b, scale
+        TileFn normalize_backward_tile(DType t);)
+
+}  // namespace ferrule::cpu

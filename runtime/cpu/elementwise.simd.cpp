@@ -1,0 +1,414 @@
+// The arithmetic of elementwise ops on dense tiles.
+#include "runtime/cpu/elementwise.h"
+
+#include "runtime/cpu/simd.h"
+#include "runtime/cpu/vecmath.h"
+
+namespace ferrule::cpu::FE_ISA {
+namespace {
+
+constexpr int64_t kBlock = 64;
+
+// One loop body, for functions of many instructions.
+template <class T, class F>
+FE_INLINE void map(void* out, const void* in, int64_t n, F f) {
+  auto* o = static_cast<T*>(out);
+  const auto* x = static_cast<const T*>(in);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    store(o + i, f(load(x + i, n - i)), n - i);
+  }
+}
+
+template <class T, class F>
+FE_INLINE void map(void* out, const void* a, const void* b, int64_t n, F f) {
+  auto* o = static_cast<T*>(out);
+  const auto* x = static_cast<const T*>(a);
+  const auto* y = static_cast<const T*>(b);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    store(o + i, f(load(x + i, n - i), load(y + i, n - i)), n - i);
+  }
+}
+
+// Two bodies, for functions of few instructions.
+template <class T, class F>
+FE_INLINE void fast_map(void* out, const void* a, const void* b, int64_t n,
+                        F f) {
+  auto* o = static_cast<T*>(out);
+  const auto* x = static_cast<const T*>(a);
+  const auto* y = static_cast<const T*>(b);
+  int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+    store(o + i, f(load(x + i), load(y + i)));
+  }
+  if (i < n) map<T>(o + i, x + i, y + i, n - i, f);
+}
+
+template <class V>
+constexpr bool is_floating = std::is_floating_point_v<Element<V>>;
+
+// Integers wrap: they are computed unsigned.
+template <class V>
+FE_INLINE auto wrapping(V v) {
+  if constexpr (is_floating<V>) {
+    return v;
+  } else {
+    return bits<Vec<uint64_t>>(v);
+  }
+}
+
+template <class V>
+FE_INLINE V normal_cdf(V x) {
+  using T = Element<V>;
+  return (erf(x * T(0.70710678118654752440)) + T(1)) * T(0.5);
+}
+
+// The tanh approximation of GELU: x (1 + tanh(inner)) / 2.
+template <class V>
+FE_INLINE V gelu_inner(V x) {
+  using T = Element<V>;
+  return T(0.79788456080286535588) * (x + T(0.044715) * (x * x * x));
+}
+
+template <Unary op, class V>
+FE_INLINE V unary(V x) {
+  using T = Element<V>;
+  using enum Unary;
+  if constexpr (op == neg) {
+    if constexpr (is_floating<V>)
+      return -x;
+    else
+      return bits<V>(-wrapping(x));
+  } else if constexpr (op == abs) {
+    if constexpr (is_floating<V>)
+      return FE_ISA::abs(x);
+    else
+      return x < 0 ? bits<V>(-wrapping(x)) : x;
+  } else if constexpr (op == sign) {
+    const V one = splat<T>(1);
+    const V s = x > 0 ? one : (x < 0 ? -one : V{});
+    return x == x ? s : x;
+  } else if constexpr (op == relu) {
+    return x < 0 ? V{} : x;  // keeps NaN
+  } else if constexpr (op == exp) {
+    return FE_ISA::exp(x);
+  } else if constexpr (op == log) {
+    return FE_ISA::log(x);
+  } else if constexpr (op == sqrt) {
+    return FE_ISA::sqrt(x);
+  } else if constexpr (op == sigmoid) {
+    return FE_ISA::sigmoid(x);
+  } else if constexpr (op == tanh) {
+    return FE_ISA::tanh(x);
+  } else if constexpr (op == erf) {
+    return FE_ISA::erf(x);
+  } else if constexpr (op == sin) {
+    return FE_ISA::sin(x);
+  } else if constexpr (op == cos) {
+    return FE_ISA::cos(x);
+  } else if constexpr (op == gelu) {
+    return x * normal_cdf(x);
+  } else {
+    static_assert(op == gelu_tanh);
+    return T(0.5) * x * (FE_ISA::tanh(gelu_inner(x)) + T(1));
+  }
+}
+
+// The derivative of GELU.
+template <class V>
+FE_INLINE V gelu_slope(V x) {
+  using T = Element<V>;
+  const V density = exp(x * x * T(-0.5)) * T(0.39894228040143267794);
+  // Where the density is 0 so is the product, at infinity too.
+  const V spread = density == T(0) ? V{} : x * density;
+  return normal_cdf(x) + spread;
+}
+
+template <class V>
+FE_INLINE V gelu_tanh_slope(V x) {
+  using T = Element<V>;
+  const V t = tanh(gelu_inner(x));
+  const V inner_slope =
+      T(0.79788456080286535588) * (T(3 * 0.044715) * (x * x) + T(1));
+  const V slope = T(1) - t * t;
+  const V spread = slope == T(0) ? V{} : x * slope * inner_slope;
+  return T(0.5) * (t + T(1) + spread);
+}
+
+template <Binary op, class V>
+FE_INLINE V binary(V a, V b) {
+  using T = Element<V>;
+  using enum Binary;
+  if constexpr (op == add) {
+    return bits<V>(wrapping(a) + wrapping(b));
+  } else if constexpr (op == sub) {
+    return bits<V>(wrapping(a) - wrapping(b));
+  } else if constexpr (op == mul) {
+    return bits<V>(wrapping(a) * wrapping(b));
+  } else if constexpr (op == div) {
+    return a / b;
+  } else if constexpr (op == pow) {
+    return FE_ISA::pow(a, b);
+  } else if constexpr (op == maximum) {
+    return max(a, b);
+  } else if constexpr (op == minimum) {
+    return min(a, b);
+  } else if constexpr (op == relu_backward) {  // gradient, result
+    return b <= T(0) ? V{} : a;
+  } else if constexpr (op == sigmoid_backward) {
+    return a * ((T(1) - b) * b);
+  } else if constexpr (op == tanh_backward) {
+    return a * (T(1) - b * b);
+  } else if constexpr (op == gelu_backward) {  // gradient, input
+    return a * gelu_slope(b);
+  } else {
+    static_assert(op == gelu_tanh_backward);
+    return a * gelu_tanh_slope(b);
+  }
+}
+
+template <Unary op, class T>
+void unary_loop(void* out, const void* const* in, int64_t n) {
+  map<T>(out, in[0], n, [](Vec<T> x) { return unary<op>(x); });
+}
+
+template <Binary op, class T>
+void binary_loop(void* out, const void* const* in, int64_t n) {
+  const auto f = [](Vec<T> a, Vec<T> b) { return binary<op>(a, b); };
+  if constexpr (op < Binary::pow) {
+    fast_map<T>(out, in[0], in[1], n, f);
+  } else {
+    map<T>(out, in[0], in[1], n, f);
+  }
+}
+
+// Masks of whole lanes (0 or -1) and bools, a block at a time.
+template <class M>
+[[gnu::noinline]] void to_bools(uint8_t* out, const M* mask, int64_t n) {
+  uint8_t bytes[kBlock];
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < kBlock; ++k) bytes[k] = mask[k] & 1;
+  std::memcpy(out, bytes, n);
+}
+
+template <class M>
+[[gnu::noinline]] void from_bools(M* mask, const uint8_t* in, int64_t n) {
+  uint8_t bytes[kBlock] = {};
+  std::memcpy(bytes, in, n);
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < kBlock; ++k) mask[k] = bytes[k];
+}
+
+template <Binary op, class V>
+FE_INLINE Mask<V> compare(V a, V b) {
+  using enum Binary;
+  if constexpr (op == eq) return a == b;
+  if constexpr (op == ne) return a != b;
+  if constexpr (op == lt) return a < b;
+  if constexpr (op == le) return a <= b;
+}
+
+template <Binary op, class T>
+void compare_loop(void* out, const void* const* in, int64_t n) {
+  using M = Element<Mask<Vec<T>>>;
+  const auto* a = static_cast<const T*>(in[0]);
+  const auto* b = static_cast<const T*>(in[1]);
+  alignas(64) M mask[kBlock] = {};
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t length = n - i < kBlock ? n - i : kBlock;
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < length; k += lanes<T>) {
+      const int64_t left = length - k;
+      store(mask + k,
+            compare<op>(load(a + i + k, left), load(b + i + k, left)));
+    }
+    to_bools(static_cast<uint8_t*>(out) + i, mask, length);
+  }
+}
+
+// By squaring. A negative exponent is reported by the caller; here it counts
+// as its reciprocal's whole part.
+int64_t integer_power(int64_t base, int64_t exponent) {
+  if (exponent < 0) {
+    return base == 1 ? 1 : base == -1 ? (exponent & 1 ? -1 : 1) : 0;
+  }
+  uint64_t power = 1;
+  uint64_t square = static_cast<uint64_t>(base);
+  for (; exponent > 0; exponent >>= 1) {
+    if (exponent & 1) power *= square;
+    square *= square;
+  }
+  return static_cast<int64_t>(power);
+}
+
+void integer_power_loop(void* out, const void* const* in, int64_t n) {
+  auto* o = static_cast<int64_t*>(out);
+  const auto* a = static_cast<const int64_t*>(in[0]);
+  const auto* b = static_cast<const int64_t*>(in[1]);
+  for (int64_t i = 0; i < n; ++i) o[i] = integer_power(a[i], b[i]);
+}
+
+template <class T>
+void where_loop(void* out, const void* const* in, int64_t n) {
+  auto* o = static_cast<T*>(out);
+  const auto* a = static_cast<const T*>(in[1]);
+  const auto* b = static_cast<const T*>(in[2]);
+  alignas(64) T mask[kBlock];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t length = n - i < kBlock ? n - i : kBlock;
+    from_bools(mask, static_cast<const uint8_t*>(in[0]) + i, length);
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < length; k += lanes<T>) {
+      const int64_t left = length - k;
+      const Vec<T> yes = load(a + i + k, left);
+      const Vec<T> no = load(b + i + k, left);
+      store(o + i + k, load(mask + k) != 0 ? yes : no, left);
+    }
+  }
+}
+
+template <class T>
+void normalize_loop(void* out, const void* const* in, int64_t n) {
+  auto* o = static_cast<T*>(out);
+  const T* p[4];
+  for (int k = 0; k < 4; ++k) p[k] = static_cast<const T*>(in[k]);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const auto centred = load(p[0] + i, left) - load(p[1] + i, left);
+    store(o + i, centred * load(p[2] + i, left) + load(p[3] + i, left), left);
+  }
+}
+
+template <class T>
+void normalize_backward_loop(void* out, const void* const* in, int64_t n) {
+  auto* o = static_cast<T*>(out);
+  const T* p[6];
+  for (int k = 0; k < 6; ++k) p[k] = static_cast<const T*>(in[k]);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const auto centred = load(p[1] + i, left) - load(p[2] + i, left);
+    const auto rest = load(p[0] + i, left) - load(p[3] + i, left) -
+                      centred * load(p[4] + i, left);
+    store(o + i, rest * load(p[5] + i, left), left);
+  }
+}
+
+template <class T>
+TileFn find_unary(Unary op) {
+  using enum Unary;
+  switch (op) {
+    case neg:
+      return unary_loop<neg, T>;
+    case abs:
+      return unary_loop<abs, T>;
+    case sign:
+      return unary_loop<sign, T>;
+    case relu:
+      return unary_loop<relu, T>;
+    default:
+      break;
+  }
+  if constexpr (std::is_floating_point_v<T>) {
+    switch (op) {
+      case exp:
+        return unary_loop<exp, T>;
+      case log:
+        return unary_loop<log, T>;
+      case sqrt:
+        return unary_loop<sqrt, T>;
+      case sigmoid:
+        return unary_loop<sigmoid, T>;
+      case tanh:
+        return unary_loop<tanh, T>;
+      case erf:
+        return unary_loop<erf, T>;
+      case sin:
+        return unary_loop<sin, T>;
+      case cos:
+        return unary_loop<cos, T>;
+      case gelu:
+        return unary_loop<gelu, T>;
+      case gelu_tanh:
+        return unary_loop<gelu_tanh, T>;
+      default:
+        break;
+    }
+  }
+  return nullptr;
+}
+
+template <class T>
+TileFn find_binary(Binary op) {
+  using enum Binary;
+  switch (op) {
+    case add:
+      return binary_loop<add, T>;
+    case sub:
+      return binary_loop<sub, T>;
+    case mul:
+      return binary_loop<mul, T>;
+    case maximum:
+      return binary_loop<maximum, T>;
+    case minimum:
+      return binary_loop<minimum, T>;
+    case eq:
+      return compare_loop<eq, T>;
+    case ne:
+      return compare_loop<ne, T>;
+    case lt:
+      return compare_loop<lt, T>;
+    case le:
+      return compare_loop<le, T>;
+    default:
+      break;
+  }
+  if constexpr (std::is_floating_point_v<T>) {
+    switch (op) {
+      case pow:
+        return binary_loop<pow, T>;
+      case div:
+        return binary_loop<div, T>;
+      case relu_backward:
+        return binary_loop<relu_backward, T>;
+      case sigmoid_backward:
+        return binary_loop<sigmoid_backward, T>;
+      case tanh_backward:
+        return binary_loop<tanh_backward, T>;
+      case gelu_backward:
+        return binary_loop<gelu_backward, T>;
+      case gelu_tanh_backward:
+        return binary_loop<gelu_tanh_backward, T>;
+      default:
+        break;
+    }
+  } else if (op == pow) {
+    return integer_power_loop;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+TileFn unary_tile(Unary op, DType t) {
+  if (t == DType::f32) return find_unary<float>(op);
+  return t == DType::f64 ? find_unary<double>(op) : find_unary<int64_t>(op);
+}
+
+TileFn binary_tile(Binary op, DType t) {
+  if (t == DType::f32) return find_binary<float>(op);
+  return t == DType::f64 ? find_binary<double>(op) : find_binary<int64_t>(op);
+}
+
+TileFn where_tile(int64_t itemsize) {
+  return itemsize == 4 ? where_loop<int32_t> : where_loop<int64_t>;
+}
+
+TileFn normalize_tile(DType t) {
+  return t == DType::f32 ? normalize_loop<float> : normalize_loop<double>;
+}
+
+TileFn normalize_backward_tile(DType t) {
+  return t == DType::f32 ? normalize_backward_loop<float>
+                         : normalize_backward_loop<double>;
+}
+
+}  // namespace ferrule::cpu::FE_ISA

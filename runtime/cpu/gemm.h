@@ -1,0 +1,66 @@
+// Matrix product: C = A B, plus a bias, for matrices with any strides.
+//
+//   Gemm<float> g{.m = m, .n = n, .k = k};
+//   g.a = {x, k, 1};    // data, row stride, column stride, in elements
+//   g.b = {w, 1, k};    // w transposed
+//   g.c = y;
+//   g.c_row = n;
+//   gemm(g, scratch);   // gemm_scratch_bytes(g) bytes, 64-byte aligned
+//
+// Every element of C is summed over k in one order that the shape and the
+// strides determine, whatever the number of threads.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/core/function_ref.h"
+#include "runtime/cpu/isa.h"
+
+namespace ferrule::cpu {
+
+template <class T>
+struct MatrixView {
+  const T* data = nullptr;
+  int64_t row = 0;  // strides in elements
+  int64_t col = 0;
+};
+
+template <class T>
+struct Gemm {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  MatrixView<T> a = {};  // m x k
+  MatrixView<T> b = {};  // k x n
+  T* c = nullptr;        // m x n, dense rows, apart from a and b
+  int64_t c_row = 0;
+  const T* col_bias = nullptr;  // n elements, or null
+  const T* row_bias = nullptr;  // m elements, or null
+  bool accumulate = false;      // C += A B instead
+};
+
+// T is float or double. Parallel, unless called inside a parallel_for. Scratch
+// depends on everything in `g` but the pointers.
+template <class T>
+void gemm(const Gemm<T>& g, void* scratch);
+template <class T>
+int64_t gemm_scratch_bytes(const Gemm<T>& g);
+
+// `batch` products: the i-th is `g` with its data moved by offset(i), in
+// elements. The results must not overlap. Small products run side by side.
+struct GemmOffset {
+  int64_t a = 0;
+  int64_t b = 0;
+  int64_t c = 0;
+};
+template <class T>
+void gemm_batch(const Gemm<T>& g, int64_t batch,
+                FunctionRef<GemmOffset(int64_t i)> offset, void* scratch);
+template <class T>
+int64_t gemm_batch_scratch_bytes(const Gemm<T>& g, int64_t batch);
+
+// What gemm() calls.
+FE_SIMD(void gemm_f32(const Gemm<float>& g, void* scratch);
+        void gemm_f64(const Gemm<double>& g, void* scratch);)
+
+}  // namespace ferrule::cpu

@@ -1,0 +1,168 @@
+// The register tile: a few rows of A times a few vectors of B, summed over one
+// block's depth. For gemm.simd.cpp.
+#pragma once
+
+#include "runtime/cpu/simd.h"
+
+namespace ferrule::cpu::FE_ISA {
+
+// The largest tile: its sums, a row of B and one element of A fill the
+// registers, of which there are 32 or 16.
+#if defined(__AVX512F__)
+inline constexpr int kTileRows = 14;
+#elif defined(__aarch64__)
+inline constexpr int kTileRows = 12;
+#elif defined(__AVX2__)
+inline constexpr int kTileRows = 6;
+#else
+inline constexpr int kTileRows = 4;
+#endif
+inline constexpr int kTileVectors = 2;
+template <class T>
+inline constexpr int kTileCols = kTileVectors * lanes<T>;
+
+template <class T>
+struct Tile {
+  int64_t depth;
+  const T* a;
+  int64_t a_row;
+  int64_t a_col;
+  const T* b;  // rows of whole vectors
+  int64_t b_row;
+  T* c;
+  int64_t c_row;
+  int64_t cols;       // of C to write
+  const T* col_init;  // what sums start with: col_init[j] + row_init[i * step]
+  const T* row_init;
+  int64_t row_init_step;
+  bool add;  // to C, instead of overwriting it
+};
+
+template <class T>
+[[gnu::noinline]] void store_part(const Tile<T>& t, const T* sums, int rows,
+                                  int stride) {
+  for (int i = 0; i < rows; ++i) {
+    T* c = t.c + i * t.c_row;
+    for (int64_t j = 0; j < t.cols; j += lanes<T>) {
+      Vec<T> sum = load(sums + i * stride + j);
+      if (t.add) sum += load(c + j, t.cols - j);
+      store(c + j, sum, t.cols - j);
+    }
+  }
+}
+
+// Rows of A are addressed as three to a pointer, so that the pointers stay in
+// registers.
+template <class T, int rows, int vectors>
+void run_tile(const Tile<T>& t) {
+  constexpr int kLanes = lanes<T>;
+  constexpr int kPointers = (rows + 2) / 3;
+  const int64_t a_row = t.a_row;
+  const int64_t a_col = t.a_col;
+  const int64_t b_row = t.b_row;
+  const T* a[kPointers];
+  Vec<T> sum[rows][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kPointers; ++i) a[i] = t.a + 3 * i * a_row;
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    const Vec<T> start = splat(t.row_init[i * t.row_init_step]);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      sum[i][v] = start + load(t.col_init + v * kLanes);
+    }
+  }
+  const T* b = t.b;
+  for (int64_t k = 0; k < t.depth; ++k) {
+    Vec<T> b_k[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) b_k[v] = load(b + v * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      __builtin_prefetch(b + 8 * b_row + v * kLanes);
+    }
+    b += b_row;
+#pragma GCC unroll 16
+    for (int i = 0; i < kPointers; ++i) a[i] += a_col;
+  }
+  if (t.cols == vectors * kLanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      T* c = t.c + i * t.c_row;
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        Vec<T> result = sum[i][v];
+        if (t.add) result += load(c + v * kLanes);
+        store(c + v * kLanes, result);
+      }
+    }
+  } else {
+    alignas(kVectorBytes) T part[rows * vectors * kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        store(part + (i * vectors + v) * kLanes, sum[i][v]);
+      }
+    }
+    store_part(t, part, rows, vectors * kLanes);
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(const Tile<T>&);
+
+// The function of a tile, 1 <= rows <= kTileRows, 1 <= vectors <= kTileVectors.
+template <class T>
+TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
+  static constexpr auto kFunctions =
+      []<int... i>(std::integer_sequence<int, i...>) {
+        struct {
+          TileFunction<T> of[kTileVectors][kTileRows];
+        } table{{{run_tile<T, i + 1, 1>...}, {run_tile<T, i + 1, 2>...}}};
+        return table;
+      }(std::make_integer_sequence<int, kTileRows>());
+  return kFunctions.of[vectors - 1][rows - 1];
+}
+
+// ---- Dot products: for few rows of A where the columns of B are dense
+
+inline constexpr int kDotRows = kTileRows >= 12 ? 4 : 2;
+inline constexpr int kDotCols = 4;
+
+// C[rows, cols] = sum over k of A[i, k] B[k, j], both with stride 1 along k,
+// plus the biases.
+template <class T, int rows, int cols>
+FE_INLINE void run_dot(int64_t depth, const T* a, int64_t a_row, const T* b,
+                       int64_t b_col, Element<Vec<T>> (&out)[rows][cols]) {
+  Vec<T> sum[rows][cols] = {};
+  auto step = [&](int64_t k, auto... n) {
+    Vec<T> a_k[rows];
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; ++i) a_k[i] = load(a + i * a_row + k, n...);
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; ++j) {
+      const Vec<T> b_k = load(b + j * b_col + k, n...);
+#pragma GCC unroll 4
+      for (int i = 0; i < rows; ++i) sum[i][j] = fma(a_k[i], b_k, sum[i][j]);
+    }
+  };
+  int64_t k = 0;
+  for (; k + lanes<T> <= depth; k += lanes<T>) step(k);
+  if (k < depth) step(k, depth - k);
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; ++j) out[i][j] = FE_ISA::sum(sum[i][j]);
+  }
+}
+
+}  // namespace ferrule::cpu::FE_ISA

@@ -1,0 +1,75 @@
+// Detects the instruction set once, by the compiler's own CPU model: it knows
+// what the operating system saves, too.
+#include "runtime/cpu/isa.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace ferrule::cpu {
+namespace {
+
+#if defined(__x86_64__)
+
+constexpr Isa kAll[] = {Isa::v2, Isa::v3, Isa::v4};
+
+bool has(Isa isa) {
+  __builtin_cpu_init();
+  switch (isa) {
+    case Isa::v4:
+      return __builtin_cpu_supports("x86-64-v4");
+    case Isa::v3:
+      return __builtin_cpu_supports("x86-64-v3");
+    default:
+      return isa == Isa::v2;
+  }
+}
+
+#else
+
+constexpr Isa kAll[] = {Isa::neon};
+
+bool has(Isa isa) { return isa == Isa::neon; }
+
+#endif
+
+Isa detect() {
+  Isa best{};
+  for (Isa isa : kAll) {
+    if (has(isa)) best = isa;
+  }
+  const char* wanted = std::getenv("FERRULE_ISA");
+  if (wanted == nullptr || *wanted == '\0') return best;
+  for (Isa isa : kAll) {
+    if (std::strcmp(wanted, isa_name(isa)) == 0 && has(isa)) return isa;
+  }
+  std::fprintf(stderr,
+               "ferrule: FERRULE_ISA=%s is not an instruction set of this "
+               "machine; using %s\n",
+               wanted, isa_name(best));
+  return best;
+}
+
+}  // namespace
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::v2:
+      return "v2";
+    case Isa::v3:
+      return "v3";
+    case Isa::v4:
+      return "v4";
+    case Isa::neon:
+      return "neon";
+  }
+  return "none";
+}
+
+Isa find_isa() {
+  static const Isa found = detect();
+  found_isa.store(found, std::memory_order_relaxed);
+  return found;
+}
+
+}  // namespace ferrule::cpu

@@ -1,0 +1,211 @@
+// The kernels of matmul and linear: finds the matrices in the operands and
+// gives them to the matrix product. Operands may have any strides.
+#include "ferrule/op.h"
+#include "runtime/core/thread_pool.h"
+#include "runtime/cpu/gemm.h"
+#include "runtime/cpu/operands.h"
+
+namespace ferrule {
+namespace cpu {
+namespace {
+
+// Where an operand's elements are: its own strides, or those of the dense copy
+// that it is widened to.
+Dims strides_of(const TensorImpl& t) {
+  return widened_bytes(t) > 0 ? contiguous_strides(t.sizes()) : Dims(t.steps());
+}
+
+// Everything about a call of matmul but the data. Strides are in elements.
+struct Matmul {
+  int64_t m = 1;
+  int64_t n = 1;
+  int64_t k = 1;
+  int64_t a_row = 1, a_col = 1;
+  int64_t b_row = 1, b_col = 1;
+  int64_t batch = 1;
+  int dims = 0;  // of the batch, outermost first
+  int64_t size[kMaxRank];
+  int64_t a_step[kMaxRank];
+  int64_t b_step[kMaxRank];
+
+  explicit Matmul(const OpCall& c) {
+    const TensorImpl& a = c.in(0);
+    const TensorImpl& b = c.in(1);
+    const Dims a_strides = strides_of(a);
+    const Dims b_strides = strides_of(b);
+    const int a_batch = std::max(a.ndim - 2, 0);
+    const int b_batch = std::max(b.ndim - 2, 0);
+    if (a.ndim == 1) {
+      k = a.shape[0];
+      a_col = a_strides[0];
+    } else {
+      const int row = a_batch + (c.b(2) ? 1 : 0);
+      const int col = a_batch + (c.b(2) ? 0 : 1);
+      m = a.shape[row];
+      k = a.shape[col];
+      a_row = a_strides[row];
+      a_col = a_strides[col];
+    }
+    if (b.ndim == 1) {
+      b_row = b_strides[0];
+    } else {
+      const int row = b_batch + (c.b(3) ? 1 : 0);
+      const int col = b_batch + (c.b(3) ? 0 : 1);
+      n = b.shape[col];
+      b_row = b_strides[row];
+      b_col = b_strides[col];
+    }
+    dims = std::max(a_batch, b_batch);
+    for (int d = 0; d < dims; ++d) {
+      const int in_a = d - (dims - a_batch);
+      const int in_b = d - (dims - b_batch);
+      const int64_t a_size = in_a < 0 ? 1 : a.shape[in_a];
+      const int64_t b_size = in_b < 0 ? 1 : b.shape[in_b];
+      size[d] = a_size == 1 ? b_size : a_size;
+      a_step[d] = a_size == 1 ? 0 : a_strides[in_a];
+      b_step[d] = b_size == 1 ? 0 : b_strides[in_b];
+      batch *= size[d];
+    }
+    if (batch > 0) fold();
+  }
+
+  // Matrices that are multiplied by the same one, and whose rows follow one
+  // another, are one tall matrix. (Those of the result always do.)
+  void fold() {
+    for (; dims > 0; --dims) {
+      const int d = dims - 1;
+      if (size[d] != 1) {
+        if (b_step[d] != 0) return;
+        if (m != 1 && a_step[d] != m * a_row) return;
+        if (m == 1) a_row = a_step[d];
+        m *= size[d];
+        batch /= size[d];
+      }
+    }
+  }
+
+  GemmOffset offset(int64_t i) const {
+    GemmOffset at;
+    at.c = i * m * n;
+    for (int d = dims - 1; d >= 0; --d) {
+      at.a += i % size[d] * a_step[d];
+      at.b += i % size[d] * b_step[d];
+      i /= size[d];
+    }
+    return at;
+  }
+
+  template <class T>
+  Gemm<T> gemm() const {
+    Gemm<T> g{.m = m, .n = n, .k = k};
+    g.a = {nullptr, a_row, a_col};
+    g.b = {nullptr, b_row, b_col};
+    g.c_row = n;
+    return g;
+  }
+};
+
+// Integers: wraps around, as all of their arithmetic does. Narrower ones are
+// widened, which gives the same low bits.
+void multiply_integers(const Matmul& p, const int64_t* a, const int64_t* b,
+                       int64_t* c) {
+  const int64_t row_work = std::max<int64_t>(1, p.n * p.k);
+  parallel_for(
+      p.batch * p.m, (1 << 15) / row_work, [&](int64_t i, int64_t end) {
+        for (; i < end; ++i) {
+          const GemmOffset at = p.offset(i / p.m);
+          const int64_t* a_i = a + at.a + i % p.m * p.a_row;
+          int64_t* c_i = c + i * p.n;
+          std::fill_n(c_i, p.n, 0);
+          for (int64_t k = 0; k < p.k; ++k) {
+            const auto factor = static_cast<uint64_t>(a_i[k * p.a_col]);
+            const int64_t* b_k = b + at.b + k * p.b_row;
+            for (int64_t j = 0; j < p.n; ++j) {
+              c_i[j] = static_cast<int64_t>(
+                  static_cast<uint64_t>(c_i[j]) +
+                  factor * static_cast<uint64_t>(b_k[j * p.b_col]));
+            }
+          }
+        }
+      });
+}
+
+int64_t matmul_scratch(const OpCall& c) {
+  const Matmul p(c);
+  const int64_t bytes = operand_bytes(c, 2);
+  if (!is_float(c.out_impl().dtype)) return bytes;
+  return bytes + by_float(c, [&]<class T>(T) {
+           return gemm_batch_scratch_bytes(p.gemm<T>(), p.batch);
+         });
+}
+
+void matmul(OpCall& c) {
+  if (c.out_impl().numel == 0) return;
+  const Matmul p(c);
+  if (!is_float(c.out_impl().dtype)) {
+    const Operands<int64_t> x(c, 2);
+    multiply_integers(p, x.in[0], x.in[1], x.out);
+    x.finish();
+    return;
+  }
+  by_float(c, [&]<class T>(T) {
+    const Operands<T> x(c, 2);
+    Gemm<T> g = p.gemm<T>();
+    g.a.data = x.in[0];
+    g.b.data = x.in[1];
+    g.c = x.out;
+    gemm_batch(g, p.batch, [&](int64_t i) { return p.offset(i); }, x.scratch);
+    x.finish();
+  });
+}
+
+template <class T>
+Gemm<T> linear_gemm(const OpCall& c) {
+  const TensorImpl& weight = c.in(1);
+  Gemm<T> g;
+  g.n = weight.shape[0];
+  g.k = weight.shape[1];
+  g.m = 1;
+  for (int d = 0; d + 1 < c.in(0).ndim; ++d) g.m *= c.in(0).shape[d];
+  g.a = {nullptr, g.k, 1};
+  g.b = {nullptr, 1, g.k};
+  g.c_row = g.n;
+  return g;
+}
+
+int64_t linear_scratch(const OpCall& c) {
+  return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
+           return gemm_scratch_bytes(linear_gemm<T>(c));
+         });
+}
+
+void linear(OpCall& c) {
+  by_float(c, [&]<class T>(T) {
+    const Operands<T> x(c, 3);
+    Gemm<T> g = linear_gemm<T>(c);
+    g.a.data = x.in[0];
+    g.b.data = x.in[1];
+    g.c = x.out;
+    g.col_bias = x.in[2];
+    gemm(g, x.scratch);
+    x.finish();
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+extern const KernelDef matmul_cpu = {
+    .name = "matmul",
+    .run = cpu::matmul,
+    .contiguous = false,
+    .scratch = cpu::matmul_scratch,
+};
+
+extern const KernelDef linear_cpu = {
+    .name = "linear",
+    .run = cpu::linear,
+    .scratch = cpu::linear_scratch,
+};
+
+}  // namespace ferrule

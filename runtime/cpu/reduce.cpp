@@ -1,0 +1,302 @@
+// Cuts reductions into units of work and combines their results.
+#include "runtime/cpu/reduce.h"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+#include "runtime/core/thread_pool.h"
+
+namespace ferrule::cpu {
+namespace {
+
+// Elements that are worth a thread, and that make one part of a long run.
+constexpr int64_t kGrain = 32768;
+constexpr int64_t kLongRun = 65536;
+// Rows narrower than this are copied together and folded by runs.
+constexpr int64_t kFewColumns = 16;
+
+template <class T>
+T neutral(Fold fold) {
+  using Limits = std::numeric_limits<T>;
+  if (fold == Fold::max)
+    return Limits::has_infinity ? -Limits::infinity() : Limits::min();
+  if (fold == Fold::min)
+    return Limits::has_infinity ? Limits::infinity() : Limits::max();
+  return T(0);
+}
+
+template <class T>
+T combine(Fold fold, T a, T b) {
+  if (fold == Fold::max) return a > b || a != a ? a : b;
+  if (fold == Fold::min) return a < b || a != a ? a : b;
+  if constexpr (std::is_integral_v<T>) {  // wraps
+    return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  } else {
+    return a + b;
+  }
+}
+
+// Combines values pairwise as they come: the k-th with the one before, pairs
+// with pairs, and so on, as a binary counter carries.
+template <class T>
+class PairwiseFold {
+ public:
+  explicit PairwiseFold(Fold fold) : fold_(fold) {}
+  void add(T value) {
+    for (int64_t k = count_++; k & 1; k >>= 1) {
+      value = combine(fold_, stack_[--top_], value);
+    }
+    stack_[top_++] = value;
+  }
+  T result() const {
+    if (top_ == 0) return neutral<T>(fold_);
+    T value = stack_[top_ - 1];
+    for (int k = top_ - 2; k >= 0; --k) {
+      value = combine(fold_, stack_[k], value);
+    }
+    return value;
+  }
+
+ private:
+  Fold fold_;
+  int64_t count_ = 0;
+  int top_ = 0;
+  T stack_[64];
+};
+
+// How the values of parts are combined.
+Fold outer_fold(Fold fold) {
+  return fold == Fold::max || fold == Fold::min ? fold : Fold::sum;
+}
+
+int64_t grain_of(int64_t unit_elements) {
+  return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, unit_elements));
+}
+
+// Bytes from row to row when all rows over the dimensions of `order` in
+// [first, last) lie evenly apart; -1 if they do not.
+int64_t even_step(const TensorImpl& t, const Order& order, int first,
+                  int last) {
+  Order part;
+  for (int k = first; k < last; ++k) part.push(order.dim[k]);
+  const Layout l = layout_of(t, part);
+  return l.n == 1 ? l.step[0] : -1;
+}
+
+}  // namespace
+
+Reduction::Reduction(std::span<const int64_t> shape, uint32_t mask, DType t)
+    : shape_(shape), mask_(mask), dtype_(t) {
+  for (int d = 0; d < shape_.n; ++d) {
+    (mask >> d & 1 ? count_ : results_) *= shape_[d];
+  }
+  const auto is_reduced = [&](int d) { return mask >> d & 1; };
+  first_column_ = shape_.n;
+  columns_ = 1;
+  while (first_column_ > 0 &&
+         (shape_[first_column_ - 1] == 1 || !is_reduced(first_column_ - 1))) {
+    --first_column_;
+    if (!is_reduced(first_column_)) columns_ *= shape_[first_column_];
+  }
+  if (columns_ < kFewColumns || count_ <= 1) columns_ = 0;
+  if (columns_ == 0) {
+    part_ = kLongRun;
+  } else {
+    const int64_t even = (count_ + 63) / 64;
+    part_ =
+        std::max<int64_t>(1024, (even + kFoldRows - 1) / kFoldRows * kFoldRows);
+  }
+  parts_ = std::max<int64_t>(1, (count_ + part_ - 1) / part_);
+}
+
+Order Reduction::order(bool by_runs) const {
+  const int last = by_runs ? shape_.n : first_column_;
+  Order o;
+  for (int d = 0; d < last; ++d) {
+    if (!(mask_ >> d & 1)) o.push(d);
+  }
+  for (int d = 0; d < shape_.n; ++d) {
+    if (mask_ >> d & 1) o.push(d);
+  }
+  for (int d = last; d < shape_.n; ++d) {
+    if (!(mask_ >> d & 1)) o.push(d);
+  }
+  return o;
+}
+
+int64_t Reduction::scratch_bytes() const {
+  return parts_ == 1 ? 0 : results_ * parts_ * itemsize(dtype_);
+}
+
+void Reduction::run(Fold fold, const FoldOperands& in, void* out,
+                    void* scratch) const {
+  if (results_ == 0) return;
+  if (dtype_ == DType::f32) {
+    run_as(fold, in, static_cast<float*>(out), static_cast<float*>(scratch));
+  } else if (dtype_ == DType::f64) {
+    run_as(fold, in, static_cast<double*>(out), static_cast<double*>(scratch));
+  } else {
+    run_as(fold, in, static_cast<int64_t*>(out),
+           static_cast<int64_t*>(scratch));
+  }
+}
+
+template <class T>
+void Reduction::run_as(Fold fold, const FoldOperands& in, T* out,
+                       T* scratch) const {
+  if (count_ == 0) {
+    std::fill_n(out, results_, neutral<T>(fold));
+    return;
+  }
+  T* parts = parts_ == 1 ? out : scratch;
+  if (columns_ == 0) {
+    run_by_runs(fold, in, parts);
+  } else {
+    run_by_rows(fold, in, parts);
+  }
+  if (parts_ == 1) return;
+  // Parts of one result are `width` values apart.
+  const int64_t width = columns_ == 0 ? 1 : columns_;
+  parallel_for(results_, grain_of(parts_), [&](int64_t r, int64_t end) {
+    for (; r < end; ++r) {
+      const T* first = parts + r / width * width * parts_ + r % width;
+      PairwiseFold<T> total(outer_fold(fold));
+      for (int64_t p = 0; p < parts_; ++p) total.add(first[p * width]);
+      out[r] = total.result();
+    }
+  });
+}
+
+template <class T>
+void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
+  const FoldRunFn fold_block = FE_BEST(fold_run)(fold, dtype_);
+  const Order walk = order(true);
+  const Reader a_start(*in.a, layout_of(*in.a, walk), dtype_);
+  const Reader b_start =
+      in.b ? Reader(*in.b, layout_of(*in.b, walk), dtype_) : Reader();
+  const T* centre = static_cast<const T*>(in.centre);
+  parallel_for(results_ * parts_, grain_of(std::min(part_, count_)),
+               [&](int64_t unit, int64_t end) {
+                 alignas(64) T a_buffer[kFoldBlock];
+                 alignas(64) T b_buffer[kFoldBlock];
+                 Reader a = a_start;
+                 Reader b = b_start;
+                 const int64_t start =
+                     unit / parts_ * count_ + unit % parts_ * part_;
+                 a.seek(start);
+                 if (in.b) b.seek(start);
+                 for (; unit < end; ++unit) {
+                   const int64_t done = unit % parts_ * part_;
+                   int64_t left = std::min(part_, count_ - done);
+                   FoldInput piece;
+                   piece.centre = centre ? centre + unit / parts_ : nullptr;
+                   PairwiseFold<T> total(outer_fold(fold));
+                   for (int64_t n; left > 0; left -= n) {
+                     n = std::min(left, kFoldBlock);
+                     piece.a = a.next(n, a_buffer);
+                     if (in.b) piece.b = b.next(n, b_buffer);
+                     T value;
+                     fold_block(&value, piece, n);
+                     total.add(value);
+                   }
+                   parts[unit] = total.result();
+                 }
+               });
+}
+
+template <class T>
+void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
+  const FoldRowsFn fold_rows = FE_BEST(fold_rows)(fold, dtype_);
+  const FoldRowsFn add_row = FE_BEST(fold_rows)(outer_fold(fold), dtype_);
+  const Order walk = order(false);
+  const Reader a_start(*in.a, layout_of(*in.a, walk), dtype_);
+  const Reader b_start =
+      in.b ? Reader(*in.b, layout_of(*in.b, walk), dtype_) : Reader();
+  // Rows that lie evenly apart in memory are folded several at a time.
+  int outer = 0;
+  while (!(mask_ >> walk.dim[outer] & 1)) ++outer;
+  int inner = walk.n;
+  while (!(mask_ >> walk.dim[inner - 1] & 1)) --inner;
+  const auto step_of = [&](const TensorImpl* t, const Reader& r) {
+    if (!t || !r.here() ||
+        even_step(*t, walk, inner, walk.n) != int64_t{sizeof(T)}) {
+      return int64_t{-1};
+    }
+    return even_step(*t, walk, outer, inner);
+  };
+  const int64_t a_step = step_of(in.a, a_start);
+  const int64_t b_step = in.b ? step_of(in.b, b_start) : 0;
+  const bool even = a_step >= 0 && b_step >= 0;
+
+  const int64_t tiles = (columns_ + kTile - 1) / kTile;
+  const int64_t units = results_ / columns_ * parts_ * tiles;
+  const int64_t unit_elements =
+      std::min(part_, count_) * std::min(columns_, kTile);
+  parallel_for(units, grain_of(unit_elements), [&](int64_t unit, int64_t end) {
+    alignas(64) T sums[kTile];
+    alignas(64) T a_buffer[kTile];
+    alignas(64) T b_buffer[kTile];
+    Reader a = a_start;
+    Reader b = b_start;
+    for (; unit < end; ++unit) {
+      const int64_t column = unit % tiles * kTile;
+      const int64_t width = std::min(kTile, columns_ - column);
+      const int64_t strip = unit / tiles;  // outer index, part
+      const int64_t first = strip % parts_ * part_;
+      const int64_t last = std::min(count_, first + part_);
+      const int64_t group = strip / parts_;
+      T* total = parts + strip * columns_ + column;
+      std::fill_n(total, width, neutral<T>(fold));
+      FoldInput rows;
+      rows.a_step = a_step;
+      rows.b_step = b_step;
+      if (in.centre) {
+        rows.centre =
+            static_cast<const T*>(in.centre) + group * columns_ + column;
+      }
+      for (int64_t r = first; r < last; r += kFoldRows) {
+        const int64_t n = std::min(kFoldRows, last - r);
+        std::fill_n(sums, width, neutral<T>(fold));
+        for (int64_t k = 0; k < n; k += even ? n : 1) {
+          const int64_t at = (group * count_ + r + k) * columns_ + column;
+          a.seek(at);
+          rows.a = even ? a.here() : a.next(width, a_buffer);
+          if (in.b) {
+            b.seek(at);
+            rows.b = even ? b.here() : b.next(width, b_buffer);
+          }
+          fold_rows(sums, rows, even ? n : 1, width);
+        }
+        FoldInput sum;
+        sum.a = sums;
+        add_row(total, sum, 1, width);
+      }
+    }
+  });
+}
+
+void Reduction::find(const TensorImpl& in, const void* values,
+                     int64_t* out) const {
+  const Reader start(in, layout_of(in, order(true)), dtype_);
+  const int64_t size = itemsize(dtype_);
+  parallel_for(results_, grain_of(count_), [&](int64_t r, int64_t end) {
+    TileBuffer buffer;
+    Reader reader = start;
+    for (; r < end; ++r) {
+      const void* value = static_cast<const char*>(values) + r * size;
+      int64_t at = 0;
+      reader.seek(r * count_);
+      while (at < count_) {
+        const int64_t n = std::min(kTile, count_ - at);
+        const int64_t k =
+            FE_BEST(find_first)(reader.next(n, buffer.bytes), value, n, dtype_);
+        at += k;
+        if (k < n) break;
+      }
+      out[r] = at;
+    }
+  });
+}
+
+}  // namespace ferrule::cpu

@@ -1,0 +1,81 @@
+// Runs CPU kernels: dense copies of strided inputs, scratch, data errors.
+#include <cstring>
+#include <new>
+
+#include "runtime/core/allocator.h"
+#include "runtime/cpu/strided_copy.h"
+#include "ferrule/op.h"
+
+namespace ferrule {
+namespace {
+
+constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
+
+template <class Visit>
+void each_strided_input(const OpCall& c, const Visit& visit) {
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    if (c.args[i].tag == ArgTag::tensor && !c.in(i).contiguous) visit(i);
+  }
+}
+
+}  // namespace
+
+void* Workspace::reserve(int64_t bytes) {
+  if (bytes > size) {
+    if (data) data_free(data, size);
+    data = data_alloc(bytes);
+    size = data ? bytes : 0;
+    if (!data) {
+      fail<MemoryError>("out of memory: cannot allocate ", bytes,
+                        " bytes of scratch");
+    }
+  }
+  return data;
+}
+
+Workspace::~Workspace() {
+  if (data) data_free(data, size);
+}
+
+int64_t workspace_bytes(const OpCall& c) {
+  const KernelDef& k = *c.info.cpu;
+  int64_t bytes = k.scratch ? align64(k.scratch(c)) : 0;
+  if (k.contiguous) {
+    each_strided_input(c, [&](int i) { bytes += align64(c.in(i).nbytes()); });
+  }
+  return bytes;
+}
+
+void run_cpu_kernel(OpCall& c, void* workspace) {
+  const KernelDef& k = *c.info.cpu;
+  char* p = static_cast<char*>(workspace);
+  TensorImpl* strided[kMaxArgs] = {};
+  if (k.contiguous) {
+    each_strided_input(c, [&](int i) {
+      TensorImpl* from = c.args[i].tensor;
+      // A header on this stack over a borrowed storage: only `data` is used.
+      TensorImpl* dense = new_impl();
+      dense->dtype = from->dtype;
+      dense->set_contiguous(from->sizes());
+      dense->storage = new (small_alloc(sizeof(Storage))) Storage;
+      dense->storage->data = p;
+      dense->storage->release = [](Storage* s) {
+        small_free(s, sizeof(Storage));
+      };
+      p += align64(from->nbytes());
+      strided_copy(*from, *dense);
+      strided[i] = from;
+      c.args[i].tensor = dense;
+    });
+  }
+  c.scratch = p;
+  k.run(c);
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    if (!strided[i]) continue;
+    release(c.args[i].tensor);
+    c.args[i].tensor = strided[i];
+  }
+  c.raise_reported();
+}
+
+}  // namespace ferrule

@@ -1,0 +1,203 @@
+// Rows of softmax and cross entropy, in vectors.
+#include "runtime/cpu/softmax.h"
+
+#include <cmath>
+#include <limits>
+
+#include "runtime/cpu/reduce_tree.h"
+#include "runtime/cpu/simd.h"
+#include "runtime/cpu/vecmath.h"
+
+namespace ferrule::cpu::FE_ISA {
+namespace {
+
+template <class T>
+const T* as(const void* p) {
+  return static_cast<const T*>(p);
+}
+
+template <class T>
+T largest(const T* x, int64_t n) {
+  return reduce_run<T>(
+      n, -std::numeric_limits<T>::infinity(),
+      [](auto a, auto b) { return max(a, b); },
+      [&](int64_t i, int64_t left) { return load(x + i, left); });
+}
+
+struct Add {
+  template <class V>
+  FE_INLINE V operator()(V a, V b) const {
+    return a + b;
+  }
+};
+
+template <class T>
+FE_INLINE Vec<T> only_first(Vec<T> v, int64_t left) {
+  if (left >= lanes<T>) return v;
+  using M = Mask<Vec<T>>;
+  return iota<Element<M>>() < static_cast<Element<M>>(left) ? v : Vec<T>{};
+}
+
+// Sum of e(i), in one body because e is long: lanes over stretches of 1024,
+// then the stretches.
+template <class T, class E>
+FE_INLINE T sum_long(int64_t n, E e) {
+  constexpr int64_t kStretch = 1024;
+  Vec<T> total{};
+  for (int64_t first = 0; first < n; first += kStretch) {
+    const int64_t last = n - first < kStretch ? n : first + kStretch;
+    Vec<T> part{};
+    for (int64_t i = first; i < last; i += lanes<T>) {
+      part += only_first<T>(e(i, n - i), n - i);
+    }
+    total += part;
+  }
+  return sum(total);
+}
+
+template <class T>
+void softmax(T* out, const T* x, int64_t n) {
+  const Vec<T> top = splat<T>(largest(x, n));
+  const T total = sum_long<T>(n, [&](int64_t i, int64_t left) {
+    const Vec<T> e = exp(load(x + i, left) - top);
+    store(out + i, e, left);
+    return e;
+  });
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    store(out + i, load(out + i, n - i) / total, n - i);
+  }
+}
+
+template <class T>
+LogSumExp log_sum_exp(const T* x, int64_t n) {
+  const T top = largest(x, n);
+  const T total = sum_long<T>(
+      n, [&](int64_t i, int64_t left) { return exp(load(x + i, left) - top); });
+  return {static_cast<double>(top), ::log(static_cast<double>(total))};
+}
+
+template <class T>
+void log_softmax(T* out, const T* x, int64_t n) {
+  const LogSumExp total = log_sum_exp(x, n);
+  const T top = static_cast<T>(total.max);
+  const T rest = static_cast<T>(total.log_sum);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    store(out + i, load(x + i, n - i) - top - rest, n - i);
+  }
+}
+
+template <class T>
+void softmax_backward(T* out, const T* grad, const T* y, int64_t n) {
+  const T dot = reduce_run<T>(n, T(0), Add{}, [&](int64_t i, int64_t left) {
+    return load(grad + i, left) * load(y + i, left);
+  });
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    store(out + i, load(y + i, left) * (load(grad + i, left) - dot), left);
+  }
+}
+
+template <class T>
+void log_softmax_backward(T* out, const T* grad, const T* y, int64_t n) {
+  const T total = reduce_run<T>(n, T(0), Add{}, [&](int64_t i, int64_t left) {
+    return load(grad + i, left);
+  });
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    store(out + i, load(grad + i, left) - exp(load(y + i, left)) * total, left);
+  }
+}
+
+template <class T>
+FE_INLINE Vec<T> share(const ClassTargets& q, int64_t i, int64_t left) {
+  Vec<T> v = splat<T>(static_cast<T>(q.offset));
+  if (q.target) {
+    v = v + load(as<T>(q.target) + i, left) * static_cast<T>(q.scale);
+  }
+  if (q.weight) v = v * load(as<T>(q.weight) + i, left);
+  return v;
+}
+
+template <class T>
+double cross_entropy(const T* x, const ClassTargets& q, LogSumExp total,
+                     int64_t n) {
+  const T top = static_cast<T>(total.max);
+  const T rest = static_cast<T>(total.log_sum);
+  return sum_long<T>(n, [&](int64_t i, int64_t left) {
+    return share<T>(q, i, left) * (top - load(x + i, left) + rest);
+  });
+}
+
+template <class T>
+void cross_entropy_backward(T* out, const T* x, const ClassTargets& q,
+                            LogSumExp total, double shares, double by,
+                            int64_t n) {
+  const T top = static_cast<T>(total.max);
+  const T rest = static_cast<T>(total.log_sum);
+  const T factor = static_cast<T>(by);
+  const T all = static_cast<T>(shares);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const Vec<T> p = exp(load(x + i, left) - top - rest);
+    store(out + i, (p * all - share<T>(q, i, left)) * factor, left);
+  }
+}
+
+}  // namespace
+
+void softmax_row(void* out, const void* x, int64_t n, bool log, DType t) {
+  if (t == DType::f32) {
+    log ? log_softmax(static_cast<float*>(out), as<float>(x), n)
+        : softmax(static_cast<float*>(out), as<float>(x), n);
+  } else {
+    log ? log_softmax(static_cast<double*>(out), as<double>(x), n)
+        : softmax(static_cast<double*>(out), as<double>(x), n);
+  }
+}
+
+void softmax_backward_row(void* out, const void* grad, const void* y, int64_t n,
+                          bool log, DType t) {
+  if (t == DType::f32) {
+    (log ? log_softmax_backward<float>
+         : softmax_backward<float>)(static_cast<float*>(out), as<float>(grad),
+                                    as<float>(y), n);
+  } else {
+    (log ? log_softmax_backward<double>
+         : softmax_backward<double>)(static_cast<double*>(out),
+                                     as<double>(grad), as<double>(y), n);
+  }
+}
+
+LogSumExp log_sum_exp_row(const void* x, int64_t n, DType t) {
+  return t == DType::f32 ? log_sum_exp(as<float>(x), n)
+                         : log_sum_exp(as<double>(x), n);
+}
+
+double cross_entropy_row(const void* x, const ClassTargets& q, LogSumExp total,
+                         int64_t n, DType t) {
+  return t == DType::f32 ? cross_entropy(as<float>(x), q, total, n)
+                         : cross_entropy(as<double>(x), q, total, n);
+}
+
+double class_share_row(const ClassTargets& q, int64_t n, DType t) {
+  if (t == DType::f32) {
+    return sum_long<float>(
+        n, [&](int64_t i, int64_t left) { return share<float>(q, i, left); });
+  }
+  return sum_long<double>(
+      n, [&](int64_t i, int64_t left) { return share<double>(q, i, left); });
+}
+
+void cross_entropy_backward_row(void* out, const void* x, const ClassTargets& q,
+                                LogSumExp total, double shares, double by,
+                                int64_t n, DType t) {
+  if (t == DType::f32) {
+    cross_entropy_backward(static_cast<float*>(out), as<float>(x), q, total,
+                           shares, by, n);
+  } else {
+    cross_entropy_backward(static_cast<double*>(out), as<double>(x), q, total,
+                           shares, by, n);
+  }
+}
+
+}  // namespace ferrule::cpu::FE_ISA

@@ -1,0 +1,301 @@
+// Builds and runs plans.
+#include "runtime/graph/plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/core/allocator.h"
+#include "runtime/cpu/strided_copy.h"
+#include "runtime/graph/memory_plan.h"
+
+namespace ferrule {
+
+// --- arena ------------------------------------------------------------------
+
+Arena::Arena() : storage_(new Storage) {
+  storage_->release = [](Storage* s) {
+    if (s->data) data_free(s->data, s->nbytes);
+    delete s;
+  };
+}
+
+void Arena::reserve(int64_t bytes) {
+  if (bytes <= storage_->nbytes) return;
+  void* data = data_alloc(bytes);
+  if (!data) {
+    fail<MemoryError>("out of memory: cannot allocate ", bytes, " bytes");
+  }
+  if (storage_->data) data_free(storage_->data, storage_->nbytes);
+  storage_->data = data;
+  storage_->nbytes = bytes;
+}
+
+// --- building ---------------------------------------------------------------
+
+class Plan::Builder {
+ public:
+  Builder(Plan& plan, const Program& program, std::span<const Tensor> constants)
+      : plan_(plan),
+        program_(program),
+        constants_(constants),
+        bound_(*plan.bound_),
+        end_(static_cast<int32_t>(bound_.calls.size())),
+        block_(bound_.impls.size(), -1),
+        last_use_(bound_.impls.size(), -1) {}
+
+  void build(Storage* arena, int64_t limit) {
+    find_uses();
+    for (int32_t n = 0; n < end_; ++n) place_node(n);
+    place_outputs();
+    place_updates();
+    plan_.cost_.arena_bytes = plan_memory(blocks_, limit);
+    add_scratch(limit);
+    give_memory(arena);
+  }
+
+ private:
+  bool in_arena(int32_t value) const {
+    return bound_.graph.values[bound_.root[value]].role == ValueRole::temp;
+  }
+
+  template <class Visit>
+  void each_input(const Node& node, const Visit& visit) {
+    for (const NodeArg& a : node.args) {
+      if (a.tag == ArgTag::tensor) visit(a.value);
+      if (a.tag != ArgTag::tensors) continue;
+      for (int32_t v : a.values) {
+        if (v >= 0) visit(v);
+      }
+    }
+  }
+
+  // Last node that touches each root; `end_`: needed after the run.
+  void find_uses() {
+    const Graph& g = bound_.graph;
+    for (int32_t n = 0; n < end_; ++n) {
+      const auto touch = [&](int32_t v) { last_use_[bound_.root[v]] = n; };
+      each_input(g.nodes[n], touch);
+      for (int32_t v : g.nodes[n].outputs) touch(v);
+    }
+    for (int32_t v : g.outputs) last_use_[bound_.root[v]] = end_;
+    for (const StateUpdate& u : plan_.signature_->state_updates) {
+      last_use_[bound_.root[u.value]] = end_;
+    }
+  }
+
+  int32_t new_block(int64_t bytes, int32_t first, int32_t last) {
+    blocks_.push_back({bytes, first, last});
+    return static_cast<int32_t>(blocks_.size()) - 1;
+  }
+
+  void place_node(int32_t n) {
+    const Node& node = bound_.graph.nodes[n];
+    OpCall& call = bound_.calls[n];
+    for (int i = 0; i < call.nouts; ++i) {
+      if (call.alias[i] >= 0) continue;
+      const int32_t v = node.outputs[i];
+      int32_t& block = block_[v];
+      if (i == 0) block = reusable_block(n);
+      if (block < 0) {
+        block = new_block(bound_.impls[v]->nbytes(), n, last_use_[v]);
+      }
+      blocks_[block].last = std::max(blocks_[block].last, last_use_[v]);
+      plan_.cost_.elements += bound_.impls[v]->numel;
+    }
+    each_input(node, [&](int32_t v) {
+      plan_.cost_.elements += bound_.impls[v]->numel;
+    });
+    if (!has_work(call)) return;
+    plan_.steps_.push_back(&call);
+    plan_.step_nodes_.push_back(n);
+  }
+
+  // An elementwise result may take the memory of an input that dies here.
+  int32_t reusable_block(int32_t n) {
+    const OpCall& call = bound_.calls[n];
+    if (!call.info.cpu || !call.info.cpu->elementwise) return -1;
+    const TensorImpl& out = *call.outs[0];
+    const Node& node = bound_.graph.nodes[n];
+    for (const NodeArg& a : node.args) {
+      if (a.tag != ArgTag::tensor || !in_arena(a.value)) continue;
+      const int32_t root = bound_.root[a.value];
+      const TensorImpl& in = *bound_.impls[a.value];
+      const int32_t block = block_[root];
+      if (blocks_[block].last == n && same_place(in, *bound_.impls[root]) &&
+          same_place(in, out) && itemsize(in.dtype) == itemsize(out.dtype) &&
+          only_reader(node, a.value)) {
+        return block;
+      }
+    }
+    return -1;
+  }
+
+  static bool same_place(const TensorImpl& a, const TensorImpl& b) {
+    return a.contiguous && b.contiguous && a.offset == 0 && b.offset == 0 &&
+           a.numel == b.numel;
+  }
+
+  // No other argument looks at the same memory in another way.
+  bool only_reader(const Node& node, int32_t value) {
+    bool only = true;
+    each_input(node, [&](int32_t v) {
+      if (v == value || block_of(v) != block_of(value)) return;
+      only &= same_place(*bound_.impls[v], *bound_.impls[value]) &&
+              std::ranges::equal(bound_.impls[v]->sizes(),
+                                 bound_.impls[value]->sizes());
+    });
+    return only;
+  }
+  int32_t block_of(int32_t v) const {
+    return in_arena(v) ? block_[bound_.root[v]] : -2;
+  }
+
+  // A dense tensor in a block of its own, alive after the last node.
+  TensorImpl* stage(const TensorImpl& like) {
+    Tensor t = Tensor::adopt(new_impl());
+    t->dtype = like.dtype;
+    t->set_contiguous(like.sizes());
+    staged_blocks_.push_back(new_block(t->nbytes(), end_, end_));
+    plan_.staged_.push_back(t);
+    return t.impl();
+  }
+
+  // Results are dense and the session's own: inputs, weights and strided views
+  // are copied.
+  void place_outputs() {
+    for (int32_t v : bound_.graph.outputs) {
+      TensorImpl* t = bound_.impls[v];
+      if (!in_arena(v) || !t->contiguous) {
+        TensorImpl* dense = stage(*t);
+        plan_.copies_.push_back({t, dense});
+        t = dense;
+      }
+      plan_.outputs_.push_back(Tensor::share(t));
+    }
+  }
+
+  // State that was not written in place is copied at the end. What is itself
+  // state is staged, so that states may be exchanged.
+  void place_updates() {
+    std::vector<Copy> second;
+    for (const StateUpdate& u : plan_.signature_->state_updates) {
+      TensorImpl* to = constants_[u.constant].impl();
+      TensorImpl* from = bound_.impls[u.value];
+      if (from == to) continue;
+      const int32_t root = bound_.root[u.value];
+      if (bound_.graph.values[root].role == ValueRole::state) {
+        TensorImpl* dense = stage(*from);
+        plan_.copies_.push_back({from, dense});
+        from = dense;
+      }
+      second.push_back({from, to});
+    }
+    plan_.copies_.insert(plan_.copies_.end(), second.begin(), second.end());
+  }
+
+  void add_scratch(int64_t limit) {
+    RunCost& cost = plan_.cost_;
+    for (const OpCall* call : plan_.steps_) {
+      cost.scratch_bytes = std::max(cost.scratch_bytes, workspace_bytes(*call));
+    }
+    cost.nodes = static_cast<int>(plan_.steps_.size());
+    if (cost.scratch_bytes > limit - cost.arena_bytes) {
+      fail<MemoryError>("needs ", cost.arena_bytes, " + ", cost.scratch_bytes,
+                        " bytes, over the cap of ", limit, " bytes of memory");
+    }
+  }
+
+  void place(TensorImpl* t, Storage* arena, int64_t base) {
+    if (t->storage != arena) {
+      if (t->storage) release(t->storage);
+      retain(arena);
+      t->storage = arena;
+    }
+    t->offset += base / itemsize(t->dtype);
+  }
+
+  void give_memory(Storage* arena) {
+    const Graph& g = bound_.graph;
+    for (const Node& node : g.nodes) {
+      const OpCall& call = bound_.calls[&node - g.nodes.data()];
+      for (int i = 0; i < call.nouts; ++i) {
+        const int32_t v = node.outputs[i];
+        if (!in_arena(v)) continue;
+        place(call.outs[i], arena, blocks_[block_[bound_.root[v]]].offset);
+      }
+    }
+    for (size_t i = 0; i < staged_blocks_.size(); ++i) {
+      place(plan_.staged_[i].impl(), arena, blocks_[staged_blocks_[i]].offset);
+    }
+  }
+
+  Plan& plan_;
+  const Program& program_;
+  std::span<const Tensor> constants_;
+  BoundGraph& bound_;
+  int32_t end_;
+  std::vector<MemoryBlock> blocks_;
+  std::vector<int32_t> block_;     // of a root
+  std::vector<int32_t> last_use_;  // of a root
+  std::vector<int32_t> staged_blocks_;
+};
+
+Plan::Plan(const Program& program, const Signature& signature,
+           std::span<const Tensor> inputs, std::span<const Tensor> constants,
+           Storage* arena, int64_t limit)
+    : signature_(&signature), input_storage_(new Storage[inputs.size()]) {
+  std::vector<TensorImpl*> impls;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Tensor t = Tensor::adopt(new_impl());
+    t->dtype = inputs[i].dtype();
+    t->set_contiguous(inputs[i].shape());
+    t->storage = &input_storage_[i];
+    // Views keep references; the plan outlives them all.
+    t->storage->release = [](Storage*) {};
+    impls.push_back(t.impl());
+    inputs_.push_back(std::move(t));
+  }
+  std::vector<int64_t> symbols;
+  bind_symbols(program, signature, impls, symbols);
+  bound_ = std::make_unique<BoundGraph>(
+      program, program.graphs[signature.graph], impls, constants, symbols);
+  Builder(*this, program, constants).build(arena, limit);
+}
+
+Plan::~Plan() = default;
+
+bool Plan::fits(const Signature* signature,
+                std::span<const Tensor> inputs) const {
+  if (signature != signature_) return false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!std::ranges::equal(inputs[i].shape(), inputs_[i].shape())) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// --- running ----------------------------------------------------------------
+
+void Plan::run(std::span<const Tensor> inputs, void* scratch, RngState& rng) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    input_storage_[i].data = inputs[i]->bytes();
+    input_storage_[i].nbytes = inputs[i]->nbytes();
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    OpCall& call = *steps_[i];
+    if (call.op.random) {
+      call.rng.seed = rng.seed;
+      call.rng.offset = rng.offset++;
+    }
+    try {
+      run_cpu_kernel(call, scratch);
+    } catch (Error& e) {
+      e.prepend(node_tag(bound_->graph, step_nodes_[i]));
+      throw;
+    }
+  }
+  for (const Copy& c : copies_) strided_copy(*c.from, *c.to);
+}
+
+}  // namespace ferrule

@@ -1,0 +1,267 @@
+// Sessions: plans by shape, state that is copied when it is first written.
+#include "ferrule/session.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/format/source.h"
+#include "runtime/format/state_out.h"
+#include "runtime/graph/plan.h"
+
+namespace ferrule {
+namespace {
+
+int64_t machine_memory() {
+  const int64_t pages = ::sysconf(_SC_PHYS_PAGES);
+  const int64_t size = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? pages * size : int64_t{1} << 40;
+}
+
+Tensor copy_of(const Tensor& t) {
+  Tensor copy = Tensor::empty(t.shape(), t.dtype());
+  std::memcpy(copy->bytes(), t->bytes(), static_cast<size_t>(t->nbytes()));
+  return copy;
+}
+
+std::string known_names(const Program& p) {
+  std::string out;
+  for (const Signature& s : p.signatures) {
+    out += concat(out.empty() ? "'" : ", '", s.key, "'");
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Session::Impl {
+  std::shared_ptr<const Program> program;
+  SessionOptions options;
+  std::vector<Tensor> constants;  // the program's, until they are written
+  std::vector<bool> owned;
+  RngState rng;
+  Arena arena;
+  Workspace scratch;
+  std::vector<std::unique_ptr<Plan>> plans;
+  uint64_t clock = 0;
+
+  const Signature& signature(std::string_view key) const {
+    const Signature* s = program->find(key);
+    if (!s) {
+      fail<ValueError>("the model has no signature '", key, "'; it has ",
+                       known_names(*program));
+    }
+    return *s;
+  }
+
+  void check_inputs(const Signature& s, std::span<const Tensor> inputs) const {
+    if (inputs.size() != s.inputs.size()) {
+      fail<ValueError>("takes ", s.inputs.size(), " inputs, got ",
+                       inputs.size());
+    }
+    const Graph& g = program->graphs[s.graph];
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Tensor& t = inputs[i];
+      const DType want = g.values[g.inputs[i]].dtype;
+      if (!t) fail<ValueError>("input '", s.inputs[i], "' is missing");
+      if (!t.device().is_cpu()) {
+        fail<DeviceError>("input '", s.inputs[i], "' is on ", t.device(),
+                          "; move it to the cpu");
+      }
+      if (t.dtype() != want) {
+        fail<DTypeError>("input '", s.inputs[i], "' is ", t.dtype(),
+                         "; the model takes ", want);
+      }
+      if (!t.is_contiguous()) {
+        fail<ValueError>("input '", s.inputs[i],
+                         "' is not contiguous; make it so with .contiguous()");
+      }
+    }
+  }
+
+  void own(int32_t c) {
+    constants[c] = copy_of(checked(c));
+    owned[c] = true;
+  }
+
+  // The constant, compared with its checksum if that was not done before.
+  const Tensor& checked(int32_t c) const {
+    if (!owned[c] && program->source) {
+      program->source->check(c, program->constants[c].name, constants[c]);
+    }
+    return constants[c];
+  }
+
+  // What the signature writes becomes the session's own; what it reads is
+  // checked. Plans that look into the shared memory are made again.
+  void take_state(const Signature& s) {
+    bool changed = false;
+    const Graph& g = program->graphs[s.graph];
+    for (const StateUpdate& u : s.state_updates) {
+      if (owned[u.constant]) continue;
+      if (!changed) plans.clear();
+      changed = true;
+      own(u.constant);
+    }
+    for (const Value& v : g.values) {
+      if (v.constant >= 0) checked(v.constant);
+    }
+  }
+
+  Plan& plan_for(const Signature& s, std::span<const Tensor> inputs) {
+    for (auto& p : plans) {
+      if (!p->fits(&s, inputs)) continue;
+      p->last_used = ++clock;
+      return *p;
+    }
+    take_state(s);
+    const int64_t limit =
+        options.max_memory > 0 ? options.max_memory : machine_memory();
+    auto plan = std::make_unique<Plan>(*program, s, inputs, constants,
+                                       arena.storage(), limit);
+    if (plans.size() >= static_cast<size_t>(std::max(options.max_plans, 1))) {
+      plans.erase(std::ranges::min_element(
+          plans, {}, [](const auto& p) { return p->last_used; }));
+    }
+    plan->last_used = ++clock;
+    plans.push_back(std::move(plan));
+    return *plans.back();
+  }
+
+  // Calls `f(plan)` and tells where errors came from.
+  template <class F>
+  auto with_plan(std::string_view key, std::span<const Tensor> inputs,
+                 const F& f) {
+    try {
+      const Signature& s = signature(key);
+      check_inputs(s, inputs);
+      return f(plan_for(s, inputs));
+    } catch (Error& e) {
+      e.prepend(concat("[", key, "] "));
+      throw;
+    }
+  }
+
+  std::span<const Tensor> run(std::string_view key,
+                              std::span<const Tensor> inputs) {
+    return with_plan(key, inputs, [&](Plan& plan) {
+      arena.reserve(plan.cost().arena_bytes);
+      void* memory = scratch.reserve(plan.cost().scratch_bytes);
+      try {
+        plan.run(inputs, memory, rng);
+      } catch (...) {
+        // A prepared call remembers the error that its kernel reported.
+        std::erase_if(plans, [&](const auto& p) { return p.get() == &plan; });
+        throw;
+      }
+      return plan.outputs();
+    });
+  }
+};
+
+Session::Session(std::shared_ptr<const Program> program, SessionOptions options)
+    : impl_(new Impl) {
+  if (!program) fail<ValueError>("[Session] no program");
+  impl_->program = std::move(program);
+  impl_->options = options;
+  const Program& p = *impl_->program;
+  for (const Constant& c : p.constants) impl_->constants.push_back(c.data);
+  impl_->owned.resize(p.constants.size());
+  impl_->rng = {p.rng_seed, p.rng_offset};
+}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+const Program& Session::program() const { return *impl_->program; }
+
+std::span<const Tensor> Session::run(std::string_view signature,
+                                     std::span<const Tensor> inputs) {
+  return impl_->run(signature, inputs);
+}
+
+RunCost Session::prepare(std::string_view signature,
+                         std::span<const Tensor> inputs) {
+  return impl_->with_plan(signature, inputs,
+                          [](Plan& plan) { return plan.cost(); });
+}
+
+Tensor Session::state(std::string_view name) const {
+  const int i = impl_->program->constant_index(name);
+  if (i < 0) fail<ValueError>("the model has no weight or state '", name, "'");
+  return copy_of(impl_->checked(i));
+}
+
+void Session::set_state(std::string_view name, const Tensor& value) {
+  const int i = impl_->program->constant_index(name);
+  if (i < 0) fail<ValueError>("the model has no weight or state '", name, "'");
+  const Tensor& now = impl_->constants[i];
+  if (!value || value.dtype() != now.dtype() ||
+      !std::ranges::equal(value.shape(), now.shape())) {
+    fail<ShapeError>("'", name, "' is ", now.dtype(), " ", now.shape(),
+                     ", the new value is ",
+                     value ? concat(value.dtype(), " ", value.shape())
+                           : std::string("missing"));
+  }
+  if (!value.device().is_cpu() || !value.is_contiguous()) {
+    fail<ValueError>("the new value of '", name,
+                     "' must be a contiguous CPU tensor");
+  }
+  if (!impl_->owned[i]) {
+    impl_->plans.clear();
+    impl_->constants[i] = Tensor::empty(value.shape(), value.dtype());
+    impl_->owned[i] = true;
+  }
+  std::memcpy(impl_->constants[i]->bytes(), value->bytes(),
+              static_cast<size_t>(value->nbytes()));
+}
+
+RngState Session::rng() const { return impl_->rng; }
+void Session::set_rng(RngState state) { impl_->rng = state; }
+
+std::string Session::check_goldens() {
+  const Program& p = *impl_->program;
+  for (size_t i = 0; i < p.goldens.size(); ++i) {
+    const Golden& golden = p.goldens[i];
+    const auto results = impl_->run(golden.signature, golden.inputs);
+    for (size_t k = 0; k < results.size(); ++k) {
+      const Tensor &a = results[k], &b = golden.outputs[k];
+      if (a.dtype() == b.dtype() && std::ranges::equal(a.shape(), b.shape()) &&
+          std::memcmp(a->bytes(), b->bytes(),
+                      static_cast<size_t>(a->nbytes())) == 0) {
+        continue;
+      }
+      return concat("sample ", i, " of '", golden.signature, "', result '",
+                    p.find(golden.signature)->outputs[k], "'");
+    }
+  }
+  return {};
+}
+
+void Session::save(const std::string& path) {
+  const Program& p = *impl_->program;
+  if (!p.source) {
+    fail<ValueError>(
+        "[save] the program was not opened from a file: write it "
+        "with write_program first and open that");
+  }
+  for (size_t i = 0; i < p.constants.size(); ++i) impl_->checked(i);
+  std::vector<Golden> goldens = p.goldens;
+  for (Golden& g : goldens) {
+    const auto results = impl_->run(g.signature, g.inputs);
+    for (size_t k = 0; k < results.size(); ++k) {
+      const Tensor& before = g.outputs[k];
+      if (results[k]->nbytes() != before->nbytes()) {
+        fail<FormatError>("[save] a sample of '", g.signature,
+                          "' has results of another size");
+      }
+      g.outputs[k] = copy_of(results[k]);
+    }
+  }
+  write_state(p, impl_->constants, goldens, impl_->rng.seed, impl_->rng.offset,
+              path);
+}
+
+}  // namespace ferrule

@@ -1,0 +1,89 @@
+// Copies: into another dtype, and as they are.
+#include "ferrule/op.h"
+#include "ferrule/ops.h"
+#include "runtime/ops/common.h"
+
+namespace ferrule {
+namespace {
+
+void infer_cast(OpCall& c) {
+  const DType from = c.in(0).dtype;
+  const DType to = c.dtype(1);
+  if (is_complex(from) != is_complex(to) || (is_complex(to) && from != to)) {
+    c.fail<DTypeError>("cannot convert ", from, " to ", to);
+  }
+  c.compute = to;
+  c.out(0, to, c.in(0).sizes());
+}
+
+void infer_clone(OpCall& c) {
+  c.compute = c.in(0).dtype;
+  c.out_like(0, 0);
+}
+
+}  // namespace
+
+extern const OpDef cast_op = {
+    .name = "cast",
+    .sig = "input: Tensor, dtype: dtype",
+    .doc = FE_DOC(R"(Converts the elements to a dtype.
+
+Floats lose their fraction when they become integers, saturate at the ends of
+the range, and NaN becomes 0, on every machine alike; integers wrap. What is
+not 0 becomes True.
+
+Args:
+    input: any shape.
+    dtype: the dtype wanted.
+
+Returns:
+    Tensor of the same shape.
+
+Raises:
+    DTypeError: one of the dtypes is complex, and not the other.
+
+Example:
+    >>> import ferrule as fe
+    >>> from ferrule import ops
+    >>> ops.cast(fe.tensor([1.7, -1.7]), fe.int64).tolist()
+    [1, -1]
+
+Source: numpy.ndarray.astype, with saturation as in WebAssembly's
+trunc_sat.
+)"),
+    .examples = FE_DOC("f(2, 3), fe.float32\n"
+                       "f(2, 3), fe.int64"),
+    .where = kInternal,
+    .infer = infer_cast,
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+};
+
+extern const OpDef clone_op = {
+    .name = "clone",
+    .sig = "input: Tensor",
+    .doc = FE_DOC(R"(A dense copy.
+
+Args:
+    input: any shape and dtype.
+
+Returns:
+    Tensor of the same shape and dtype, with memory of its own.
+
+Example:
+    >>> import ferrule as fe
+    >>> x = fe.tensor([1.0, 2.0])
+    >>> y = x.clone()
+    >>> y.fill_(0.0).tolist(), x.tolist()
+    ([0.0, 0.0], [1.0, 2.0])
+
+Source: numpy.ndarray.copy.
+)"),
+    .examples = FE_DOC("f(2, 3)\n"
+                       "f()"),
+    .reference = FE_DOC("input.copy()"),
+    .where = kPublic,
+    .infer = infer_clone,
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+};
+
+}  // namespace ferrule

@@ -1,0 +1,131 @@
+// Checks and result shapes that many op definitions share.
+#include "runtime/ops/common.h"
+
+namespace ferrule {
+namespace {
+
+void infer_operands(OpCall& c, bool to_float) {
+  static constexpr int kBoth[] = {0, 1};
+  check_real(c, 0);
+  check_real(c, 1);
+  c.compute = c.promoted(kBoth, to_float);
+}
+
+}  // namespace
+
+void check_real(const OpCall& c, int i) {
+  if (!c.is_tensor(i) || !is_complex(c.in(i).dtype)) return;
+  c.fail<DTypeError>("'", c.info.schema.params[i].name, "' is ", c.in(i).dtype,
+                     " of shape ", c.in(i).sizes(),
+                     "; this op takes real tensors");
+}
+
+void check_floating(const OpCall& c, int i) {
+  if (!c.is_tensor(i) || is_float(c.in(i).dtype)) return;
+  c.fail<DTypeError>("'", c.info.schema.params[i].name,
+                     "' must be a floating-point tensor, got ", c.in(i).dtype,
+                     " of shape ", c.in(i).sizes(),
+                     "; convert it with .float()");
+}
+
+void infer_unary(OpCall& c) {
+  check_real(c, 0);
+  c.compute = c.in(0).dtype;
+  c.out_like(0, 0);
+}
+
+void infer_unary_float(OpCall& c) {
+  check_real(c, 0);
+  const DType t = c.in(0).dtype;
+  c.compute = is_float(t) ? t : DType::f32;
+  c.out(0, c.compute, c.in(0).sizes());
+}
+
+Dims operand_shape(const OpCall& c, std::span<const int> operands) {
+  Dims shape;
+  bool first = true;
+  for (int i : operands) {
+    if (!c.is_tensor(i)) continue;
+    const auto sizes = c.in(i).sizes();
+    shape = first ? Dims(sizes) : broadcast(c, shape, sizes);
+    first = false;
+  }
+  return shape;
+}
+
+// Two dense tensors of one shape are the common case.
+static void out_broadcast(OpCall& c, DType t) {
+  static constexpr int kBoth[] = {0, 1};
+  c.out(0, t, operand_shape(c, kBoth));
+}
+
+void infer_binary(OpCall& c) {
+  infer_operands(c, false);
+  out_broadcast(c, c.compute);
+}
+
+void infer_binary_float(OpCall& c) {
+  infer_operands(c, true);
+  out_broadcast(c, c.compute);
+}
+
+void infer_compare(OpCall& c) {
+  infer_operands(c, false);
+  out_broadcast(c, DType::bool_);
+}
+
+void infer_like_first(OpCall& c) {
+  check_floating(c, 0);
+  const TensorImpl& first = c.in(0);
+  for (int i = 1; i < c.info.schema.n; ++i) {
+    if (!c.is_tensor(i)) continue;
+    check_floating(c, i);
+    if (Dims(c.in(i).sizes()) == Dims(first.sizes())) continue;
+    c.fail<ShapeError>("'", c.info.schema.params[i].name, "' has shape ",
+                       c.in(i).sizes(), ", but '", c.info.schema.params[0].name,
+                       "' has ", first.sizes());
+  }
+  c.compute = first.dtype;
+  c.out_like(0, 0);
+}
+
+uint32_t dim_mask(const OpCall& c, int arg, int ndim) {
+  if (!c.has(arg) || c.ints(arg).empty()) return (1u << ndim) - 1;
+  uint32_t mask = 0;
+  for (const Int& given : c.ints(arg)) {
+    const int64_t n = ndim > 1 ? ndim : 1;
+    if (given.value < -n || given.value >= n) {
+      c.fail<IndexError>("dim ", given.value, " is out of range for shape ",
+                         c.in(0).sizes(), "; valid: ", -n, "..", n - 1);
+    }
+    const int d =
+        static_cast<int>(given.value < 0 ? given.value + n : given.value);
+    if (mask >> d & 1) {
+      c.fail<ValueError>("dim ", d, " is named twice; shape is ",
+                         c.in(0).sizes());
+    }
+    mask |= 1u << d;
+  }
+  return ndim == 0 ? 0 : mask;  // a 0-d tensor has dims -1 and 0, as in torch
+}
+
+Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask,
+                   bool keepdim) {
+  Dims r;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const bool gone = mask >> d & 1;
+    if (!gone) r.push(shape[d]);
+    if (gone && keepdim) r.push(1);
+  }
+  return r;
+}
+
+int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask) {
+  int64_t n = 1;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (mask >> d & 1) n *= shape[d];
+  }
+  return n;
+}
+
+}  // namespace ferrule

@@ -1,0 +1,72 @@
+// What many op definitions share: checks, result shapes, operands of gradients.
+#pragma once
+
+#include <span>
+
+#include "ferrule/autograd.h"
+#include "ferrule/op.h"
+
+namespace ferrule {
+
+// --- dtypes
+
+// Throws DTypeError when tensor argument `i` is complex.
+void check_real(const OpCall& c, int i);
+// Throws DTypeError that teaches .float() when argument `i` is not floating.
+void check_floating(const OpCall& c, int i);
+// The dtype that 16-bit floats are computed in: float32; others are themselves.
+constexpr DType accumulator(DType t) {
+  return t == DType::f16 || t == DType::bf16 ? DType::f32 : t;
+}
+
+// --- elementwise results: shape by broadcasting, `OpCall::compute` set
+
+// Argument 0's shape and dtype.
+void infer_unary(OpCall& c);
+// The same, but integers and bools give float32.
+void infer_unary_float(OpCall& c);
+// Promoted dtype of operands 0 and 1.
+void infer_binary(OpCall& c);
+// The same, but integers and bools give float32.
+void infer_binary_float(OpCall& c);
+// bool; the operands are compared in their promoted dtype.
+void infer_compare(OpCall& c);
+// Several tensors of one shape and dtype (gradient, saved result, ...).
+void infer_like_first(OpCall& c);
+
+// The shape that operands (tensors or numbers) broadcast to.
+Dims operand_shape(const OpCall& c, std::span<const int> operands);
+
+// --- reductions
+
+// One bit a dimension named by the `int[]?` argument `arg`; all of them for
+// None and for (). Throws on dimensions out of range or named twice.
+uint32_t dim_mask(const OpCall& c, int arg, int ndim);
+// `shape` without the dimensions in `mask`, or with 1 in their place.
+Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask, bool keepdim);
+// Product of the dimensions in `mask`.
+int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask);
+
+// --- gradients
+#ifndef FE_RUNTIME_ONLY
+
+// Operand `i` of a call, to be passed on to an op: the saved tensor or the
+// number. Keeps the tensor alive as long as it lives itself.
+class OperandOf {
+ public:
+  OperandOf(Vjp& v, int i)
+      : tensor_(v.args[i].is_number() ? Tensor() : v.in(i)),
+        arg_(tensor_ ? Arg(tensor_) : v.args[i]) {}
+  OperandOf(const OperandOf&) = delete;
+  operator Arg() const { return arg_; }
+  bool is_tensor() const { return static_cast<bool>(tensor_); }
+  const Tensor& tensor() const { return tensor_; }
+
+ private:
+  Tensor tensor_;
+  Arg arg_;
+};
+
+#endif
+
+}  // namespace ferrule

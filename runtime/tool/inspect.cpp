@@ -1,0 +1,271 @@
+// `ferrule inspect`: says what is in a file.
+#include <algorithm>
+
+#include "runtime/format/source.h"
+#include "runtime/graph/bound_graph.h"
+#include "runtime/tool/commands.h"
+#include "runtime/tool/json.h"
+
+namespace ferrule::tool {
+namespace {
+
+constexpr char kHelp[] =
+    R"(usage: ferrule inspect FILE [-v] [--json]
+
+Prints the signatures of a model with their inputs, results and ops, its
+parameters, sizes and metadata.
+
+  -v       also every node and every weight
+  --json   print JSON
+
+Exit code: 0; 2 for a wrong command line; 3 for an error.
+)";
+
+constexpr Option kOptions[] = {{"-v", false}, {"--json", false}};
+
+struct OpCount {
+  std::string_view name;
+  int64_t n;
+};
+
+// Most frequent first.
+std::vector<OpCount> count_ops(const Graph& g) {
+  std::vector<OpCount> out;
+  for (const Node& n : g.nodes) {
+    const auto at = std::ranges::find(out, n.op->name, &OpCount::name);
+    if (at == out.end()) {
+      out.push_back({n.op->name, 1});
+    } else {
+      ++at->n;
+    }
+  }
+  std::ranges::stable_sort(out, std::greater<>(), &OpCount::n);
+  return out;
+}
+
+struct Sizes {
+  int64_t tensors = 0, elements = 0, bytes = 0;
+  void add(const Tensor& t) {
+    ++tensors;
+    elements += t.numel();
+    bytes += t->nbytes();
+  }
+  std::string text() const {
+    return concat(grouped(elements), " in ", tensors, " tensors, ",
+                  bytes_text(bytes));
+  }
+};
+
+std::string value_name(const Graph& g, int32_t id) {
+  if (id < 0) return "None";
+  return g.values[id].name.empty() ? concat("%", id) : g.values[id].name;
+}
+
+std::string arg_text(const Graph& g, const NodeArg& a) {
+  switch (a.tag) {
+    case ArgTag::none:
+      return "None";
+    case ArgTag::tensor:
+      return value_name(g, a.value);
+    case ArgTag::tensors: {
+      std::string out = "[";
+      for (int32_t v : a.values) {
+        out += concat(out.size() > 1 ? ", " : "", value_name(g, v));
+      }
+      return out + "]";
+    }
+    case ArgTag::int_:
+      return concat(a.i, a.expr >= 0 ? "*" : "");
+    case ArgTag::float_:
+      return concat(a.f);
+    case ArgTag::bool_:
+      return concat(a.b);
+    case ArgTag::ints: {
+      std::string out = "(";
+      for (const Int& v : a.ints) {
+        out +=
+            concat(out.size() > 1 ? ", " : "", v.value, v.expr >= 0 ? "*" : "");
+      }
+      return out + ")";
+    }
+    case ArgTag::str:
+      return concat("'", a.str, "'");
+    case ArgTag::dtype:
+      return concat(a.dtype);
+    case ArgTag::device:
+      return concat(a.device);
+  }
+  return {};
+}
+
+std::string typed(const Program& p, const Value& v) {
+  return concat(v.dtype, " ", declared_shape(p, v));
+}
+
+void print_nodes(const Program& p, const Graph& g) {
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    const Node& n = g.nodes[i];
+    const Schema& schema = info_of(*n.op).schema;
+    std::string line = concat("    ", i, "  ");
+    for (size_t k = 0; k < n.outputs.size(); ++k) {
+      line += concat(k ? ", " : "", value_name(g, n.outputs[k]));
+    }
+    line += concat(n.outputs.empty() ? "" : " = ", n.op->name, "(");
+    bool first = true;
+    for (size_t k = 0; k < n.args.size(); ++k) {
+      if (n.args[k].tag == ArgTag::none) continue;
+      line += concat(first ? "" : ", ", schema.params[k].name, "=",
+                     arg_text(g, n.args[k]));
+      first = false;
+    }
+    line += ")";
+    if (!n.outputs.empty()) {
+      line += concat("  ", typed(p, g.values[n.outputs[0]]));
+    }
+    if (!n.where.empty()) line += concat("  # ", n.where);
+    print(line);
+  }
+}
+
+void print_signature(const Program& p, const Signature& s, bool verbose) {
+  const Graph& g = p.graphs[s.graph];
+  print(concat("\n", s.key));
+  for (size_t i = 0; i < g.inputs.size(); ++i) {
+    print(concat("  input  ", s.inputs[i], "  ",
+                 typed(p, g.values[g.inputs[i]])));
+  }
+  for (size_t i = 0; i < g.outputs.size(); ++i) {
+    print(concat("  result ", s.outputs[i], "  ",
+                 typed(p, g.values[g.outputs[i]])));
+  }
+  if (!s.state_updates.empty()) {
+    print(concat("  writes ", s.state_updates.size(), " weights and states"));
+  }
+  std::string ops;
+  for (const OpCount& c : count_ops(g)) {
+    ops += concat(ops.empty() ? "" : ", ", c.name);
+    if (c.n > 1) ops += concat(" x", c.n);
+  }
+  print(concat("  ", g.nodes.size(), " nodes: ", ops));
+  if (verbose) print_nodes(p, g);
+}
+
+void print_text(const Program& p, const std::string& path, bool verbose) {
+  print(concat(path, ": ", grouped(static_cast<int64_t>(p.source->size())),
+               " bytes"));
+  Sizes trainable, other;
+  for (const Constant& c : p.constants) {
+    (c.trainable ? trainable : other).add(c.data);
+  }
+  print(concat("parameters: ", trainable.text()));
+  print(concat("other weights and state: ", other.text()));
+  print(concat("samples to check it with: ", p.goldens.size()));
+  for (const auto& [key, value] : p.metadata) {
+    print(concat(key, ": ", value));
+  }
+  for (const Signature& s : p.signatures) print_signature(p, s, verbose);
+  if (!verbose) return;
+  print("\nweights and state");
+  for (const Constant& c : p.constants) {
+    print(concat("  ", c.name, "  ", c.data.dtype(), " ", c.data.shape(),
+                 c.trainable ? "  trainable" : ""));
+  }
+}
+
+void json_value(Json& j, const Program& p, const std::string& label,
+                const Value& v) {
+  j.begin('{').key("name").text(label).key("dtype").text(name(v.dtype));
+  j.key("shape").begin('[');
+  for (const DimSpec& d : v.dims) {
+    if (d.symbol >= 0) {
+      j.text(p.symbols[d.symbol].name);
+    } else if (d.fixed) {
+      j.number(d.value);
+    } else {
+      j.text("?");
+    }
+  }
+  j.end(']').end('}');
+}
+
+void json_nodes(Json& j, const Graph& g) {
+  j.key("nodes").begin('[');
+  for (const Node& n : g.nodes) {
+    const Schema& schema = info_of(*n.op).schema;
+    j.begin('{').key("op").text(n.op->name);
+    j.key("version").number(int64_t{n.op->version}).key("args").begin('{');
+    for (size_t k = 0; k < n.args.size(); ++k) {
+      if (n.args[k].tag == ArgTag::none) continue;
+      j.key(schema.params[k].name).text(arg_text(g, n.args[k]));
+    }
+    j.end('}').key("results").begin('[');
+    for (int32_t v : n.outputs) j.text(value_name(g, v));
+    j.end(']').key("where").text(n.where).end('}');
+  }
+  j.end(']');
+}
+
+void json_signature(Json& j, const Program& p, const Signature& s,
+                    bool verbose) {
+  const Graph& g = p.graphs[s.graph];
+  j.begin('{').key("name").text(s.key).key("inputs").begin('[');
+  for (size_t i = 0; i < g.inputs.size(); ++i) {
+    json_value(j, p, s.inputs[i], g.values[g.inputs[i]]);
+  }
+  j.end(']').key("outputs").begin('[');
+  for (size_t i = 0; i < g.outputs.size(); ++i) {
+    json_value(j, p, s.outputs[i], g.values[g.outputs[i]]);
+  }
+  j.end(']').key("writes").begin('[');
+  for (const StateUpdate& u : s.state_updates) {
+    j.text(p.constants[u.constant].name);
+  }
+  j.end(']').key("ops").begin('{');
+  for (const OpCount& c : count_ops(g)) j.key(c.name).number(c.n);
+  j.end('}');
+  if (verbose) json_nodes(j, g);
+  j.end('}');
+}
+
+void print_json(const Program& p, const std::string& path, bool verbose) {
+  Json j;
+  j.begin('{').key("file").text(path);
+  j.key("bytes").number(static_cast<int64_t>(p.source->size()));
+  j.key("symbols").begin('[');
+  for (const Symbol& s : p.symbols) {
+    j.begin('{').key("name").text(s.name).key("min").number(s.min);
+    j.key("max").number(s.max).key("multiple").number(s.multiple).end('}');
+  }
+  j.end(']').key("signatures").begin('[');
+  for (const Signature& s : p.signatures) json_signature(j, p, s, verbose);
+  j.end(']').key("weights").begin('[');
+  for (const Constant& c : p.constants) {
+    j.begin('{').key("name").text(c.name);
+    j.key("dtype").text(name(c.data.dtype()));
+    j.key("shape").list(c.data.shape());
+    j.key("trainable").boolean(c.trainable).end('}');
+  }
+  j.end(']').key("samples").number(static_cast<int64_t>(p.goldens.size()));
+  j.key("metadata").begin('{');
+  for (const auto& [key, value] : p.metadata) j.key(key).text(value);
+  j.end('}').end('}');
+  print(j.str());
+}
+
+int run(int argc, char** argv) {
+  const Args args(argc, argv, kOptions);
+  const auto program = open_program(args.file());
+  const bool verbose = args.has("-v");
+  if (args.has("--json")) {
+    print_json(*program, args.file(), verbose);
+  } else {
+    print_text(*program, args.file(), verbose);
+  }
+  return kSuccess;
+}
+
+}  // namespace
+
+const Command kInspect = {"inspect", "say what is in a file", kHelp, run};
+
+}  // namespace ferrule::tool

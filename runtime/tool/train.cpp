@@ -1,0 +1,133 @@
+// `ferrule train`: trains a model with the training step in its file.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "runtime/core/thread_pool.h"
+#include "runtime/cpu/strided_copy.h"
+#include "runtime/tool/commands.h"
+#include "runtime/tool/json.h"
+
+namespace ferrule::tool {
+namespace {
+
+constexpr char kHelp[] =
+    R"(usage: ferrule train FILE --input NAME=FILE.npy ... --output NEW.fer [options]
+
+Trains a model with the training step in its file, on batches in the order of
+the files, and writes the trained model. The rows of the inputs belong together.
+
+  --input NAME=FILE.npy    an input of the training step
+  --output NEW.fer         where to write the trained model
+  --batch N                rows of a step (default: what the model fixes, or all)
+  --steps N, --epochs N    how long (default: one epoch)
+  --signature NAME         the training step (default: train_step)
+  --threads N              threads (default: the processors there are)
+  --json                   print JSON at the end, and no progress
+
+Exit code: 0; 2 for a wrong command line; 3 for an error.
+)";
+
+constexpr Option kOptions[] = {
+    {"--input"},  {"--output"},    {"--batch"},   {"--steps"},
+    {"--epochs"}, {"--signature"}, {"--threads"}, {"--json", false},
+};
+
+// Which result is the loss: the one of that name, or the first.
+size_t loss_index(const Signature& s) {
+  const auto at = std::ranges::find(s.outputs, "loss");
+  return at == s.outputs.end() ? 0
+                               : static_cast<size_t>(at - s.outputs.begin());
+}
+
+double scalar(const Tensor& t) {
+  if (t.numel() != 1) return 0;
+  Tensor d = Tensor::empty(t.shape(), DType::f64);
+  strided_copy(*t.impl(), *d.impl());
+  return d.data<double>()[0];
+}
+
+// One line that is rewritten on a terminal; a line now and then elsewhere.
+class Progress {
+ public:
+  Progress(int64_t steps, bool quiet)
+      : steps_(steps), quiet_(quiet), terminal_(::isatty(STDERR_FILENO)) {}
+
+  void step(int64_t done, double loss) {
+    if (quiet_) return;
+    const double now = seconds();
+    const bool last = done == steps_;
+    if (!last && now - shown_ < (terminal_ ? 0.1 : 10.0)) return;
+    shown_ = now;
+    std::fprintf(stderr, "%sstep %lld/%lld  loss %.6g  %.1f steps/s%s",
+                 terminal_ ? "\r" : "", static_cast<long long>(done),
+                 static_cast<long long>(steps_), loss,
+                 static_cast<double>(done) / (now - start_),
+                 terminal_ && !last ? "   " : "\n");
+  }
+  double elapsed() const { return seconds() - start_; }
+
+ private:
+  int64_t steps_;
+  bool quiet_, terminal_;
+  double start_ = seconds(), shown_ = start_;
+};
+
+int run(int argc, char** argv) {
+  const Args args(argc, argv, kOptions);
+  const auto program = open_program(args.file());
+  const Signature& s =
+      find_signature(*program, args.get("--signature", "train_step"));
+  const std::string output = args.get("--output");
+  if (output.empty()) throw UsageError{"train needs --output NEW.fer"};
+  if (args.has("--steps") && args.has("--epochs")) {
+    throw UsageError{"give --steps or --epochs, not both"};
+  }
+  if (args.has("--threads")) {
+    set_num_threads(static_cast<int>(
+        std::min<int64_t>(args.count("--threads", 1), 1 << 16)));
+  }
+  Batches batches(*program, s, read_inputs(*program, s, args),
+                  args.count("--batch", 0));
+  if (batches.count() == 0) {
+    fail<ShapeError>("[", s.key, "] the inputs have too few rows for a batch");
+  }
+  const int64_t epochs = args.count("--epochs", 1);
+  if (epochs > INT64_MAX / batches.count()) {
+    throw UsageError{"--epochs is too large"};
+  }
+  const int64_t steps = args.count("--steps", batches.count() * epochs);
+
+  Session session(program);
+  const size_t loss_at = loss_index(s);
+  Progress progress(steps, args.has("--json"));
+  double first = 0, loss = 0;
+  for (int64_t i = 0; i < steps; ++i) {
+    const auto results = session.run(s.key, batches.at(i % batches.count()));
+    if (loss_at < results.size()) loss = scalar(results[loss_at]);
+    if (i == 0) first = loss;
+    progress.step(i + 1, loss);
+  }
+  const double time = progress.elapsed();
+  session.save(output);
+  if (args.has("--json")) {
+    Json j;
+    j.begin('{').key("steps").number(steps).key("first_loss").number(first);
+    j.key("loss").number(loss).key("seconds").number(time);
+    j.key("output").text(output).end('}');
+    print(j.str());
+  } else {
+    char line[96];
+    std::snprintf(line, sizeof line, "loss %.6g -> %.6g in %.2f s; wrote ",
+                  first, loss, time);
+    print(line + output);
+  }
+  return kSuccess;
+}
+
+}  // namespace
+
+const Command kTrain = {"train", "train a model on .npy files", kHelp, run};
+
+}  // namespace ferrule::tool

@@ -1,0 +1,369 @@
+// Sessions: results, memory, state, random numbers, errors.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+#include "count_allocations.h"
+#include "ferrule/session.h"
+#include "graph_builder.h"
+#include "runtime/graph/memory_plan.h"
+
+using namespace ferrule;
+using namespace ferrule::test;
+
+namespace {
+
+std::shared_ptr<const Program> share(Program p) {
+  check_program(p);
+  return std::make_shared<Program>(std::move(p));
+}
+
+Tensor run1(Session& s, const char* key, std::vector<Tensor> inputs) {
+  return s.run(key, inputs)[0];
+}
+
+std::vector<float> linear_reference(const Tensor& x) {
+  const Tensor w = ramp({3, 2}, -0.5f), b = ramp({2}, -1);
+  std::vector<float> y;
+  for (int64_t r = 0; r < x.size(0); ++r) {
+    for (int c = 0; c < 2; ++c) {
+      float sum = 0;
+      for (int k = 0; k < 3; ++k) {
+        sum += x.data<float>()[r * 3 + k] * w.data<float>()[k * 2 + c];
+      }
+      sum += b.data<float>()[c];
+      y.push_back(sum > 0 ? sum : 0);
+    }
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("a program runs at every size that it allows") {
+  Session s(share(linear_program()));
+  for (int64_t n : {1, 4, 7, 64, 1}) {
+    const Tensor x = ramp({n, 3}, -2);
+    const Tensor y = run1(s, "forward", {x});
+    CHECK(y.size(0) == n);
+    CHECK(floats(y) == linear_reference(x));
+  }
+}
+
+TEST_CASE("inputs that do not fit are refused with what would") {
+  Session s(share(linear_program()));
+  const auto error = [&](std::vector<Tensor> inputs) {
+    return error_of([&] { s.run("forward", inputs); });
+  };
+  CHECK(error({ramp({65, 3})}) ==
+        "[forward] input 'x' has shape (65, 3); the model takes (batch, 3), "
+        "batch in 1..64");
+  CHECK(error({ramp({2, 4})}) ==
+        "[forward] input 'x' has shape (2, 4); the model takes (batch, 3), "
+        "batch in 1..64");
+  CHECK(error({ramp({3})}) ==
+        "[forward] input 'x' has shape (3,); the model takes (batch, 3), "
+        "batch in 1..64");
+  CHECK(error({}) == "[forward] takes 1 inputs, got 0");
+  CHECK(error({Tensor()}) == "[forward] input 'x' is missing");
+  CHECK(error({Tensor::empty({2, 3}, DType::f64)}) ==
+        "[forward] input 'x' is float64; the model takes float32");
+  CHECK(error_of([&] { s.run("backward", {}); }) ==
+        "[backward] the model has no signature 'backward'; it has 'forward'");
+}
+
+TEST_CASE("nothing is allocated after the first run with a shape") {
+  Session s(share(linear_program()));
+  std::vector<Tensor> small{ramp({2, 3})}, large{ramp({64, 3})};
+  s.run("forward", small);
+  s.run("forward", large);
+  s.run("forward", small);
+  const int64_t before = allocations();
+  for (int i = 0; i < 100; ++i) {
+    s.run("forward", i % 2 ? small : large);
+  }
+  CHECK(allocations() == before);
+}
+
+TEST_CASE("plans for many shapes stay bounded") {
+  SessionOptions options;
+  options.max_plans = 2;
+  Session s(share(linear_program()), options);
+  for (int round = 0; round < 3; ++round) {
+    for (int64_t n = 1; n <= 64; ++n) {
+      const Tensor x = ramp({n, 3});
+      REQUIRE(floats(run1(s, "forward", {x})) == linear_reference(x));
+    }
+  }
+}
+
+TEST_CASE("the memory cap is an error that says how much is needed") {
+  SessionOptions options;
+  options.max_memory = 256;
+  Session s(share(linear_program()), options);
+  CHECK(floats(run1(s, "forward", {ramp({1, 3})})) ==
+        linear_reference(ramp({1, 3})));
+  const std::string text =
+      error_of([&] { s.run("forward", std::vector{ramp({64, 3})}); });
+  CHECK(contains(text, "[forward]"));
+  CHECK(contains(text, "cap of 256 bytes"));
+}
+
+TEST_CASE("memory plan: blocks that live together do not overlap") {
+  uint64_t seed = 1;
+  const auto random = [&](int64_t n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<int64_t>((seed >> 33) % static_cast<uint64_t>(n));
+  };
+  for (int round = 0; round < 200; ++round) {
+    std::vector<MemoryBlock> blocks;
+    int64_t peak = 0, sum = 0;
+    std::vector<int64_t> live(64);
+    for (int i = 0; i < 40; ++i) {
+      const auto first = static_cast<int32_t>(random(50));
+      const auto last = static_cast<int32_t>(first + random(12));
+      const int64_t bytes = 64 * (1 + random(100));
+      blocks.push_back({bytes, first, last});
+      for (int32_t t = first; t <= last; ++t) live[t] += bytes;
+      sum += bytes;
+    }
+    for (int64_t b : live) peak = std::max(peak, b);
+    const int64_t total = plan_memory(blocks, INT64_MAX / 2);
+    CHECK(total >= peak);
+    CHECK(total <= sum);
+    CHECK(total <= peak * 3 / 2);  // the method is good, not only correct
+    for (const auto& a : blocks) {
+      REQUIRE(a.offset % 64 == 0);
+      REQUIRE(a.offset + a.bytes <= total);
+      for (const auto& b : blocks) {
+        const bool together = a.first <= b.last && b.first <= a.last;
+        const bool apart =
+            a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+        REQUIRE((&a == &b || !together || apart));
+      }
+    }
+  }
+}
+
+TEST_CASE("values share memory, and elementwise results take their input's") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  int32_t x = b.input("x", DType::f32, {{1000, -1}});
+  for (int i = 0; i < 10; ++i) x = b.node("relu", {{"input", ref(x)}});
+  b.output("y", x);
+  b.finish();
+  Session s(share(std::move(p)));
+  const RunCost cost = s.prepare("forward", std::vector{ramp({1000})});
+  CHECK(cost.nodes == 10);
+  CHECK(cost.arena_bytes == 4032);  // one block, 4000 bytes and alignment
+}
+
+TEST_CASE("a result that is an input, a weight or a view is the session's") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{2, -1}, {3, -1}});
+  const int32_t w = b.constant("w", ramp({2, 3}, 5));
+  b.output("x", x);
+  b.output("w", w);
+  const NodeArg order = ints({1, 0});
+  b.output("xt", b.node("permute", {{"input", ref(x)}, {"dims", order}}));
+  b.output("flat",
+           b.node("reshape", {{"input", ref(w)}, {"shape", ints({6})}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  Tensor input = ramp({2, 3});
+  const auto results = s.run("forward", std::vector{input});
+  CHECK(results[0]->bytes() != input->bytes());
+  CHECK(floats(results[0]) == floats(input));
+  CHECK(floats(results[1]) == floats(ramp({2, 3}, 5)));
+  CHECK(floats(results[2]) ==
+        std::vector<float>{0, 0.75f, 0.25f, 1, 0.5f, 1.25f});
+  CHECK(results[2].is_contiguous());
+  CHECK(floats(results[3]) == floats(ramp({6}, 5)));
+  // The next run looks at other memory, through the same views.
+  const auto again = s.run("forward", std::vector{ramp({2, 3}, 1)});
+  CHECK(floats(again[2]) ==
+        std::vector<float>{1, 1.75f, 1.25f, 2, 1.5f, 2.25f});
+}
+
+TEST_CASE("an argument read in two ways is not overwritten") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{3, -1}, {3, -1}});
+  const int32_t r = b.node("relu", {{"input", ref(x)}});
+  const int32_t t =
+      b.node("permute", {{"input", ref(r)}, {"dims", ints({1, 0})}});
+  b.output("y", b.node("add", {{"input", ref(r)}, {"other", ref(t)}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  const Tensor input = ramp({3, 3}, 1);
+  const std::vector<float> v = floats(input);
+  const std::vector<float> y = floats(run1(s, "forward", {input}));
+  for (int i = 0; i < 3; ++i) {
+    for (int k = 0; k < 3; ++k)
+      CHECK(y[i * 3 + k] == v[i * 3 + k] + v[k * 3 + i]);
+  }
+}
+
+TEST_CASE("sizes are computed from the inputs'") {
+  Program p;
+  p.symbols.push_back({"n", 0, 1000, 2});
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{4, 0, false}, {3, -1}});
+  const int32_t n = b.size_expr(x, 0), m = b.size_expr(x, 1);
+  const int32_t all = b.op_expr(IntOp::mul, n, m);
+  b.output("y", b.node("reshape",
+                       {{"input", ref(x)}, {"shape", ints({Int(12, all)})}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  for (int64_t rows : {4, 2, 0, 10}) {
+    const Tensor y = run1(s, "forward", {ramp({rows, 3})});
+    CHECK(y.size(0) == rows * 3);
+  }
+  CHECK(error_of([&] { s.run("forward", std::vector{ramp({5, 3})}); }) ==
+        "[forward] input 'x' has shape (5, 3); the model takes (n, 3), n in "
+        "0..1000, a multiple of 2");
+}
+
+TEST_CASE("a symbol has one value in all inputs") {
+  Program p;
+  p.symbols.push_back({"n", 1, 9, 1});
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{2, 0, false}});
+  const int32_t y = b.input("y", DType::f32, {{2, 0, false}});
+  b.output("z", b.node("add", {{"input", ref(x)}, {"other", ref(y)}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  CHECK(
+      error_of([&] { s.run("forward", std::vector{ramp({3}), ramp({1})}); }) ==
+      "[forward] input 'y' has shape (1,), but n is 3 in an earlier input; "
+      "the model takes (n,), n in 1..9");
+}
+
+TEST_CASE("a training step changes the session and not the program") {
+  const auto program = share(training_program());
+  Session a(program), b(program);
+  const Tensor x = make({4}, {1});
+  CHECK(floats(run1(a, "forward", {})) == std::vector<float>{0, 0.5f, 1, 1.5f});
+  CHECK(floats(run1(a, "train_step", {x}))[0] == 1.5f - 4);
+  CHECK(floats(run1(a, "train_step", {x}))[0] == 1.5f - 8);
+  CHECK(floats(a.state("n")) == std::vector<float>(4, 12));
+  CHECK(floats(a.state("w")) == std::vector<float>{-2, -1.75f, -1.5f, -1.25f});
+  // Its forward sees the new weights; another session does not.
+  CHECK(floats(run1(a, "forward", {})) ==
+        std::vector<float>{-4, -3.5f, -3, -2.5f});
+  CHECK(floats(run1(b, "forward", {})) == std::vector<float>{0, 0.5f, 1, 1.5f});
+  CHECK(floats(program->constants[0].data) == floats(ramp({4})));
+  a.set_state("w", make({4}, {3}));
+  CHECK(floats(run1(a, "forward", {})) == std::vector<float>(4, 6));
+  CHECK(contains(error_of([&] { a.set_state("w", ramp({5})); }),
+                 "'w' is float32 (4,), the new value is float32 (5,)"));
+  CHECK(contains(error_of([&] { a.state("v"); }), "no weight or state 'v'"));
+  std::vector<Tensor> inputs{x};
+  a.run("train_step", inputs);
+  const int64_t before = allocations();
+  for (int i = 0; i < 10; ++i) a.run("train_step", inputs);
+  CHECK(allocations() == before);
+}
+
+TEST_CASE("states may be exchanged") {
+  Program p;
+  GraphBuilder b(p, "swap");
+  const int32_t u = b.state("u", make({2}, {1}));
+  const int32_t v = b.state("v", make({2}, {2}));
+  b.output("old", u);
+  b.update("u", v);
+  b.update("v", u);
+  b.finish();
+  Session s(share(std::move(p)));
+  CHECK(floats(run1(s, "swap", {})) == std::vector<float>{1, 1});
+  CHECK(floats(s.state("u")) == std::vector<float>{2, 2});
+  CHECK(floats(s.state("v")) == std::vector<float>{1, 1});
+}
+
+TEST_CASE("trained state is saved, and goes on where it stopped") {
+  const std::string path = concat(FERRULE_BINARY_DIR "/",
+                                  static_cast<int>(::getpid()), "trained.fer");
+  Program p = training_program();
+  p.goldens.push_back({"forward", {}, {make({4}, {0, 0.5f, 1, 1.5f})}});
+  write_program(p, path);
+  Session a(open_program(path, Verify::full));
+  CHECK(a.check_goldens() == "");
+  std::vector<Tensor> x{make({4}, {0.1f, 0.2f, 0.3f, 0.4f})};
+  for (int i = 0; i < 5; ++i) a.run("train_step", x);
+  a.set_rng({3, 4});
+  a.save(path);
+  Session b(open_program(path, Verify::full));
+  CHECK(b.check_goldens() == "");  // the samples are those of the new weights
+  CHECK(b.rng().seed == 3);
+  CHECK(b.rng().offset == 4);
+  for (int i = 0; i < 5; ++i) {
+    a.run("train_step", x);
+    b.run("train_step", x);
+  }
+  for (const char* name : {"w", "n"}) {
+    CHECK(floats(a.state(name)) == floats(b.state(name)));
+  }
+  ::unlink(path.c_str());
+  Session c(share(training_program()));
+  CHECK(contains(error_of([&] { c.save(path); }), "not opened from a file"));
+}
+
+TEST_CASE("random nodes take one tick each, in order") {
+  Program p;
+  p.rng_seed = 5;
+  GraphBuilder b(p, "forward");
+  const auto draw = [&] { return b.node("rand", {{"size", ints({8})}}); };
+  b.output("a", draw());
+  b.output("b", draw());
+  b.finish();
+  const auto program = share(std::move(p));
+  Session s(program), t(program);
+  const auto first = s.run("forward", {});
+  const std::vector<float> a = floats(first[0]), c = floats(first[1]);
+  CHECK(a != c);
+  CHECK(s.rng().offset == 2);
+  s.run("forward", {});
+  CHECK(s.rng().offset == 4);
+  t.set_rng({5, 1});
+  CHECK(floats(run1(t, "forward", {})) == c);  // tick 1 came second in s
+}
+
+TEST_CASE("bad indices in the data are an error, and the next run is clean") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::i64, {{2, -1}});
+  const int32_t w = b.constant("w", ramp({3, 2}));
+  b.output("y", b.node("embedding", {{"input", ref(x)}, {"weight", ref(w)}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  Tensor x1 = Tensor::empty({2}, DType::i64);
+  x1.data<int64_t>()[0] = 2;
+  x1.data<int64_t>()[1] = 3;
+  const std::string text = error_of([&] { s.run("forward", std::vector{x1}); });
+  CHECK(contains(text, "[forward] node 0 (embedding, test.embedding): "));
+  CHECK(contains(text, "3"));
+  x1.data<int64_t>()[1] = 0;
+  CHECK(floats(run1(s, "forward", {x1})) ==
+        std::vector<float>{1, 1.25f, 0, 0.25f});
+}
+
+TEST_CASE("sessions of one program run on many threads") {
+  const auto program = load_program(write_program(linear_program()));
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      Session s(program);
+      for (int64_t i = 0; i < 50; ++i) {
+        const Tensor x = ramp({1 + (i + t) % 8, 3}, static_cast<float>(t));
+        std::vector<Tensor> in{x};
+        if (floats(s.run("forward", in)[0]) != linear_reference(x)) ++wrong;
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  CHECK(wrong == 0);
+}

@@ -1,0 +1,116 @@
+"""The cases that every op is tested with: the examples of its definition.
+
+An example is an argument list in Python, with generators for tensors:
+
+    f(2, 3)      floats from a normal distribution
+    p(2, 3)      positive floats, from 0.5 to 2.5
+    u(2, 3)      floats from 0.1 to 0.9
+    i(10, 2, 3)  integers from 0 to 9
+    b(2, 3)      bools
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import ferrule as fe
+from ferrule import _ferrule
+
+TABLE = {op["name"]: op for op in _ferrule.op_table()}
+
+
+@dataclass
+class Case:
+    """One call of an op: NumPy arrays (float64, int64, bool) and attributes."""
+
+    op: str
+    text: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.op}({self.text})"
+
+    def bound(self) -> dict[str, Any]:
+        """Arguments by parameter name, with defaults."""
+        given: dict[str, Any] = {}
+        for p in TABLE[self.op]["parameters"]:
+            if p["has_default"]:
+                given[p["name"]] = p["default"]
+            elif p["optional"]:
+                given[p["name"]] = None
+        names = [p["name"] for p in TABLE[self.op]["parameters"]]
+        given.update(zip(names, self.args, strict=False))
+        given.update(self.kwargs)
+        return given
+
+    def arrays(self) -> list[np.ndarray]:
+        """Every array, in order; lists element by element."""
+        found: list[np.ndarray] = []
+        _map([*self.args, *self.kwargs.values()], lambda a: found.append(a))
+        return found
+
+    def call(self, dtype: Any = None, arrays: list[Any] | None = None) -> Any:
+        """Runs the op. Floats become `dtype`; `arrays` replaces the tensors."""
+        stream = iter(arrays) if arrays is not None else None
+
+        def convert(a: np.ndarray) -> Any:
+            if stream is not None:
+                return next(stream)
+            t = fe.tensor(a)
+            return t.to(dtype) if dtype is not None and a.dtype.kind == "f" else t
+
+        args = _map(self.args, convert)
+        kwargs = {k: _map(v, convert) for k, v in self.kwargs.items()}
+        return getattr(_ferrule.ops, self.op)(*args, **kwargs)
+
+
+def _map(value: Any, function: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return function(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_map(v, function) for v in value)
+    return value
+
+
+class _Generators(dict):
+    """What an example may call. `grow` makes large tensors of small ones."""
+
+    def __init__(self, seed: int, grow: Any) -> None:
+        rng = np.random.default_rng(seed)
+
+        def shape(s: tuple[int, ...]) -> tuple[int, ...]:
+            return grow(s)
+
+        super().__init__(
+            f=lambda *s: rng.standard_normal(shape(s)),
+            p=lambda *s: rng.uniform(0.5, 2.5, shape(s)),
+            u=lambda *s: rng.uniform(0.1, 0.9, shape(s)),
+            i=lambda high, *s: rng.integers(0, high, shape(s)),
+            b=lambda *s: rng.random(shape(s)) < 0.5,
+            fe=fe,
+            np=np,
+            _pack=lambda *args, **kwargs: (list(args), kwargs),
+        )
+
+
+def cases(op: str, grow: Any = lambda s: s) -> list[Case]:
+    """The examples of an op, one a line of its definition."""
+    result = []
+    lines = [x for x in (TABLE[op]["examples"] or "").split("\n") if x.strip()]
+    for k, line in enumerate(lines):
+        space = _Generators(1000 + k, grow)
+        args, kwargs = eval(f"_pack({line})", space)
+        args = [np.asarray(a) if isinstance(a, np.generic) else a for a in args]
+        result.append(Case(op, line.strip(), args, kwargs))
+    return result
+
+
+def tensors_of(result: Any) -> list[fe.Tensor]:
+    """The tensors of a result: one, several, or none."""
+    if result is None:
+        return []
+    return list(result) if isinstance(result, (tuple, list)) else [result]

@@ -1,0 +1,244 @@
+"""What registering an op gives it for nothing: its automatic tests.
+
+Nothing here names an op. A definition's `examples` and `reference` are all that
+these tests need.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from op_cases import TABLE, Case, cases, tensors_of
+
+import ferrule as fe
+from ferrule import _ferrule
+
+ALL = sorted(TABLE)
+EXACT = sorted(op for op in ALL if not TABLE[op]["random"])
+# Writing in place is tested where it is defined; here results are compared.
+PURE = [op for op in EXACT if not TABLE[op]["mutates"]]
+DIFFERENTIABLE = [
+    op for op in PURE if TABLE[op]["has_vjp"] or TABLE[op]["has_decompose"]
+]
+FLOATS = {fe.float64: 1e-10, fe.float32: 2e-5, fe.float16: 2e-2, fe.bfloat16: 1e-1}
+MODULES = {"np": np}
+
+
+def run(case: Case, dtype=None) -> list[fe.Tensor]:
+    return tensors_of(case.call(dtype))
+
+
+def is_float(t: fe.Tensor) -> bool:
+    return t.dtype in FLOATS
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_definition_is_complete(op: str) -> None:
+    entry = TABLE[op]
+    assert entry["doc"], "an op needs a docstring"
+    assert entry["examples"], "an op needs examples for its tests"
+    if not entry["random"] and not entry["mutates"]:
+        assert entry["reference"] or entry["has_decompose"], (
+            "an op needs a NumPy reference or a decomposition to be tested against"
+        )
+
+
+@pytest.mark.parametrize("op", [op for op in PURE if TABLE[op]["reference"]])
+def test_agrees_with_reference(op: str) -> None:
+    for case in cases(op):
+        with np.errstate(all="ignore"):
+            expected = eval(f"({TABLE[op]['reference']})", {**MODULES, **case.bound()})
+        expected = list(expected) if isinstance(expected, tuple) else [expected]
+        for dtype, tolerance in FLOATS.items():
+            try:
+                got = run(case, dtype)
+            except fe.FerruleError:
+                # 16-bit floats may be refused, with an error that says so.
+                assert dtype in (fe.float16, fe.bfloat16), f"{case} in {dtype}"
+                continue
+            for e, g in zip(expected, got, strict=False):
+                e = np.asarray(e)
+                assert g.shape == e.shape, f"{case} in {dtype}"
+                a = g.double().numpy() if is_float(g) else g.numpy()
+                scale = max(1.0, np.abs(e[np.isfinite(e)]).max(initial=0.0))
+                if not is_float(g) and dtype in (fe.float16, fe.bfloat16):
+                    continue  # a rounded argument may give another index
+                np.testing.assert_allclose(
+                    a.astype(np.float64),
+                    e.astype(np.float64),
+                    rtol=tolerance,
+                    atol=tolerance * scale,
+                    err_msg=f"{case} in {dtype}",
+                )
+
+
+@pytest.mark.parametrize(
+    "op",
+    [op for op in PURE if TABLE[op]["has_decompose"] and TABLE[op]["has_cpu_kernel"]],
+)
+def test_agrees_with_decomposition(op: str) -> None:
+    for case in cases(op):
+        expected = run(case, fe.float64)
+        _ferrule.set_decompose(True)
+        try:
+            got = run(case, fe.float64)
+        finally:
+            _ferrule.set_decompose(False)
+        for e, g in zip(expected, got, strict=True):
+            assert e.shape == g.shape and e.dtype == g.dtype, str(case)
+            np.testing.assert_allclose(
+                g.numpy(), e.numpy(), rtol=1e-9, atol=1e-9, err_msg=str(case)
+            )
+
+
+def differentiable_call(case: Case):
+    """A function of the float arguments alone, for gradcheck."""
+    arrays = case.arrays()
+    at = [k for k, a in enumerate(arrays) if a.dtype.kind == "f"]
+
+    def call(*floats: fe.Tensor):
+        values = [fe.tensor(a) for a in arrays]
+        for k, t in zip(at, floats, strict=True):
+            values[k] = t
+        results = tensors_of(case.call(arrays=values))
+        return tuple(t for t in results if is_float(t) and t.requires_grad)
+
+    leaves = tuple(fe.tensor(arrays[k], requires_grad=True) for k in at)
+    return call, leaves
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE)
+def test_derivatives(op: str) -> None:
+    checked = 0
+    for case in cases(op):
+        call, leaves = differentiable_call(case)
+        if not leaves or sum(t.numel() for t in leaves) > 1500:
+            continue
+        if not call(*leaves):
+            continue
+        assert fe.autograd.gradcheck(call, leaves), str(case)
+        if sum(t.numel() for t in leaves) <= 150:
+            assert fe.autograd.gradgradcheck(call, leaves), str(case)
+        checked += 1
+    if not checked:
+        results = [t for case in cases(op) for t in run(case, fe.float64)]
+        assert not any(is_float(t) for t in results), "no example was checked"
+
+
+def round_trip(case: Case, dtype) -> None:
+    arrays = case.arrays()
+    tensors = [fe.tensor(a) for a in arrays]
+    tensors = [t.to(dtype) if is_float(t) else t for t in tensors]
+    state = fe.get_rng_state()
+    eager = tensors_of(case.call(arrays=tensors))
+    fe.set_rng_state(*state)
+    program = fe.export(
+        lambda *xs: tuple(tensors_of(case.call(arrays=list(xs)))), tuple(tensors)
+    )
+    for e, g in zip(eager, program.run("forward", *tensors), strict=True):
+        assert _ferrule.same_bits(e.detach(), g), f"{case} in {dtype}"
+
+
+@pytest.mark.parametrize("op", [op for op in ALL if not TABLE[op]["mutates"]])
+def test_eager_is_graph_is_file(op: str) -> None:
+    if not TABLE[op]["captures"]:
+        with pytest.raises(fe.FerruleError):
+            round_trip(cases(op)[0], fe.float32)
+        return
+    for case in cases(op):
+        for dtype in (fe.float32, fe.float64):
+            round_trip(case, dtype)
+
+
+GROWTHS = [
+    lambda s: s,
+    lambda s: tuple(n * 48 for n in s) if len(s) < 3 else tuple(n * 9 for n in s),
+    lambda s: (s[0] * 4096, *s[1:]) if s else s,
+    lambda s: (s[0] * 64, *s[1:]) if s else s,
+    lambda s: (*s[:-1], s[-1] * 4096) if s else s,
+]
+
+
+@pytest.mark.parametrize("op", [op for op in ALL if not TABLE[op]["mutates"]])
+def test_same_bits_for_any_thread_count(op: str) -> None:
+    before = fe.get_num_threads()
+    try:
+        for grow in GROWTHS:
+            for case in cases(op, grow):
+                if sum(a.size for a in case.arrays()) > 3_000_000:
+                    continue
+                results = []
+                for threads in (1, 2, 4):
+                    fe.set_num_threads(threads)
+                    fe.manual_seed(3)
+                    try:
+                        results.append(run(case, fe.float32))
+                    except (fe.FerruleError, ValueError, IndexError):
+                        # Not every example can grow; it fails for all counts.
+                        results.append([])
+                for other in results[1:]:
+                    assert len(other) == len(results[0]), str(case)
+                    for a, b in zip(results[0], other, strict=True):
+                        assert _ferrule.same_bits(a, b), f"{case}, grown"
+    finally:
+        fe.set_num_threads(before)
+
+
+DTYPES = [
+    fe.bool, fe.uint8, fe.int8, fe.int16, fe.int32, fe.int64,
+    fe.float16, fe.bfloat16, fe.float32, fe.float64,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_every_dtype_works_or_is_refused(op: str) -> None:
+    """Fuzz of dtypes and shapes: a result or a FerruleError, nothing else."""
+    rng = np.random.default_rng(7)
+    for case in cases(op):
+        arrays = case.arrays()
+        if sum(a.size for a in arrays) > 20_000:
+            continue
+        for dtype in DTYPES:
+            for k in range(len(arrays)):
+                tensors = [fe.tensor(a) for a in arrays]
+                tensors[k] = tensors[k].to(dtype)
+                attempt(case, tensors)
+        for _ in range(20):
+            tensors = [fe.tensor(a) for a in arrays]
+            for k, t in enumerate(tensors):
+                if rng.random() < 0.5:
+                    shape = tuple(int(n) for n in rng.integers(0, 4, rng.integers(5)))
+                    tensors[k] = fe.zeros(shape, dtype=t.dtype)
+            attempt(case, tensors)
+
+
+def attempt(case: Case, tensors: list[fe.Tensor]) -> None:
+    try:
+        results = tensors_of(case.call(arrays=tensors))
+    except (fe.FerruleError, ValueError, TypeError, IndexError) as error:
+        assert str(error), "an error needs a text"
+        return
+    for t in results:
+        t.numpy() if t.dtype != fe.bfloat16 else t.float().numpy()
+
+
+def in_place_ops() -> list[str]:
+    return [op for op in PURE if TABLE[op]["has_inplace"]]
+
+
+@pytest.mark.parametrize("op", in_place_ops())
+def test_in_place_form(op: str) -> None:
+    for case in cases(op):
+        first = case.args[0]
+        if not isinstance(first, np.ndarray) or first.dtype.kind != "f":
+            continue
+        values = [fe.tensor(a) for a in case.arrays()]
+        expected = tensors_of(case.call(arrays=values))[0]
+        target = values[0]
+        if expected.shape != target.shape or expected.dtype != target.dtype:
+            continue
+        args = iter(values[1:])
+        rest = [next(args) if isinstance(a, np.ndarray) else a for a in case.args[1:]]
+        result = getattr(target, f"{op}_")(*rest, **case.kwargs)
+        assert result is target
+        assert _ferrule.same_bits(target, expected), str(case)
