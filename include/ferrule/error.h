@@ -5,9 +5,11 @@
 #include <concepts>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace ferrule {
@@ -38,10 +40,11 @@ class Error : public std::exception {
   std::string message_;
 };
 
-template <ErrorKind kKind>
+template <ErrorKind kOwn>
 class ErrorOf : public Error {
  public:
-  explicit ErrorOf(std::string message) : Error(kKind, std::move(message)) {}
+  static constexpr ErrorKind kKind = kOwn;
+  explicit ErrorOf(std::string message) : Error(kOwn, std::move(message)) {}
 };
 using RuntimeError = ErrorOf<ErrorKind::runtime>;
 using ShapeError = ErrorOf<ErrorKind::shape>;
@@ -73,16 +76,37 @@ void append(std::string& out, T value) {
   }
 }
 
+// One piece of a message, type-erased, so that the many places that build one
+// share the code that does.
+class Piece {
+ public:
+  Piece(const char* text) : object_(text), print_(&print_text) {}
+  template <class T>
+    requires(!std::is_convertible_v<const T&, const char*>)
+  Piece(const T& value)
+      : object_(&value), print_([](std::string& out, const void* object) {
+          append(out, *static_cast<const T*>(object));
+        }) {}
+  void print(std::string& out) const { print_(out, object_); }
+
+ private:
+  static void print_text(std::string& out, const void* text);
+  const void* object_;
+  void (*print_)(std::string&, const void*);
+};
+
+std::string concat_pieces(std::span<const Piece> pieces);
+[[noreturn]] void throw_error(ErrorKind kind, std::span<const Piece> pieces);
+
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::string out;
-  (append(out, parts), ...);
-  return out;
+  return concat_pieces(std::initializer_list<Piece>{Piece(parts)...});
 }
 
+// fail<ShapeError>("[op] ", shape, " ...")
 template <class E, class... Parts>
-[[noreturn]] [[gnu::cold]] [[gnu::noinline]] void fail(const Parts&... parts) {
-  throw E(concat(parts...));
+[[noreturn]] [[gnu::always_inline]] inline void fail(const Parts&... parts) {
+  throw_error(E::kKind, std::initializer_list<Piece>{Piece(parts)...});
 }
 
 }  // namespace ferrule

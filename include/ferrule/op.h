@@ -228,6 +228,8 @@ struct OpDef {
   bool has_inplace = false;
   // Draws random numbers: takes one tick {seed, offset} of the generator.
   bool random = false;
+  // The shape of a result depends on values: cannot stand in a graph.
+  bool data_dependent = false;
   // Tensors the gradient needs, by name: "input other out". Others are dropped.
   const char* saves = "";
   // Shape, dtype, errors. Creates the results by OpCall::out/view.

@@ -166,7 +166,7 @@ def export(
     sample = [i.example.detach() for i in inputs]
     eager = _eager(model, sample)
     random = _ferrule.get_rng_state() != before
-    _ferrule.set_rng_state(*before)
+    _ferrule.set_rng_state(before)
     if not random:
         builder.add_golden("forward", sample, eager)
 
@@ -174,7 +174,7 @@ def export(
     if check and not random:
         for choice in choices:
             _check(program, model, inputs, choice)
-        _ferrule.set_rng_state(*before)
+        _ferrule.set_rng_state(before)
     if path is not None:
         program.save(path)
     return program

@@ -19,7 +19,7 @@ namespace ferrule::python {
 
 namespace nb = nanobind;
 
-// --- errors ------------------------------------------------------------------
+// --- errors ---
 
 // Turns the exception being handled into a Python error.
 void set_python_error() noexcept;
@@ -102,7 +102,7 @@ struct GilRelease {
   PyThreadState* state_;
 };
 
-// --- tensors -----------------------------------------------------------------
+// --- tensors ---
 
 struct PyTensor {
   PyObject_HEAD TensorImpl* impl;  // never null
@@ -133,7 +133,7 @@ PyObject* wrap_results(Results r);
 // Takes over the handle of another object: see Tensor._replace.
 void replace(PyObject* self, Tensor with);
 
-// --- dtypes, devices, integers with an expression ----------------------------
+// --- dtypes, devices, integers with an expression ---
 
 PyObject* wrap_dtype(DType t);  // new reference
 // Accepts a DType, Python's float, int and bool, and NumPy's dtypes.

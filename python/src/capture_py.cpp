@@ -1,6 +1,8 @@
 // Capture, programs and sessions for Python: what ferrule.export builds on.
 #include "capture_py.h"
 
+#include "casters.h"
+
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -104,6 +106,8 @@ void bind_capture(nb::module_& m) {
       .def("add_golden",
            [](PyProgram& p, std::string signature, std::vector<Tensor> inputs,
               std::vector<Tensor> outputs) {
+             for (Tensor& t : inputs) t = op::clone(t);
+             for (Tensor& t : outputs) t = op::clone(t);
              p.program->goldens.push_back({std::move(signature),
                                            std::move(inputs),
                                            std::move(outputs)});

@@ -248,8 +248,8 @@ class Tensor:
 """
 
 OPERATORS = {
-    "Tensor | _Number": "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv "
-    "mod rmod pow rpow lt le gt ge and rand or ror xor rxor",
+    "Tensor | _Number": "add radd sub rsub mul rmul truediv rtruediv floordiv "
+    "rfloordiv mod rmod pow rpow lt le gt ge and rand or ror xor rxor",
     "Tensor": "matmul rmatmul",
 }
 IN_PLACE = "iadd isub imul itruediv ipow"
@@ -417,7 +417,8 @@ def tensor_class(table: list[dict[str, Any]], tensor: type) -> list[str]:
         lines.append(f"    def __{name}__(self) -> Tensor: ...")
     for name in ("eq", "ne"):
         lines.append(
-            f"    def __{name}__(self, other: Any) -> Tensor: ...  # type: ignore[override]"
+            f"    def __{name}__(self, other: Any) -> Tensor: ..."
+            "  # type: ignore[override]"
         )
     known = set(re.findall(r"^    (?:def )?(\w+)[(:]", "\n".join(lines), re.M))
     for op in table:

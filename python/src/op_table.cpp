@@ -67,6 +67,7 @@ nb::dict describe(const OpDef& op) {
   d["has_inplace"] = op.has_inplace;
   d["random"] = op.random;
   d["mutates"] = info.schema.mutates;
+  d["data_dependent"] = op.data_dependent;
   d["has_vjp"] = op.vjp != nullptr;
   d["has_decompose"] = op.decompose != nullptr;
   d["has_cpu_kernel"] = info.cpu != nullptr;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "runtime/core/thread_local.h"
+
 namespace ferrule {
 
 class Capture;
@@ -13,6 +15,6 @@ struct Modes {
   bool decompose = false;  // tests: prefer decompositions to kernels
   Capture* capture = nullptr;
 };
-inline thread_local constinit Modes modes;
+FE_FAST_TLS inline thread_local constinit Modes modes;
 
 }  // namespace ferrule

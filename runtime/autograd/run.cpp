@@ -212,6 +212,11 @@ Results run(OpCall& c) {
   std::vector<Tensor> copies;
   if (in_place && !c.device.is_graph()) copies = copy_overlapping(c);
 
+  if (c.op.data_dependent && c.device.is_graph()) {
+    c.fail<RuntimeError>(
+        "the size of its result depends on data, which that of a captured "
+        "program cannot; use where or masked_fill to keep the size");
+  }
   c.op.infer(c);
   if (in_place) {
     c.in_place = true;

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "runtime/core/thread_local.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define FE_NO_CACHE 1
 #else
@@ -29,9 +31,7 @@ constexpr int kSmallKeep = 1024;
 struct SmallCache {
   Block* head[kSmallClasses] = {};
   int count[kSmallClasses] = {};
-  bool closed = false;
   ~SmallCache() {
-    closed = true;
     for (Block*& h : head) {
       while (h) {
         Block* b = h;
@@ -41,7 +41,6 @@ struct SmallCache {
     }
   }
 };
-thread_local SmallCache small_cache;
 
 int small_class(size_t bytes) {
   return static_cast<int>((bytes + kSmallStep - 1) / kSmallStep) - 1;
@@ -74,7 +73,6 @@ std::atomic<int64_t> allocated{0}, cached{0}, peak{0};
 struct DataCache {
   Block* head[kDataClasses] = {};
   int64_t bytes = 0;
-  bool closed = false;
 
   Block* pop(int cls) {
     Block* b = head[cls];
@@ -95,12 +93,36 @@ struct DataCache {
       while (Block* b = pop(c)) std::free(b);
     }
   }
-  ~DataCache() {
-    closed = true;
-    clear();
+  ~DataCache() { clear(); }
+};
+
+// --- the caches of a thread -------------------------------------------------
+
+struct ThreadCaches {
+  SmallCache small;
+  DataCache data;
+};
+
+FE_FAST_TLS thread_local constinit ThreadCaches* mine = nullptr;
+FE_FAST_TLS thread_local constinit bool ended = false;
+
+struct CachesOwner {
+  ~CachesOwner() {
+    delete mine;
+    mine = nullptr;
+    ended = true;  // destructors of other variables may still free blocks
   }
 };
-thread_local DataCache thread_cache;
+
+[[gnu::noinline]] ThreadCaches* make_caches() {
+  if (ended || FE_NO_CACHE) return nullptr;
+  thread_local CachesOwner owner;
+  (void)&owner;
+  return mine = new ThreadCaches;
+}
+
+// Null when the thread is ending.
+inline ThreadCaches* caches() { return mine ? mine : make_caches(); }
 
 struct SharedCache {
   std::mutex mutex;
@@ -124,10 +146,12 @@ void note_alloc(int64_t bytes) {
 
 void* small_alloc(size_t bytes) {
   int cls = small_class(bytes);
-  if (Block* b = small_cache.head[cls]) {
-    small_cache.head[cls] = b->next;
-    --small_cache.count[cls];
-    return b;
+  if (ThreadCaches* c = caches()) [[likely]] {
+    if (Block* b = c->small.head[cls]) {
+      c->small.head[cls] = b->next;
+      --c->small.count[cls];
+      return b;
+    }
   }
   void* p = std::aligned_alloc(kSmallStep, (cls + 1) * kSmallStep);
   if (!p) std::abort();  // 64 bytes are not to be had: nothing can go on
@@ -136,15 +160,15 @@ void* small_alloc(size_t bytes) {
 
 void small_free(void* block, size_t bytes) noexcept {
   int cls = small_class(bytes);
-  if (FE_NO_CACHE || small_cache.closed ||
-      small_cache.count[cls] >= kSmallKeep) {
+  ThreadCaches* c = caches();
+  if (!c || c->small.count[cls] >= kSmallKeep) {
     std::free(block);
     return;
   }
   auto* b = static_cast<Block*>(block);
-  b->next = small_cache.head[cls];
-  small_cache.head[cls] = b;
-  ++small_cache.count[cls];
+  b->next = c->small.head[cls];
+  c->small.head[cls] = b;
+  ++c->small.count[cls];
 }
 
 void* data_alloc(int64_t bytes) {
@@ -153,7 +177,7 @@ void* data_alloc(int64_t bytes) {
   int64_t size = class_bytes(cls);
   void* p = nullptr;
   if (size <= kThreadLimit) {
-    p = thread_cache.pop(cls);
+    if (ThreadCaches* c = caches()) p = c->data.pop(cls);
   } else {
     std::lock_guard lock(shared().mutex);
     p = shared().cache.pop(cls);
@@ -172,18 +196,17 @@ void data_free(void* block, int64_t bytes) noexcept {
   int64_t size = class_bytes(cls);
   allocated.fetch_sub(size, std::memory_order_relaxed);
   auto* b = static_cast<Block*>(block);
-  if (!FE_NO_CACHE) {
-    if (size <= kThreadLimit) {
-      if (!thread_cache.closed && thread_cache.bytes + size <= kThreadKeep) {
-        thread_cache.push(cls, b);
-        return;
-      }
-    } else {
-      std::lock_guard lock(shared().mutex);
-      if (shared().cache.bytes + size <= kSharedKeep) {
-        shared().cache.push(cls, b);
-        return;
-      }
+  if (size <= kThreadLimit) {
+    ThreadCaches* c = caches();
+    if (c && c->data.bytes + size <= kThreadKeep) {
+      c->data.push(cls, b);
+      return;
+    }
+  } else if (!FE_NO_CACHE) {
+    std::lock_guard lock(shared().mutex);
+    if (shared().cache.bytes + size <= kSharedKeep) {
+      shared().cache.push(cls, b);
+      return;
     }
   }
   std::free(block);
@@ -194,7 +217,7 @@ MemoryStats memory_stats() {
 }
 
 void empty_cache() {
-  thread_cache.clear();
+  if (mine) mine->data.clear();
   std::lock_guard lock(shared().mutex);
   shared().cache.clear();
 }

@@ -26,6 +26,17 @@ void with_item(int64_t itemsize, const F& f) {
   }
 }
 
+// n times the same; by copying what is there already, which memcpy does with
+// the widest vectors.
+template <class T>
+void fill(T* out, int64_t n, T value) {
+  constexpr int64_t kFirst = 16;
+  std::fill_n(out, std::min(n, kFirst), value);
+  for (int64_t done = kFirst; done < n; done *= 2) {
+    std::memcpy(out + done, out, std::min(done, n - done) * sizeof(T));
+  }
+}
+
 // Steps need not be multiples of the item's alignment in foreign memory.
 template <class T>
 T load_item(const char* from) {
@@ -92,12 +103,26 @@ void Cursor::next_row() {
   left_ = layout_.size[layout_.n - 1];
 }
 
-// Visits the pieces of rows that make up the next n elements.
+// Visits the next n elements as pieces of rows, or as whole rows that lie
+// evenly apart: visit(first, elements in a row, rows, bytes between rows).
 template <class Visit>
 void Cursor::each_run(int64_t n, const Visit& visit) {
+  const int inner = layout_.n - 1;
+  const int64_t length = layout_.size[inner];
   while (n > 0) {
+    if (inner > 0 && left_ == length && n >= 2 * length) {
+      const int outer = inner - 1;
+      const int64_t rows =
+          std::min(n / length, layout_.size[outer] - index_[outer]);
+      visit(at_, length, rows, layout_.step[outer]);
+      n -= rows * length;
+      index_[outer] += rows - 1;
+      row_ += (rows - 1) * layout_.step[outer];
+      next_row();
+      continue;
+    }
     const int64_t run = std::min(n, left_);
-    visit(at_, run);
+    visit(at_, run, 1, 0);
     advance(run);
     n -= run;
   }
@@ -107,17 +132,19 @@ void Cursor::gather(void* to, int64_t n) {
   const int64_t step = layout_.step[layout_.n - 1];
   with_item(itemsize_, [&]<class T>(T) {
     T* out = static_cast<T*>(to);
-    each_run(n, [&](const char* from, int64_t run) {
-      if (step == sizeof(T) && run >= 8) {
-        std::memcpy(out, from, run * sizeof(T));
-      } else if (step == 0) {
-        std::fill_n(out, run, load_item<T>(from));
-      } else {
-        for (int64_t i = 0; i < run; ++i) {
-          out[i] = load_item<T>(from + i * step);
+    each_run(n, [&](const char* from, int64_t length, int64_t rows,
+                    int64_t row_step) {
+      for (int64_t r = 0; r < rows; ++r, from += row_step, out += length) {
+        if (step == sizeof(T) && length >= 8) {
+          std::memcpy(out, from, length * sizeof(T));
+        } else if (step == 0) {
+          fill(out, length, load_item<T>(from));
+        } else {
+          for (int64_t i = 0; i < length; ++i) {
+            out[i] = load_item<T>(from + i * step);
+          }
         }
       }
-      out += run;
     });
   });
 }
@@ -126,11 +153,12 @@ void Cursor::scatter(const void* from, int64_t n) {
   const int64_t step = layout_.step[layout_.n - 1];
   with_item(itemsize_, [&]<class T>(T) {
     const T* in = static_cast<const T*>(from);
-    each_run(n, [&](char* to, int64_t run) {
-      for (int64_t i = 0; i < run; ++i) {
-        std::memcpy(to + i * step, in + i, sizeof(T));
+    each_run(n, [&](char* to, int64_t length, int64_t rows, int64_t row_step) {
+      for (int64_t r = 0; r < rows; ++r, to += row_step, in += length) {
+        for (int64_t i = 0; i < length; ++i) {
+          std::memcpy(to + i * step, in + i, sizeof(T));
+        }
       }
-      in += run;
     });
   });
 }
@@ -163,7 +191,7 @@ Reader::Reader(const Arg& number, DType as)
 
 void Reader::fill(void* to, int64_t n) const {
   with_item(itemsize_, [&]<class T>(T) {
-    std::fill_n(static_cast<T*>(to), n, load_item<T>(value_));
+    cpu::fill(static_cast<T*>(to), n, load_item<T>(value_));
   });
 }
 

@@ -61,7 +61,7 @@ int64_t piece(const Operands& o, int64_t left) {
   return left;
 }
 
-void run_range(TileFn fn, Operands o, int64_t begin, int64_t end) {
+void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
   TileBuffer tiles[kMaxInputs];
   TileBuffer result;
   o.writer.seek(begin);
@@ -83,9 +83,11 @@ void run_range(TileFn fn, Operands o, int64_t begin, int64_t end) {
 void elementwise(TileFn fn, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain) {
   if (out.numel == 0 || run_at_once(fn, out, result, in, grain)) return;
-  const Operands operands(out, result, in, memory_order(out));
+  Operands operands(out, result, in, memory_order(out));
+  if (out.numel <= grain) return run_range(fn, operands, 0, out.numel);
   parallel_for(out.numel, grain, [&](int64_t begin, int64_t end) {
-    run_range(fn, operands, begin, end);
+    Operands own = operands;
+    run_range(fn, own, begin, end);
   });
 }
 

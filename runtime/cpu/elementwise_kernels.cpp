@@ -1,6 +1,7 @@
 // CPU kernels of the elementwise ops: which tile function, on which dtype.
-#include <cstring>
+#include <algorithm>
 
+#include "runtime/cpu/cursor.h"
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -57,9 +58,29 @@ void logical_not_kernel(OpCall& c) {
               in);
 }
 
+// An integer to a negative power is no integer.
+void check_exponents(OpCall& c) {
+  const TensorImpl& exponents = c.in(1);
+  Reader reader(exponents, layout_of(exponents, memory_order(exponents)),
+                DType::i64);
+  TileBuffer buffer;
+  for (int64_t i = 0; i < exponents.numel; i += kTile) {
+    const int64_t n = std::min(kTile, exponents.numel - i);
+    const auto* values =
+        static_cast<const int64_t*>(reader.next(n, buffer.bytes));
+    for (int64_t k = 0; k < n; ++k) {
+      if (values[k] >= 0) continue;
+      return c.report("an integer to a negative integer power ({}) is no "
+                      "integer; convert the base with .float()",
+                      values[k], 0);
+    }
+  }
+}
+
 // Small whole powers are products.
 void pow_kernel(OpCall& c) {
   const DType t = compute_type(c.compute);
+  if (t == DType::i64 && c.is_tensor(1)) check_exponents(c);
   if (t != DType::i64 && c.args[1].is_number()) {
     const Input x(c, 0, t);
     const double exponent = c.number(1);

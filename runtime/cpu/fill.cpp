@@ -27,6 +27,7 @@ void fill_with(const TensorImpl& out, const Arg& number) {
 // Element i of the result is value(i), computed as T and converted.
 template <class T, class Value>
 void fill_each(const TensorImpl& out, DType computed, const Value& value) {
+  if (out.numel == 0) return;
   const Writer all(out, layout_of(out, row_order(out.ndim)), computed);
   parallel_for(out.numel, 64 * kTile, [&](int64_t begin, int64_t end) {
     Writer writer = all;
@@ -56,8 +57,9 @@ void arange(OpCall& c) {
   const Arg& step = c.args[2];
   if ((whole || start.tag != ArgTag::float_) && step.tag == ArgTag::int_) {
     const auto from = static_cast<uint64_t>(
-        whole ? 0 : static_cast<int64_t>(start.tag == ArgTag::int_ ? start.i
-                                                                   : start.b));
+        whole ? 0
+              : static_cast<int64_t>(start.tag == ArgTag::int_ ? start.i
+                                                               : start.b));
     const auto by = static_cast<uint64_t>(step.i);
     return fill_each<int64_t>(c.out_impl(), DType::i64, [=](int64_t i) {
       return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by);

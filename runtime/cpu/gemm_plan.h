@@ -27,9 +27,8 @@ struct GemmPlan {
   int64_t b_elements = 0;
 };
 
-// The larger of a and b, and a rounded up to a multiple; no templates of the
-// library's, see isa.h.
-constexpr int64_t round_up(int64_t n, int64_t multiple) {
+// Always inlined, because gemm.simd.cpp uses it: see isa.h.
+[[gnu::always_inline]] constexpr int64_t round_up(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 

@@ -187,8 +187,8 @@ void add_slices(T* sum, const T* src, const Around& a, const I* at, int64_t n,
   if (n == 0 || a.inner == 0) return;
   constexpr int64_t kColumns = 64;
   const int64_t per_row = (a.inner + kColumns - 1) / kColumns;
-  const int64_t grain = std::max<int64_t>(
-      kGrain / (std::min(a.inner, kColumns) * n), 1);
+  const int64_t grain =
+      std::max<int64_t>(kGrain / (std::min(a.inner, kColumns) * n), 1);
   parallel_for(a.outer * per_row, grain, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t o = task / per_row;
@@ -258,7 +258,8 @@ extern const KernelDef gather_cpu = {.name = "gather", .run = cpu::gather};
 extern const KernelDef scatter_add_cpu = {
     .name = "scatter_add",
     .run = cpu::scatter_add,
-    .scratch = [](const OpCall& c) { return cpu::float_bytes(c.in(0), c.in(3)); },
+    .scratch =
+        [](const OpCall& c) { return cpu::float_bytes(c.in(0), c.in(3)); },
 };
 extern const KernelDef index_select_cpu = {
     .name = "index_select",
@@ -267,7 +268,8 @@ extern const KernelDef index_select_cpu = {
 extern const KernelDef index_add_cpu = {
     .name = "index_add",
     .run = cpu::index_add,
-    .scratch = [](const OpCall& c) { return cpu::float_bytes(c.in(0), c.in(3)); },
+    .scratch =
+        [](const OpCall& c) { return cpu::float_bytes(c.in(0), c.in(3)); },
 };
 extern const KernelDef embedding_cpu = {
     .name = "embedding",
@@ -277,9 +279,7 @@ extern const KernelDef embedding_dw_cpu = {
     .name = "embedding_dw",
     .run = cpu::embedding_dw,
     .scratch =
-        [](const OpCall& c) {
-          return cpu::float_bytes(c.out_impl(), c.in(0));
-        },
+        [](const OpCall& c) { return cpu::float_bytes(c.out_impl(), c.in(0)); },
 };
 
 }  // namespace ferrule

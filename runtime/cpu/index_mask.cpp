@@ -14,6 +14,7 @@ namespace {
 // numbers have two parts.
 template <class Visit>
 void each_truth(const TensorImpl& t, const Visit& visit) {
+  if (t.numel == 0) return;
   if (is_complex(t.dtype)) {
     const int64_t size = itemsize(t.dtype);
     Cursor cursor(t.bytes(), layout_of(t, row_order(t.ndim)), size);

@@ -12,7 +12,7 @@ template <class T>
 struct SgdTile {
   T* param;
   const T* grad;
-  T* buffer;  // null: no momentum
+  T* buffer;                               // null: no momentum
   T lr, momentum, undamped, weight_decay;  // undamped: 1 - dampening
   bool nesterov, maximize, first;
 };
@@ -28,8 +28,8 @@ struct AdamTile {
   T weight_decay;     // added to the gradient; 0 where it is decoupled
   T weight1;          // 1 - beta1
   T beta1, beta2, weight2;
-  T step_size;        // lr / (1 - beta1^t)
-  T correction2;      // sqrt(1 - beta2^t)
+  T step_size;    // lr / (1 - beta1^t)
+  T correction2;  // sqrt(1 - beta2^t)
   T eps;
   bool maximize;
 };

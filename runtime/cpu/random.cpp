@@ -31,6 +31,7 @@ struct Words {
 template <class T, class Make>
 void each_tile(OpCall& c, const TensorImpl& out, DType computed, int each,
                const Make& make) {
+  if (out.numel == 0) return;
   const Writer all(out, layout_of(out, row_order(out.ndim)), computed);
   parallel_for(out.numel, kGrain, [&](int64_t begin, int64_t end) {
     Writer writer = all;
@@ -96,7 +97,8 @@ void fill_normal(OpCall& c, double mean, double std) {
         const int64_t pairs = (n + 1) / 2;
         for (int64_t k = 0; k < pairs; ++k) {
           if (wide) {
-            u1[k] = static_cast<double>((words.wide(2 * k) >> 11) + 1) * 0x1p-53;
+            u1[k] =
+                static_cast<double>((words.wide(2 * k) >> 11) + 1) * 0x1p-53;
             u2[k] = static_cast<double>(words.wide(2 * k + 1) >> 11) * 0x1p-53;
           } else {
             u1[k] = (static_cast<double>(words.w[2 * k]) + 1.0) * 0x1p-32;
@@ -138,6 +140,7 @@ struct Key {
 
 void randperm(OpCall& c) {
   const TensorImpl& out = c.out_impl();
+  if (out.numel == 0) return;
   auto* keys = static_cast<Key*>(c.scratch);
   parallel_for(out.numel, kGrain, [&](int64_t begin, int64_t end) {
     Words words;
@@ -162,13 +165,15 @@ double uniform_word(uint32_t w) { return static_cast<double>(w) * 0x1p-32; }
 
 void bernoulli(OpCall& c) {
   const TensorImpl& p = c.in(0);
+  if (p.numel == 0) return;
   const Reader probabilities(p, layout_of(p, row_order(p.ndim)), DType::f64);
   each_tile<float>(c, c.out_impl(), DType::f32, 1,
                    [&](float* to, const Words& words, int64_t i, int64_t n) {
                      Reader reader = probabilities;
                      reader.seek(i);
                      TileBuffer tile;
-                     auto* p = static_cast<const double*>(reader.next(n, &tile));
+                     auto* p =
+                         static_cast<const double*>(reader.next(n, &tile));
                      for (int64_t k = 0; k < n; ++k) {
                        to[k] = uniform_word(words.w[k]) < p[k] ? 1.0f : 0.0f;
                      }
@@ -188,6 +193,7 @@ void bernoulli_in_place(OpCall& c) {
 template <class T>
 void dropout_as(OpCall& c, DType t) {
   const TensorImpl& x = c.in(0);
+  if (x.numel == 0) return;
   const double p = c.f(1);
   const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T{};
   const Reader all(x, layout_of(x, row_order(x.ndim)), t);
@@ -214,6 +220,7 @@ void native_dropout(OpCall& c) {
 template <class T>
 void dropout_dx_as(OpCall& c, DType t) {
   const TensorImpl &g = c.in(0), &m = c.in(1), &out = c.out_impl();
+  if (out.numel == 0) return;
   const double p = c.f(2);
   const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T{};
   const Order order = row_order(g.ndim);

@@ -186,6 +186,18 @@ void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
                      unit / parts_ * count_ + unit % parts_ * part_;
                  a.seek(start);
                  if (in.b) b.seek(start);
+                 if (count_ <= kFoldBlock) {  // several results at a time
+                   const int64_t batch = kFoldBlock / count_;
+                   for (int64_t runs; unit < end; unit += runs) {
+                     runs = std::min(batch, end - unit);
+                     FoldInput piece;
+                     piece.centre = centre ? centre + unit : nullptr;
+                     piece.a = a.next(runs * count_, a_buffer);
+                     if (in.b) piece.b = b.next(runs * count_, b_buffer);
+                     fold_block(parts + unit, piece, runs, count_);
+                   }
+                   return;
+                 }
                  for (; unit < end; ++unit) {
                    const int64_t done = unit % parts_ * part_;
                    int64_t left = std::min(part_, count_ - done);
@@ -197,7 +209,7 @@ void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
                      piece.a = a.next(n, a_buffer);
                      if (in.b) piece.b = b.next(n, b_buffer);
                      T value;
-                     fold_block(&value, piece, n);
+                     fold_block(&value, piece, 1, n);
                      total.add(value);
                    }
                    parts[unit] = total.result();

@@ -26,7 +26,7 @@ enum class Fold : uint8_t {
   product,  // a (b - centre)
 };
 
-// Dense pieces of what is folded. `centre` is one value or one a column.
+// Dense pieces of what is folded. `centre` is one value a result.
 struct FoldInput {
   const void* a = nullptr;
   const void* b = nullptr;
@@ -34,8 +34,9 @@ struct FoldInput {
   int64_t a_step = 0;  // bytes from row to row
   int64_t b_step = 0;
 };
-// One value from n elements in a row.
-using FoldRunFn = void (*)(void* out, const FoldInput& in, int64_t n);
+// out[r] from n elements in a row, for every r < runs; runs follow each other.
+using FoldRunFn = void (*)(void* out, const FoldInput& in, int64_t runs,
+                           int64_t n);
 // out[j] = combine(out[j], element[r][j]) for r < rows, j < n.
 using FoldRowsFn = void (*)(void* out, const FoldInput& in, int64_t rows,
                             int64_t n);

@@ -57,17 +57,22 @@ template <Fold fold>
 constexpr bool centred = fold == Fold::square || fold == Fold::product;
 
 template <Fold fold, class T>
-void run_loop(void* out, const FoldInput& in, int64_t n) {
+void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
   const T* a = static_cast<const T*>(in.a);
   const T* b = static_cast<const T*>(in.b);
-  Vec<T> centre{};
-  if constexpr (centred<fold>) {
-    centre = splat<T>(*static_cast<const T*>(in.centre));
+  for (int64_t r = 0; r < runs; ++r) {
+    Vec<T> centre{};
+    if constexpr (centred<fold>) {
+      centre = splat<T>(static_cast<const T*>(in.centre)[r]);
+    }
+    static_cast<T*>(out)[r] = reduce_run<T>(
+        n, neutral<fold, T>(), Combine<fold>{}, [&](int64_t i, int64_t left) {
+          const T* other = fold == Fold::product ? b + i : nullptr;
+          return element<fold, T>(a + i, other, centre, left);
+        });
+    a += n;
+    if constexpr (fold == Fold::product) b += n;
   }
-  *static_cast<T*>(out) = reduce_run<T>(
-      n, neutral<fold, T>(), Combine<fold>{}, [&](int64_t i, int64_t left) {
-        return element<fold, T>(a + i, b + i, centre, left);
-      });
 }
 
 template <Fold fold, class T>

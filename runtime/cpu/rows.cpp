@@ -48,6 +48,7 @@ int64_t RowPlan::scratch_bytes(int tensors, bool same) const {
 void each_row(const RowPlan& plan, const TensorImpl* out,
               std::span<const TensorImpl* const> in, void* scratch,
               FunctionRef<void(const Row&)> visit) {
+  if (plan.rows == 0 || plan.length == 0) return;
   Reader readers[kMaxRowTensors];
   for (size_t k = 0; k < in.size(); ++k) {
     if (!in[k]) continue;

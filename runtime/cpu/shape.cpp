@@ -22,8 +22,8 @@ int64_t wrap(int64_t i, int64_t n) { return i < 0 ? i + n : i; }
 void reshape(OpCall& c) {
   const TensorImpl& out = c.out_impl();
   auto shape = c.in(0).sizes();
-  strided_copy(c.in(0), Region(out, shape, contiguous_strides(shape),
-                               out.offset));
+  strided_copy(c.in(0),
+               Region(out, shape, contiguous_strides(shape), out.offset));
 }
 
 // The input is dense here.
@@ -63,8 +63,8 @@ void as_strided_dx(OpCall& c) {
 void strided_write(OpCall& c) {
   const TensorImpl& out = c.out_impl();
   strided_copy(c.in(0), out);
-  strided_copy(c.in(1), Region(out, dims_of(c, 2), dims_of(c, 3),
-                               out.offset + c.i(4)));
+  strided_copy(c.in(1),
+               Region(out, dims_of(c, 2), dims_of(c, 3), out.offset + c.i(4)));
 }
 
 // Writes `part` into a dimension of the dense `out`, from element `start` on.
@@ -134,9 +134,7 @@ extern const KernelDef as_strided_dx_cpu = {
     .name = "as_strided_dx",
     .run = as_strided_dx,
     .scratch =
-        [](const OpCall& c) {
-          return cpu::float_bytes(c.out_impl(), c.in(0));
-        },
+        [](const OpCall& c) { return cpu::float_bytes(c.out_impl(), c.in(0)); },
 };
 extern const KernelDef strided_write_cpu = {
     .name = "strided_write",

@@ -92,6 +92,17 @@ class Reader {
     return p;
   }
 
+  // The FlatBuffers verifier looks at where a vector's length stands, not at
+  // its elements: those of 8 bytes may be out of step.
+  template <class T>
+  static const T* aligned(const T* vector, const char* what) {
+    if (vector && vector->size() > 0 &&
+        reinterpret_cast<uintptr_t>(vector->Data()) % 8 != 0) {
+      fail<FormatError>("misaligned ", what);
+    }
+    return vector;
+  }
+
   static std::string text(const fb::String* s, const char* what) {
     if (!s) return {};
     if (s->size() > file::kMaxString) {
@@ -155,7 +166,8 @@ class Reader {
   }
 
   Tensor read_blob(const file::Blob* blob, const std::string& what) {
-    const auto* shape = required(required(blob, "blob")->shape(), "shape");
+    const auto* shape =
+        aligned(required(required(blob, "blob")->shape(), "shape"), "shape");
     const file::Extent& extent = *required(blob->extent(), "extent");
     in_enum(blob->packing(), file::Packing::MAX, "packing");
     const DType type = dtype(blob->dtype());
@@ -266,7 +278,7 @@ class Reader {
       read_value(*required(v, "value"), out);
     }
     if (g.exprs()) {
-      for (const file::Expr* e : *g.exprs()) {
+      for (const file::Expr* e : *aligned(g.exprs(), "expressions")) {
         Expr& x = out.exprs.emplace_back();
         x.kind = static_cast<Expr::Kind>(
             in_enum(e->kind(), file::ExprKind::MAX, "kind of expression"));
@@ -296,7 +308,7 @@ class Reader {
         static_cast<ValueRole>(in_enum(v.role(), file::Role::MAX, "role"));
     out.constant = v.constant();
     out.alias_of = v.alias_of();
-    const auto* dims = required(v.dims(), "dims");
+    const auto* dims = aligned(required(v.dims(), "dims"), "dims");
     if (dims->size() > kMaxRank) {
       fail<FormatError>("a value has ", dims->size(), " dimensions; at most ",
                         kMaxRank, " are supported");
@@ -376,7 +388,8 @@ class Reader {
         break;
       case ArgTag::ints:
         for (const file::Integer* v :
-             *required(a.integers(), "numbers of an argument")) {
+             *aligned(required(a.integers(), "numbers of an argument"),
+                      "numbers of an argument")) {
           out.ints.emplace_back(v->value(), v->expr());
         }
         break;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-
 namespace ferrule {
 namespace {
 
@@ -14,8 +13,10 @@ std::string dims_text(const Program& program, const Value& value) {
     if (i) out += ", ";
     if (d.symbol >= 0) {
       out += program.symbols[d.symbol].name;
-    } else {
+    } else if (d.fixed) {
       append_int(out, d.value);
+    } else {
+      out += '?';
     }
   }
   out += value.dims.size() == 1 ? ",)" : ")";
@@ -123,8 +124,16 @@ BoundGraph::BoundGraph(const Program& program, const Graph& g,
 
 void BoundGraph::bind_node(size_t index) {
   const Node& node = graph.nodes[index];
+  if (node.op->data_dependent) {
+    fail<FormatError>("the size of its result depends on data, which that of ",
+                      "a node cannot");
+  }
   OpCall& call = calls.emplace_back(*node.op);
   bind_args(node, call);
+  if (node.op->data_dependent) {
+    fail<FormatError>("the size of its result depends on data, so it cannot "
+                      "stand in a graph");
+  }
   // As while capturing: there are shapes and no data yet.
   call.device = {DeviceKind::graph, 0};
   call.op.infer(call);

@@ -19,7 +19,7 @@ void bind_symbols(const Program& program, const Signature& signature,
                   std::span<TensorImpl* const> inputs,
                   std::vector<int64_t>& symbols);
 
-// "(batch, 1, 28, 28), batch in 1..1024"
+// "(batch, 1, 28, 28), batch in 1..1024"; '?' where a size follows from others.
 std::string declared_shape(const Program& program, const Value& value);
 
 struct BoundGraph {

@@ -243,9 +243,8 @@ std::string Session::check_goldens() {
 void Session::save(const std::string& path) {
   const Program& p = *impl_->program;
   if (!p.source) {
-    fail<ValueError>(
-        "[save] the program was not opened from a file: write it "
-        "with write_program first and open that");
+    fail<ValueError>("[save] the program was not opened from a file: write it "
+                     "with write_program first and open that");
   }
   for (size_t i = 0; i < p.constants.size(); ++i) impl_->checked(i);
   std::vector<Golden> goldens = p.goldens;

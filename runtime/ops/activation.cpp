@@ -100,9 +100,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> y = fe.tensor([0.0, 2.0])
-    >>> ops.relu_backward(fe.tensor([1.0, 1.0]), y).tolist()
+    >>> fe.ops.relu_backward(fe.tensor([1.0, 1.0]), y).tolist()
     [0.0, 1.0]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)"),
@@ -163,9 +162,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> y = fe.tensor([0.5])
-    >>> ops.sigmoid_backward(fe.tensor([1.0]), y).tolist()
+    >>> fe.ops.sigmoid_backward(fe.tensor([1.0]), y).tolist()
     [0.25]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)"),
@@ -229,9 +227,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> y = fe.tensor([0.5])
-    >>> ops.tanh_backward(fe.tensor([1.0]), y).tolist()
+    >>> fe.ops.tanh_backward(fe.tensor([1.0]), y).tolist()
     [0.75]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)"),
@@ -285,7 +282,7 @@ extern const OpDef gelu_op = {
     .name = "gelu",
     .sig = "input: Tensor, approximate: str = \"none\"",
     .doc = FE_DOC(
-        R"(Gaussian error linear unit: input times the normal distribution there.
+        R"(Gaussian error linear unit: input times the normal distribution.
 
 Args:
     input: any shape; integers and bools give float32.
@@ -337,9 +334,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> one = fe.tensor([1.0])
-    >>> ops.gelu_backward(one, fe.tensor([0.0])).tolist()
+    >>> fe.ops.gelu_backward(one, fe.tensor([0.0])).tolist()
     [0.5]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)\n"

@@ -44,14 +44,14 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
-    >>> ops.cast(fe.tensor([1.7, -1.7]), fe.int64).tolist()
+    >>> fe.ops.cast(fe.tensor([1.7, -1.7]), fe.int64).tolist()
     [1, -1]
 
 Source: numpy.ndarray.astype, with saturation as in WebAssembly's
 trunc_sat.
 )"),
-    .examples = FE_DOC("f(2, 3), fe.float32\n"
+    .examples = FE_DOC("f(2, 3), fe.float64\n"
+                       "f(2, 3), fe.float32\n"
                        "f(2, 3), fe.int64"),
     .where = kInternal,
     .infer = infer_cast,

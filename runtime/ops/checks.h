@@ -27,15 +27,27 @@ inline void require_same_dtype(const OpCall& c,
 inline void require_ints(const OpCall& c, int arg, int64_t low) {
   for (const Int& i : c.ints(arg)) {
     if (i.value >= low && i.value < int64_t{1} << 31) continue;
-    c.fail<ValueError>(c.info.schema.params[arg].name, " must be ",
-                       low == 0 ? "0 or more" : "1 or more", ", got ", i.value);
+    c.fail<ValueError>(c.info.schema.params[arg].name, " must lie in ", low,
+                       "..2147483647, got ", i.value);
   }
 }
 
-// The values of a list argument, as a shape.
+// The values of a list argument.
 inline Dims dims_of(const OpCall& c, int arg) {
   Dims d;
   for (const Int& i : c.ints(arg)) d.push(i.value);
+  return d;
+}
+
+// The same for the shape of a result, which has no negative sizes.
+inline Dims shape_of(const OpCall& c, int arg) {
+  Dims d = dims_of(c, arg);
+  for (int64_t n : d) {
+    if (n < 0) {
+      c.fail<ShapeError>("negative size ", n, " in ",
+                         c.info.schema.params[arg].name, " ", d);
+    }
+  }
   return d;
 }
 

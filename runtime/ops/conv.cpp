@@ -12,10 +12,9 @@ namespace {
 void require_image(const OpCall& c, std::string_view what,
                    std::span<const int64_t> shape) {
   if (shape.size() == 3 || shape.size() == 4) return;
-  c.fail<ShapeError>(what, " must have shape (N, C, H, W) or (C, H, W), got ",
-                     shape,
-                     shape.size() == 2 ? "; add dimensions with unsqueeze"
-                                       : "");
+  c.fail<ShapeError>(
+      what, " must have shape (N, C, H, W) or (C, H, W), got ", shape,
+      shape.size() == 2 ? "; add dimensions with unsqueeze" : "");
 }
 
 void require_kernel_fits(const OpCall& c, std::string_view side,
@@ -36,7 +35,8 @@ Conv2dShape check_conv(const OpCall& c, std::span<const int64_t> input,
   if (weight.size() != 4) {
     c.fail<ShapeError>(
         "weight must have shape (out_channels, in_channels / groups, kh, kw), "
-        "got ", weight);
+        "got ",
+        weight);
   }
   checked_numel(input);
   checked_numel(weight);
@@ -58,8 +58,9 @@ Conv2dShape check_conv(const OpCall& c, std::span<const int64_t> input,
   }
   if (channels / groups != weight[1]) {
     c.fail<ShapeError>("input ", input, " has ", channels,
-                       " channels, but weight ", weight, " with groups=",
-                       groups, " expects ", apply(IntOp::mul, weight[1], groups),
+                       " channels, but weight ", weight,
+                       " with groups=", groups, " expects ",
+                       apply(IntOp::mul, weight[1], groups),
                        "; images are (N, C, H, W), channels before height");
   }
   Conv2dShape s(c, input, weight);
@@ -136,16 +137,16 @@ recognition", Proc. IEEE 86 (1998).
                        "f(2, 4, 4, 4), f(6, 2, 3, 3), f(6), 1, 1, 1, 2\n"
                        "f(1, 3, 5, 5), f(3, 1, 3, 3), f(3), 2, 1, 1, 3\n"
                        "f(0, 2, 4, 4), f(2, 2, 3, 3), f(2)"),
-    .reference = FE_DOC(
-        "np.concatenate([np.einsum('...chwij,ocij->...ohw', x, w) "
-        "for x, w in zip("
-        "np.split(np.lib.stride_tricks.sliding_window_view("
-        "np.pad(input, [(0, 0)] * (input.ndim - 2) "
-        "+ [(p, p) for p in padding]), "
-        "[d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:])], "
-        "(-2, -1))[..., ::stride[0], ::stride[1], ::dilation[0], "
-        "::dilation[1]], groups, -5), np.split(weight, groups))], -3) "
-        "+ (0 if bias is None else bias[:, None, None])"),
+    .reference =
+        FE_DOC("np.concatenate([np.einsum('...chwij,ocij->...ohw', x, w) "
+               "for x, w in zip("
+               "np.split(np.lib.stride_tricks.sliding_window_view("
+               "np.pad(input, [(0, 0)] * (input.ndim - 2) "
+               "+ [(p, p) for p in padding]), "
+               "[d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:])], "
+               "(-2, -1))[..., ::stride[0], ::stride[1], ::dilation[0], "
+               "::dilation[1]], groups, -5), np.split(weight, groups))], -3) "
+               "+ (0 if bias is None else bias[:, None, None])"),
     .where = kFunctional,
     .saves = "input weight",
     .infer =
@@ -182,7 +183,8 @@ extern const OpDef conv2d_dx_op = {
     .sig = "grad: Tensor[float], weight: Tensor[float], input_size: int[], "
            "stride: int[2] = 1, padding: int[2] = 0, dilation: int[2] = 1, "
            "groups: int = 1",
-    .doc = FE_DOC(R"(Gradient of conv2d in its input: the transposed convolution.
+    .doc =
+        FE_DOC(R"(Gradient of conv2d in its input: the transposed convolution.
 
 Args:
     grad: gradient of the result, shape (N, out, H', W') or (out, H', W').
@@ -217,7 +219,7 @@ learning", arXiv:1603.07285, section 4.
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1});
-          Dims size = dims_of(c, 2);
+          Dims size = shape_of(c, 2);
           Conv2dShape s = check_conv(c, size, c.in(1).sizes());
           require_grad_shape(c, s, size, c.in(1).sizes());
           c.out(0, c.in(0).dtype, size);
@@ -275,7 +277,7 @@ learning", arXiv:1603.07285.
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1});
-          Dims size = dims_of(c, 2);
+          Dims size = shape_of(c, 2);
           Conv2dShape s = check_conv(c, c.in(1).sizes(), size);
           require_grad_shape(c, s, c.in(1).sizes(), size);
           c.out(0, c.in(0).dtype, size);

@@ -24,7 +24,7 @@ DType dtype_or(const OpCall& c, int arg, DType fallback) {
 
 // zeros, ones, empty: size, dtype, device.
 void infer_filled(OpCall& c) {
-  c.out(0, dtype_or(c, 1, DType::f32), dims_of(c, 0));
+  c.out(0, dtype_or(c, 1, DType::f32), shape_of(c, 0));
 }
 
 // NAME_like: input, ..., dtype, device from `first` on.
@@ -42,8 +42,8 @@ void infer_arange(OpCall& c) {
   const Arg& start = whole ? zero : c.args[0];
   const Arg& end = whole ? c.args[0] : c.args[1];
   const Arg& step = c.args[2];
-  const bool exact = start.tag != ArgTag::float_ &&
-                     end.tag != ArgTag::float_ && step.tag != ArgTag::float_;
+  const bool exact = start.tag != ArgTag::float_ && end.tag != ArgTag::float_ &&
+                     step.tag != ArgTag::float_;
   const double from = whole ? 0.0 : c.number(0);
   const double to = whole ? c.number(0) : c.number(1);
   const double by = c.number(2);
@@ -57,11 +57,11 @@ void infer_arange(OpCall& c) {
   }
   double length = std::ceil((to - from) / by);
   if (exact && std::abs(length) < 0x1p53) {
-    const int64_t span = apply(IntOp::sub, whole ? c.i(0) : c.i(1),
-                               whole ? 0 : c.i(0));
+    const int64_t span =
+        apply(IntOp::sub, whole ? c.i(0) : c.i(1), whole ? 0 : c.i(0));
     // -(span // -step): rounded up.
-    length = static_cast<double>(apply(
-        IntOp::sub, 0, apply(IntOp::floordiv, span, -c.i(2))));
+    length = static_cast<double>(
+        apply(IntOp::sub, 0, apply(IntOp::floordiv, span, -c.i(2))));
   }
   if (length > static_cast<double>(kMaxNumel)) {
     c.fail<ShapeError>("from ", from, " to ", to, " by ", by,
@@ -103,7 +103,7 @@ Source: numpy.full.
     .where = kFunction,
     .infer =
         [](OpCall& c) {
-          c.out(0, dtype_or(c, 2, number_dtype(c.args[1])), dims_of(c, 0));
+          c.out(0, dtype_or(c, 2, number_dtype(c.args[1])), shape_of(c, 0));
         },
 };
 
@@ -312,7 +312,8 @@ extern const OpDef arange_op = {
     .name = "arange",
     .sig = "start: Scalar, end: Scalar? = None, step: Scalar = 1, "
            "dtype: dtype? = None, device: device? = None",
-    .doc = FE_DOC(R"(Numbers at equal distances: arange(end), arange(start, end, step).
+    .doc = FE_DOC(
+        R"(Numbers at equal distances: arange(end), arange(start, end, step).
 
 Args:
     start: the first number, 0 if only one is given.

@@ -37,8 +37,8 @@ int check_gather(const OpCall& c) {
   for (int i = 0; i < x.ndim; ++i) {
     if (i == d || index.shape[i] <= x.shape[i]) continue;
     c.fail<ShapeError>("index ", index.sizes(), " is larger than input ",
-                       x.sizes(), " in dimension ", i,
-                       "; only in dim ", d, " it may be");
+                       x.sizes(), " in dimension ", i, "; only in dim ", d,
+                       " it may be");
   }
   return d;
 }
@@ -91,7 +91,8 @@ int64_t find_padding(const OpCall& c, int arg, int64_t rows) {
 extern const OpDef gather_op = {
     .name = "gather",
     .sig = "input: Tensor, dim: int, index: Tensor[int]",
-    .doc = FE_DOC(R"(Takes, for each element of `index`, the one that it names along dim.
+    .doc = FE_DOC(
+        R"(Takes, for each element of `index`, the one that it names along dim.
 
 out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on.
 
@@ -140,7 +141,8 @@ Source: torch.gather.
 extern const OpDef scatter_add_op = {
     .name = "scatter_add",
     .sig = "input: Tensor, dim: int, index: Tensor[int], src: Tensor",
-    .doc = FE_DOC(R"(Adds each element of `src` to the one that `index` names along dim.
+    .doc = FE_DOC(
+        R"(Adds each element of `src` to the one that `index` names along dim.
 
 out = input; out[index[i][j][k]][j][k] += src[i][j][k] for dim 0, and so on.
 
@@ -421,9 +423,8 @@ Source: torch.masked_fill.
           c.out(0, c.in(0).dtype,
                 broadcast(c, c.in(0).sizes(), c.in(1).sizes()));
         },
-    .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::masked_fill(v.grad(), v.in(1), 0.0));
-    }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::masked_fill(v.grad(), v.in(1), 0.0)); }),
 };
 
 // Its size is only known from the data: it is counted while the result is
@@ -451,13 +452,9 @@ Source: numpy.argwhere.
 )"),
     .examples = FE_DOC("b(3, 4)\nb(2, 3, 2)\ni(2, 7)\nb(0)"),
     .reference = FE_DOC("np.argwhere(input)"),
+    .data_dependent = true,
     .infer =
         [](OpCall& c) {
-          if (c.device.is_graph()) {
-            c.fail<RuntimeError>(
-                "the size of its result depends on data, which a captured "
-                "program cannot; use where or masked_fill to keep the size");
-          }
           if (!c.device.is_cpu()) {
             c.fail<DeviceError>("runs on the CPU only, got ", c.device,
                                 "; move the tensor with .to(\"cpu\")");

@@ -241,10 +241,9 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> logits = fe.tensor([[0.0, 0.0]])
     >>> one = fe.tensor(1.0)
-    >>> ops.cross_entropy_backward(one, logits, fe.tensor([1])).tolist()
+    >>> fe.ops.cross_entropy_backward(one, logits, fe.tensor([1])).tolist()
     [[0.5, -0.5]]
 )"),
     .examples =

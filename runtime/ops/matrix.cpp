@@ -33,8 +33,9 @@ void infer_matmul(OpCall& c) {
                          "number");
     }
     if (c.in(i).ndim == 1 && c.b(2 + i)) {
-      c.fail<ShapeError>(params[2 + i].name, " needs 2 dimensions or more, but '",
-                         params[i].name, "' has shape ", c.in(i).sizes());
+      c.fail<ShapeError>(params[2 + i].name,
+                         " needs 2 dimensions or more, but '", params[i].name,
+                         "' has shape ", c.in(i).sizes());
     }
   }
   // A vector is a row on the left and a column on the right.
@@ -49,8 +50,8 @@ void infer_matmul(OpCall& c) {
                        c.b(3) ? " (transposed)" : "", ": the inner sizes ", k,
                        " and ", kb, " differ");
   }
-  Dims shape = broadcast(c, a.first(std::max(na - 2, 0)),
-                         b.first(std::max(nb - 2, 0)));
+  Dims shape =
+      broadcast(c, a.first(std::max(na - 2, 0)), b.first(std::max(nb - 2, 0)));
   if (na > 1) shape.push(m);
   if (nb > 1) shape.push(n);
   c.out(0, c.in(0).dtype, shape);
@@ -123,7 +124,8 @@ Source: numpy.matmul, whose rules for shapes these are.
         a = op::unsqueeze(a, 0);
       }
       if (v.needs(0)) {
-        Tensor d = ta ? op::matmul(b, g, tb, true) : op::matmul(g, b, false, !tb);
+        Tensor d =
+            ta ? op::matmul(b, g, tb, true) : op::matmul(g, b, false, !tb);
         if (row) {  // (..., 1, k): what broadcasting repeated is summed by set
           d = op::squeeze(d, IntList{-2});
         }
@@ -192,9 +194,8 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
                                ": its last dimension must be ", w[1]);
           }
           if (c.has(2) && (c.in(2).ndim != 1 || c.in(2).shape[0] != w[0])) {
-            c.fail<ShapeError>("bias must have shape (", w[0],
-                               ",) for weight ", w, ", got ",
-                               c.in(2).sizes());
+            c.fail<ShapeError>("bias must have shape (", w[0], ",) for weight ",
+                               w, ", got ", c.in(2).sizes());
           }
           Dims shape(x);
           shape[shape.n - 1] = w[0];

@@ -321,7 +321,7 @@ extern const OpDef batch_norm_op = {
            "Tensor[float]? = None, training: bool = False, momentum: "
            "float = 0.1, eps: float = 1e-5 -> out, mean, rstd",
     .doc = FE_DOC(
-        R"(Batch normalisation: (input - mean) * rstd * weight + bias by channel.
+        R"(Batch normalisation: (input - mean) * rstd * weight + bias.
 
 Args:
     input: shape (N, C, ...).

@@ -13,15 +13,16 @@ void check_lists(OpCall& c, std::span<const int> lists) {
   for (size_t k = 0; k < params.size(); ++k) {
     if (!params[k]) c.fail<DTypeError>("params[", k, "] is None");
     if (!is_float(params[k]->dtype)) {
-      c.fail<DTypeError>("params[", k, "] must be a floating-point tensor, got ",
+      c.fail<DTypeError>("params[", k,
+                         "] must be a floating-point tensor, got ",
                          params[k]->dtype);
     }
   }
   for (int i : lists) {
     auto list = c.list(i);
     if (list.size() != params.size()) {
-      c.fail<ValueError>(names[i].name, " has ", list.size(),
-                         " tensors for ", params.size(), " params");
+      c.fail<ValueError>(names[i].name, " has ", list.size(), " tensors for ",
+                         params.size(), " params");
     }
     for (size_t k = 0; k < params.size(); ++k) {
       if (!list[k]) {

@@ -69,8 +69,8 @@ void require_same_planes(const OpCall& c, std::span<const int64_t> input,
 
 void require_grad_shape(const OpCall& c, const Dims& want) {
   if (want == Dims(c.in(0).sizes())) return;
-  c.fail<ShapeError>("grad must have the shape of the result, ", want,
-                     ", got ", c.in(0).sizes());
+  c.fail<ShapeError>("grad must have the shape of the result, ", want, ", got ",
+                     c.in(0).sizes());
 }
 
 void require_output_size(const OpCall& c, std::span<const int64_t> input,
@@ -190,7 +190,7 @@ Source: the chain rule.
     .saves = "indices",
     .infer =
         [](OpCall& c) {
-          Dims size = dims_of(c, 2);
+          Dims size = shape_of(c, 2);
           require_same_planes(c, size, c.in(1).sizes());
           require_grad_shape(c, Dims(c.in(1).sizes()));
           if (c.in(1).dtype != DType::i64) {
@@ -198,9 +198,8 @@ Source: the chain rule.
           }
           c.out(0, c.in(0).dtype, size);
         },
-    .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::max_pool2d_gather(v.grad(), v.in(1)));
-    }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::max_pool2d_gather(v.grad(), v.in(1))); }),
 };
 
 extern const OpDef max_pool2d_gather_op = {
@@ -229,10 +228,10 @@ Source: the transpose of max_pool2d_dx.
 )"),
     .examples = FE_DOC("f(2, 3, 3, 4), i(12, 2, 3, 2, 2)\n"
                        "f(2, 2, 2), i(4, 2, 3, 3)"),
-    .reference = FE_DOC(
-        "np.take_along_axis(input.reshape(*input.shape[:-2], -1), "
-        "indices.reshape(*indices.shape[:-2], -1), -1)"
-        ".reshape(indices.shape)"),
+    .reference =
+        FE_DOC("np.take_along_axis(input.reshape(*input.shape[:-2], -1), "
+               "indices.reshape(*indices.shape[:-2], -1), -1)"
+               ".reshape(indices.shape)"),
     .where = kInternal,
     .saves = "indices",
     .infer =
@@ -289,8 +288,7 @@ Source: torch.nn.functional.avg_pool2d, whose rules for the borders these are.
     .where = kFunctional,
     .infer =
         [](OpCall& c) {
-          c.out(0, c.in(0).dtype,
-                check_pool(c, 1, c.in(0).sizes(), c.b(4)));
+          c.out(0, c.in(0).dtype, check_pool(c, 1, c.in(0).sizes(), c.b(4)));
         },
     .vjp = FE_GRAD([](Vjp& v) {
       const Arg* a = v.args;
@@ -331,7 +329,7 @@ Source: the chain rule.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
-          Dims size = dims_of(c, 1);
+          Dims size = shape_of(c, 1);
           require_grad_shape(c, check_pool(c, 2, size, c.b(5)));
           c.out(0, c.in(0).dtype, size);
         },
@@ -344,7 +342,8 @@ Source: the chain rule.
 extern const OpDef adaptive_avg_pool2d_op = {
     .name = "adaptive_avg_pool2d",
     .sig = "input: Tensor[float], output_size: int[2]",
-    .doc = FE_DOC(R"(Mean over windows chosen so that the result has a given size.
+    .doc =
+        FE_DOC(R"(Mean over windows chosen so that the result has a given size.
 
 Args:
     input: shape (N, C, H, W) or (C, H, W).
@@ -387,7 +386,8 @@ Source: torch.nn.functional.adaptive_avg_pool2d.
 extern const OpDef adaptive_avg_pool2d_dx_op = {
     .name = "adaptive_avg_pool2d_dx",
     .sig = "grad: Tensor[float], input_size: int[]",
-    .doc = FE_DOC(R"(Gradient of adaptive_avg_pool2d: spreads values over windows.
+    .doc =
+        FE_DOC(R"(Gradient of adaptive_avg_pool2d: spreads values over windows.
 
 Args:
     grad: gradient of the result, shape (N, C, H', W') or (C, H', W').
@@ -412,7 +412,7 @@ Source: the chain rule.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
-          Dims size = dims_of(c, 1);
+          Dims size = shape_of(c, 1);
           auto g = c.in(0).sizes();
           require_image(c, "input", size);
           if (static_cast<int>(g.size()) != size.n) {
@@ -425,9 +425,9 @@ Source: the chain rule.
           c.out(0, c.in(0).dtype, size);
         },
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::adaptive_avg_pool2d(
-                   v.grad(),
-                   IntList{v.size(0, v.ndim(0) - 2), v.size(0, v.ndim(0) - 1)}));
+      v.set(0, op::adaptive_avg_pool2d(v.grad(),
+                                       IntList{v.size(0, v.ndim(0) - 2),
+                                               v.size(0, v.ndim(0) - 1)}));
     }),
 };
 

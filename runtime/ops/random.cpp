@@ -24,7 +24,7 @@ DType float_dtype(const OpCall& c, int arg, DType fallback) {
 
 // rand, randn: size, dtype, device.
 void infer_sized(OpCall& c) {
-  c.out(0, float_dtype(c, 1, DType::f32), dims_of(c, 0));
+  c.out(0, float_dtype(c, 1, DType::f32), shape_of(c, 0));
 }
 
 // rand_like, randn_like: input, dtype, device.
@@ -109,7 +109,8 @@ Ann. Math. Statist. 29 (1958), over Philox4x32-10.
 extern const OpDef rand_like_op = {
     .name = "rand_like",
     .sig = "input: Tensor, dtype: dtype? = None, device: device? = None",
-    .doc = FE_DOC(R"(Random numbers, uniform in [0, 1), in the shape of a tensor.
+    .doc =
+        FE_DOC(R"(Random numbers, uniform in [0, 1), in the shape of a tensor.
 
 Args:
     input: gives the shape.
@@ -199,7 +200,7 @@ Model. Comput. Simul. 29 (2019), over Philox4x32-10.
           if (is_complex(t) || t == DType::bool_) {
             c.fail<DTypeError>("draws integers, dtype is ", t);
           }
-          c.out(0, t, dims_of(c, 2));
+          c.out(0, t, shape_of(c, 2));
         },
 };
 
@@ -384,9 +385,8 @@ Source: the chain rule.
           }
           c.out_like(0, 0);
         },
-    .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::dropout_dx(v.grad(), v.in(1), v.args[2]));
-    }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::dropout_dx(v.grad(), v.in(1), v.args[2])); }),
 };
 
 }  // namespace ferrule

@@ -110,8 +110,7 @@ void infer_expand(OpCall& c) {
     const int64_t have = i < lead ? 1 : x.shape[i - lead];
     if (i >= lead && shape[i] == -1) shape[i] = have;
     if (shape[i] < 0) {
-      c.fail<ShapeError>("negative size ", shape[i], " in size ",
-                         dims_of(c, 1),
+      c.fail<ShapeError>("negative size ", shape[i], " in size ", dims_of(c, 1),
                          i < lead ? "; a new dimension has no size that -1 "
                                     "could keep"
                                   : "");
@@ -190,8 +189,7 @@ Source: numpy.reshape.
             c.out(0, c.in(0).dtype, shape);
           }
         },
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
 };
 
 extern const OpDef transpose_op = {
@@ -334,8 +332,7 @@ Source: torch.squeeze.
         "input.reshape([n for i, n in enumerate(input.shape) if n != 1 or "
         "dim is not None and i not in [d % input.ndim for d in dim]])"),
     .infer = infer_squeeze,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
 };
 
 extern const OpDef unsqueeze_op = {

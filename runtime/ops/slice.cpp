@@ -61,7 +61,7 @@ void require_grad_shape(const OpCall& c, const Dims& want) {
 // The geometry (size, stride, offset), whose arguments stand from `first` on,
 // must stay inside `numel` elements. Returns its shape.
 Dims check_geometry(const OpCall& c, int first, int64_t numel) {
-  Dims size = dims_of(c, first), stride = dims_of(c, first + 1);
+  Dims size = shape_of(c, first), stride = dims_of(c, first + 1);
   const int64_t offset = c.i(first + 2);
   if (size.n != stride.n) {
     c.fail<ShapeError>("size ", size, " and stride ", stride,
@@ -73,8 +73,9 @@ Dims check_geometry(const OpCall& c, int first, int64_t numel) {
     if (stride[i] < 0) {
       c.fail<ValueError>("strides must be 0 or more, got ", stride);
     }
-    last = apply(IntOp::add, last,
-                 apply(IntOp::mul, stride[i], std::max<int64_t>(size[i], 1) - 1));
+    last =
+        apply(IntOp::add, last,
+              apply(IntOp::mul, stride[i], std::max<int64_t>(size[i], 1) - 1));
   }
   if (offset < 0 || offset > numel || (!empty && last >= numel)) {
     c.fail<ShapeError>("size ", size, ", stride ", stride, " and offset ",
@@ -168,7 +169,7 @@ Source: the chain rule.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
-          Dims size = dims_of(c, 1);
+          Dims size = shape_of(c, 1);
           checked_numel(size);
           const int d = part_dim(c, 2, size);
           Dims part = size;
@@ -207,9 +208,8 @@ Example:
 Source: torch.narrow.
 )"),
     .examples = FE_DOC("f(5, 3), 0, 1, 3\nf(2, 6), -1, -3, 2\nf(4), 0, 4, 0"),
-    .reference = FE_DOC(
-        "np.take(input, np.arange(length) + start "
-        "+ (start < 0) * input.shape[dim], dim)"),
+    .reference = FE_DOC("np.take(input, np.arange(length) + start "
+                        "+ (start < 0) * input.shape[dim], dim)"),
     .infer =
         [](OpCall& c) {
           const TensorImpl& x = c.in(0);
@@ -305,7 +305,7 @@ Source: the chain rule.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
-          Dims size = dims_of(c, 1);
+          Dims size = shape_of(c, 1);
           checked_numel(size);
           const int d = part_dim(c, 2, size);
           find_index(c, 3, d, size);
@@ -314,15 +314,15 @@ Source: the chain rule.
           require_grad_shape(c, part);
           c.out(0, c.in(0).dtype, size);
         },
-    .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::select(v.grad(), v.args[2], v.args[3]));
-    }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::select(v.grad(), v.args[2], v.args[3])); }),
 };
 
 extern const OpDef as_strided_op = {
     .name = "as_strided",
     .sig = "input: Tensor, size: int[], stride: int[], offset: int = 0",
-    .doc = FE_DOC(R"(Any strided look at the elements of a tensor, in their order.
+    .doc =
+        FE_DOC(R"(Any strided look at the elements of a tensor, in their order.
 
 Args:
     input: any shape; its elements are numbered row by row.
@@ -397,7 +397,7 @@ Source: the chain rule.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
-          Dims input = dims_of(c, 1);
+          Dims input = shape_of(c, 1);
           require_grad_shape(c, check_geometry(c, 2, checked_numel(input)));
           if (!is_float(c.in(0).dtype)) {
             c.fail<DTypeError>("grad must be a floating-point tensor, got ",

@@ -118,9 +118,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> y = fe.tensor([0.5, 0.5])
-    >>> ops.softmax_backward(fe.tensor([1.0, 0.0]), y).tolist()
+    >>> fe.ops.softmax_backward(fe.tensor([1.0, 0.0]), y).tolist()
     [0.25, -0.25]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)\n"
@@ -161,9 +160,8 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> from ferrule import ops
     >>> y = fe.tensor([0.0])
-    >>> ops.log_softmax_backward(fe.tensor([1.0]), y).tolist()
+    >>> fe.ops.log_softmax_backward(fe.tensor([1.0]), y).tolist()
     [0.0]
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)\n"

@@ -146,7 +146,8 @@ void print_signature(const Program& p, const Signature& s, bool verbose) {
     ops += concat(ops.empty() ? "" : ", ", c.name);
     if (c.n > 1) ops += concat(" x", c.n);
   }
-  print(concat("  ", g.nodes.size(), " nodes: ", ops));
+  print(concat("  ", g.nodes.size(),
+               g.nodes.size() == 1 ? " node: " : " nodes: ", ops));
   if (verbose) print_nodes(p, g);
 }
 

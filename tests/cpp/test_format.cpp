@@ -306,6 +306,13 @@ TEST_CASE("hostile metadata is refused with the reason") {
       "output value 6 of 6"));
 }
 
+TEST_CASE("an op whose result's size depends on data is refused") {
+  Program p = linear_program();
+  p.graphs[0].nodes[2].op = find_op("nonzero");
+  CHECK(contains(error_of([&] { check_program(p); }),
+                 "node 2 (nonzero, test.relu): the size of its result"));
+}
+
 TEST_CASE("programs that would write where they must not are refused") {
   Program p = training_program();
   CHECK(error_of([&] { check_program(p); }) == "no error");

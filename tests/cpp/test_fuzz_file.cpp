@@ -319,7 +319,8 @@ Program image_program() {
   const int32_t f =
       b.node("reshape",
              {{"input", ref(q)}, {"shape", ints({Int(2, n), Int(18, row)})}});
-  const int32_t d = b.node("native_dropout", {{"input", ref(f)}, {"p", real(0.25)}});
+  const int32_t d =
+      b.node("native_dropout", {{"input", ref(f)}, {"p", real(0.25)}});
   const int32_t t = b.node(
       "transpose", {{"input", ref(d)}, {"dim0", num(0)}, {"dim1", num(1)}});
   const int32_t i = b.constant("rows", indices({0, 3, 5}));

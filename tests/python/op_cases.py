@@ -45,6 +45,9 @@ class Case:
         names = [p["name"] for p in TABLE[self.op]["parameters"]]
         given.update(zip(names, self.args, strict=False))
         given.update(self.kwargs)
+        for p in TABLE[self.op]["parameters"]:
+            if p["fixed_len"] == 2 and isinstance(given[p["name"]], int):
+                given[p["name"]] = (given[p["name"]],) * 2
         return given
 
     def arrays(self) -> list[np.ndarray]:
