@@ -283,7 +283,8 @@ void refresh_view(TensorImpl* t) {
   TensorImpl* root = t->root;
   bool before = std::exchange(modes.grad, true);
   Tensor again = op::as_strided(
-      Tensor::share(root), IntList(t->sizes()), IntList(t->steps()), t->offset);
+      Tensor::share(root), IntList(t->sizes()), IntList(t->steps()),
+      t->offset - root->offset);
   modes.grad = before;
   t->history_seen = root->history_version;
   t->graph_value = again->graph_value;

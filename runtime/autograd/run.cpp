@@ -128,6 +128,13 @@ void place_over_input(OpCall& c) {
                        ", which cannot be written in place into shape ",
                        target->sizes());
   }
+  for (int i = 0; i < target->ndim; ++i) {
+    if (target->strides[i] == 0 && target->shape[i] > 1) {
+      c.fail<ValueError>("cannot write in place into an expanded tensor of "
+                         "shape ", target->sizes(),
+                         ", whose elements share memory; clone() it first");
+    }
+  }
   out->set_geometry(target->sizes(), target->steps(), target->offset);
   out->storage = target->storage;
   if (out->storage) retain(out->storage);
@@ -202,8 +209,10 @@ Results run(OpCall& c) {
   if (in_place || mutates) {
     for (int i = 0; i < s.n; ++i) {
       if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
-      if (c.args[i].tag == ArgTag::tensor) {
-        check_writable(c, c.args[i].tensor);
+      if (c.args[i].tag == ArgTag::tensor) check_writable(c, c.args[i].tensor);
+      if (c.args[i].tag != ArgTag::tensors) continue;
+      for (TensorImpl* t : c.list(i)) {
+        if (t) check_writable(c, t);
       }
     }
   }

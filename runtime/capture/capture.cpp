@@ -231,6 +231,12 @@ void Capture::write_through(TensorImpl* target, int32_t value) {
     ++target->history_version;
     return;
   }
+  for (const DimSpec& d : graph_.values[root->graph_value].dims) {
+    if (d.fixed) continue;
+    fail<RuntimeError>(
+        "[capture] a write in place through a view of a tensor whose sizes are "
+        "free cannot be captured; compute a new tensor with where or cat");
+  }
   bool before = std::exchange(modes.grad, false);
   Tensor written = op::strided_write(
       Tensor::share(root), Tensor::share(target), IntList(target->sizes()),

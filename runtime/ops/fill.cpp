@@ -188,6 +188,8 @@ Example:
 
 Source: numpy.empty.
 )"),
+    .examples = FE_DOC("(0, 3)"),
+    .reference = FE_DOC("np.empty(size)"),
     .where = kFunction,
     .infer = infer_filled,
 };
@@ -304,6 +306,8 @@ Example:
 
 Source: numpy.empty_like.
 )"),
+    .examples = FE_DOC("f(0, 3)"),
+    .reference = FE_DOC("np.empty(input.shape)"),
     .where = kFunction,
     .infer = [](OpCall& c) { infer_like(c, 1); },
 };

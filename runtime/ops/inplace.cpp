@@ -50,6 +50,9 @@ Example:
 
 Source: torch.Tensor.copy_.
 )"),
+    .examples = FE_DOC("f(2, 3), f(2, 3)\n"
+        "f(2, 3), f(3)\n"
+        "f(4), i(5, 4)"),
     .where = kMethod,
     .infer =
         [](OpCall& c) {
@@ -86,6 +89,8 @@ Example:
 
 Source: torch.Tensor.fill_.
 )"),
+    .examples = FE_DOC("f(2, 3), 2.5\n"
+        "i(9, 4), 3"),
     .where = kMethod,
     .infer = infer_target,
     .vjp = FE_GRAD([](Vjp&) {}),
@@ -112,6 +117,8 @@ Example:
 
 Source: torch.Tensor.zero_.
 )"),
+    .examples = FE_DOC("f(2, 3)\n"
+        "i(9, 4)"),
     .where = kMethod,
     .infer = infer_target,
     .vjp = FE_GRAD([](Vjp&) {}),
@@ -140,6 +147,8 @@ Example:
 
 Source: see randn.
 )"),
+    .examples = FE_DOC("f(2, 3), 1.0, 2.0\n"
+        "f(5)"),
     .where = kMethod,
     .random = true,
     .infer =
@@ -175,6 +184,8 @@ Example:
 
 Source: see rand.
 )"),
+    .examples = FE_DOC("f(2, 3), -1.0, 1.0\n"
+        "f(5)"),
     .where = kMethod,
     .random = true,
     .infer =
@@ -210,6 +221,7 @@ Example:
 
 Source: see bernoulli.
 )"),
+    .examples = FE_DOC("f(2, 3), 0.3"),
     .where = kMethod,
     .random = true,
     .infer =

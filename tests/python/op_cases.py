@@ -79,6 +79,35 @@ def _map(value: Any, function: Any) -> Any:
     return value
 
 
+def windows(
+    x: np.ndarray,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] | int,
+    padding: tuple[int, int],
+    ceil_mode: bool,
+    pad: float,
+) -> np.ndarray:
+    """Windows of images, for references: (..., rows, columns, *kernel).
+
+    Padding has the value `pad`; cells that only ceil_mode reaches are NaN.
+    """
+    stride = (stride,) * 2 if isinstance(stride, int) else stride
+    at = []
+    for axis in (0, 1):
+        n, k, s, p = x.shape[axis - 2], kernel[axis], stride[axis], padding[axis]
+        count = (n + 2 * p - k + (s - 1 if ceil_mode else 0)) // s + 1
+        if ceil_mode and (count - 1) * s >= n + p:
+            count -= 1  # a window must begin inside
+        at.append(np.arange(count)[:, None] * s + np.arange(k))
+        width = [(0, 0)] * x.ndim
+        width[axis - 2] = (p, p)
+        x = np.pad(x, width, constant_values=pad)
+        width[axis - 2] = (0, k + s)
+        x = np.pad(x, width, constant_values=np.nan)
+    rows, columns = at
+    return x[..., rows[:, None, :, None], columns[None, :, None, :]]
+
+
 class _Generators(dict):
     """What an example may call. `grow` makes large tensors of small ones."""
 
