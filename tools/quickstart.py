@@ -48,8 +48,12 @@ class Net(nn.Module):
         return self.classifier(self.features(x))
 
 
-def load(data: str | None) -> tuple[fe.utils.data.Dataset, fe.utils.data.Dataset]:
+def load(
+    data: str | None, dataset: str
+) -> tuple[fe.utils.data.Dataset, fe.utils.data.Dataset]:
     """MNIST from files, else downloaded, else the digits of scikit-learn."""
+    if dataset == "digits":
+        return fe.datasets.Digits(train=True), fe.datasets.Digits(train=False)
     root = data or os.environ.get("FERRULE_DATA")
     shared = ROOT.parent / "shared" / "data"
     if root is None and shared.is_dir():
@@ -58,7 +62,7 @@ def load(data: str | None) -> tuple[fe.utils.data.Dataset, fe.utils.data.Dataset
         train = fe.datasets.MNIST(root, train=True)
         return train, fe.datasets.MNIST(root, train=False)
     except (OSError, fe.FerruleError) as error:
-        if data:
+        if data or dataset == "mnist":
             raise
         print(f"MNIST is not to be had ({error});\nusing scikit-learn's digits.")
         return fe.datasets.Digits(train=True), fe.datasets.Digits(train=False)
@@ -124,6 +128,9 @@ def compare_with_cpp(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/quickstart", description=__doc__)
     parser.add_argument("--data", metavar="DIR", help="folder of the MNIST files")
+    parser.add_argument(
+        "--dataset", choices=("auto", "mnist", "digits"), default="auto"
+    )
     parser.add_argument("--epochs", type=int, help="default: 3; 30 for small digits")
     parser.add_argument("--out", default=str(ROOT / "build" / "quickstart"))
     options = parser.parse_args()
@@ -131,7 +138,7 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
 
     fe.manual_seed(0)
-    train_set, test_set = load(options.data)
+    train_set, test_set = load(options.data, options.dataset)
     size = train_set[0][0].shape[-1]
     print(
         f"{type(train_set).__name__}: {len(train_set)} images for training, "

@@ -378,7 +378,8 @@ class OpCall {
   // Throws "[name] " + parts.
   template <class E, class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    ferrule::fail<E>("[", op.name, "] ", parts...);
+    ferrule::fail<E>("[", op.name, in_place && op.has_inplace ? "_] " : "] ",
+                     parts...);
   }
   // float dtype of the result for an operand list, by promotion; integers give
   // float32 when `to_float`.

@@ -56,8 +56,8 @@ from ._functions import flatten, max, min, std
 
 if TYPE_CHECKING:
     from . import datasets, utils
-    from ._ops import *  # noqa: F403
     from ._export import Dim, Program, export, load_program
+    from ._ops import *  # noqa: F403
     from .serialization import load, save
 
 Size: type[tuple[int, ...]] = tuple

@@ -178,14 +178,20 @@ Reader::Reader(const TensorImpl& t, const Layout& layout, DType as)
 
 Reader::Reader(const Arg& number, DType as)
     : itemsize_(itemsize(as)), constant_(true) {
-  const DType from = number.tag == ArgTag::float_  ? DType::f64
-                     : number.tag == ArgTag::bool_ ? DType::bool_
-                                                   : DType::i64;
-  const Route route(from, as);
-  if (route.n == 0) {
-    std::memcpy(value_, &number.i, itemsize_);
+  fill_number(number, as, value_, 1);
+}
+
+void fill_number(const Arg& number, DType as, void* to, int64_t n) {
+  const bool is_float = number.tag == ArgTag::float_;
+  const int64_t whole = number.tag == ArgTag::bool_ ? number.b : number.i;
+  if (as == DType::f32) {
+    fill(static_cast<float*>(to), n,
+         is_float ? static_cast<float>(number.f) : static_cast<float>(whole));
+  } else if (as == DType::f64) {
+    fill(static_cast<double*>(to), n,
+         is_float ? number.f : static_cast<double>(whole));
   } else {
-    route.convert(value_, &number.i, 1);
+    fill(static_cast<int64_t*>(to), n, whole);
   }
 }
 

@@ -107,12 +107,15 @@ class Cursor {
   int64_t index_[kMaxRank] = {};
 };
 
+// n times the number, as f32, f64 or (unless it is a float) i64.
+void fill_number(const Arg& number, DType as, void* to, int64_t n);
+
 // Gives out elements as dense tiles of one dtype.
 class Reader {
  public:
   Reader() = default;
   Reader(const TensorImpl& t, const Layout& layout, DType as);
-  // The same number for ever.
+  // The same number for ever; `as` as for fill_number.
   Reader(const Arg& number, DType as);
 
   void seek(int64_t i) {

@@ -23,8 +23,8 @@ bool run_at_once(TileFn fn, const TensorImpl& out, DType result,
       from[k] = t->bytes();
     } else {
       if (out.numel > kTile || used == 2) return false;
-      Reader number(in[k].number, in[k].as);
-      from[k] = number.next(out.numel, numbers[used++].bytes);
+      fill_number(in[k].number, in[k].as, numbers[used].bytes, out.numel);
+      from[k] = numbers[used++].bytes;
     }
   }
   fn(out.bytes(), from, out.numel);

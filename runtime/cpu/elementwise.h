@@ -36,7 +36,7 @@ struct Input {
         number(tensor ? Arg() : c.args[arg]),
         as(t) {}
   Input(const TensorImpl& t, DType wanted) : tensor(&t), as(wanted) {}
-  Input(double value, DType wanted) : number(value), as(wanted) {}
+  Input(const Arg& value, DType wanted) : number(value), as(wanted) {}
 };
 
 // How many elements are worth a thread: for functions that cost about as much

@@ -53,7 +53,7 @@ void swapped_compare_kernel(OpCall& c) {
 
 void logical_not_kernel(OpCall& c) {
   const DType t = compute_type(c.compute);
-  const Input in[] = {{c, 0, t}, {0.0, t}};
+  const Input in[] = {{c, 0, t}, {Arg(0), t}};
   elementwise(FE_BEST(binary_tile)(Binary::eq, t), c.out_impl(), DType::bool_,
               in);
 }
@@ -90,7 +90,7 @@ void pow_kernel(OpCall& c) {
                          in);
     }
     if (exponent == -1) {
-      const Input in[] = {{1.0, t}, x};
+      const Input in[] = {{Arg(1.0), t}, x};
       return elementwise(FE_BEST(binary_tile)(Binary::div, t), c.out_impl(), t,
                          in);
     }

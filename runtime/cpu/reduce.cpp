@@ -149,6 +149,11 @@ void Reduction::run_as(Fold fold, const FoldOperands& in, T* out,
     std::fill_n(out, results_, neutral<T>(fold));
     return;
   }
+  if (results_ == 1 && count_ <= kFoldBlock && !in.b && in.a->contiguous &&
+      in.a->dtype == dtype_) {
+    const FoldInput all{.a = in.a->bytes(), .centre = in.centre};
+    return FE_BEST(fold_run)(fold, dtype_)(out, all, 1, count_);
+  }
   T* parts = parts_ == 1 ? out : scratch;
   if (columns_ == 0) {
     run_by_runs(fold, in, parts);

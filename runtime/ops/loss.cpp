@@ -34,7 +34,8 @@ void check_loss(const OpCall& c, int first) {
   } else if (is_float(target.dtype)) {
     if (!(Dims(input.sizes()) == Dims(target.sizes()))) {
       c.fail<ShapeError>("target of class probabilities has shape ",
-                         target.sizes(), ", but input has ", input.sizes());
+                         target.sizes(), ", but input has ", input.sizes(),
+                         "; class indices are integers: target.long()");
     }
   } else {
     c.fail<DTypeError>("target must hold class indices (an integer dtype) or "

@@ -179,7 +179,7 @@ TEST_CASE("custom functions") {
 TEST_CASE("errors say what to do") {
   Tensor x = vec({1, 2}, true);
   CHECK(message_of([&] { op::add.inplace(x, 1.0); }) ==
-        "[add] a leaf tensor that requires grad (float64 (2,)) cannot be "
+        "[add_] a leaf tensor that requires grad (float64 (2,)) cannot be "
         "written in place while gradients are recorded; wrap the update in "
         "`with fe.no_grad():`");
   Tensor y = op::exp(x);

@@ -259,7 +259,7 @@ TEST_CASE("hostile metadata is refused with the reason") {
       error_after(p,
                   [&](M* m) { value(m, 3)->mutate_dtype(file::DType::i32); }),
       "[forward] node 0 (matmul, test.matmul): value 3 is float32 "
-      "(4, 2), but is declared int32 (4, 2)"));
+      "(4, 2), but is declared int32 (?, ?)"));
   CHECK(contains(error_after(p, [&](M* m) { value(m, 3)->mutate_alias_of(0); }),
                  "declared alias"));
   CHECK(contains(

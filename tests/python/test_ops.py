@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 import pytest
-from op_cases import TABLE, Case, cases, tensors_of, windows
 
 import ferrule as fe
 from ferrule import _ferrule
+from op_cases import TABLE, Case, cases, tensors_of, windows
 
 ALL = sorted(TABLE)
 EXACT = sorted(op for op in ALL if not TABLE[op]["random"])
@@ -50,7 +50,9 @@ def test_definition_is_complete(op: str) -> None:
 def test_agrees_with_reference(op: str) -> None:
     for case in cases(op):
         with np.errstate(all="ignore"):
-            expected = eval(f"({TABLE[op]['reference']})", {**VOCABULARY, **case.bound()})
+            expected = eval(
+                f"({TABLE[op]['reference']})", {**VOCABULARY, **case.bound()}
+            )
         expected = list(expected) if isinstance(expected, tuple) else [expected]
         for dtype, tolerance in FLOATS.items():
             try:
@@ -128,7 +130,8 @@ def differentiable_call(case: Case):
                 [out[i].sum() for i in kept], [alone[at.index(k)]], allow_unused=True
             )
         except fe.AutogradError as error:
-            assert "has no gradient for" in str(error)
+            if "has no gradient for" not in str(error):
+                raise
             at.remove(k)
     return lambda *floats: tuple(results(*floats)[i] for i in kept), leaves()
 
@@ -243,7 +246,8 @@ def attempt(case: Case, tensors: list[fe.Tensor]) -> None:
     try:
         results = tensors_of(case.call(arrays=tensors))
     except (fe.FerruleError, ValueError, TypeError, IndexError) as error:
-        assert str(error), "an error needs a text"
+        if not str(error):
+            raise
         return
     for t in results:
         t.numpy() if t.dtype != fe.bfloat16 else t.float().numpy()
