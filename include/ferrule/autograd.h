@@ -89,8 +89,8 @@ struct Vjp {
   Int numel(int i) const;
   // Does argument i want a gradient?
   bool needs(int i) const;
-  // Sets it. A gradient that is larger by broadcasting is summed to the shape of
-  // the argument, another dtype is cast.
+  // Sets it. A gradient that is larger by broadcasting is summed to the shape
+  // of the argument, another dtype is cast.
   void set(int i, Tensor grad);
   void set_list(int i, int k, Tensor grad);
   bool needs_list(int i, int k) const;

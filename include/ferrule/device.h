@@ -7,8 +7,8 @@
 
 namespace ferrule {
 
-// Kinds below `plugin` are built in; a plugin is given the next free number when
-// it registers (include/ferrule/device_abi.h).
+// Kinds below `plugin` are built in; a plugin is given the next free number
+// when it registers (include/ferrule/device_abi.h).
 enum class DeviceKind : uint8_t { cpu = 0, graph = 1, plugin = 2 };
 inline constexpr int kMaxDeviceKinds = 8;
 

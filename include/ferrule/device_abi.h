@@ -1,6 +1,7 @@
 /* The C ABI of a device plugin: memory, streams, events, copies, and a table of
- * kernels by op name and version. A plugin fills one fer_device_api and hands it
- * to fer_register_device. tests/cpp/mock_device.cpp is a complete small plugin.
+ * kernels by op name and version. A plugin fills one fer_device_api and hands
+ * it to fer_register_device. tests/cpp/mock_device.cpp is a complete small
+ * plugin.
  *
  * Work is stream-ordered: kernels and async copies return at once and run in
  * order on their stream. Functions return 0 or an error code of the plugin,
@@ -32,7 +33,7 @@ typedef struct fer_view {
 
 typedef enum fer_attr_tag {
   FER_ATTR_NONE = 0,
-  FER_ATTR_TENSOR = 1,  /* value.view; list of length n: value.views */
+  FER_ATTR_TENSOR = 1, /* value.view; list of length n: value.views */
   FER_ATTR_TENSORS = 2,
   FER_ATTR_INT = 3,
   FER_ATTR_FLOAT = 4,
@@ -97,8 +98,8 @@ typedef struct fer_device_api {
                         int64_t nbytes, fer_stream stream);
   int (*copy_to_host)(int32_t device, void* dst, const void* src,
                       int64_t nbytes, fer_stream stream);
-  int (*copy_within)(int32_t device, void* dst, const void* src,
-                     int64_t nbytes, fer_stream stream);
+  int (*copy_within)(int32_t device, void* dst, const void* src, int64_t nbytes,
+                     fer_stream stream);
 
   /* NULL: none of that name and version. */
   fer_kernel (*find_kernel)(const char* op, uint16_t version);

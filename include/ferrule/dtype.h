@@ -30,9 +30,7 @@ constexpr int64_t itemsize(DType t) {
 
 constexpr bool is_float(DType t) { return t >= DType::f16 && t <= DType::f64; }
 constexpr bool is_complex(DType t) { return t >= DType::c64; }
-constexpr bool is_integer(DType t) {
-  return t >= DType::u8 && t <= DType::i64;
-}
+constexpr bool is_integer(DType t) { return t >= DType::u8 && t <= DType::i64; }
 constexpr bool is_differentiable(DType t) { return t >= DType::f16; }
 
 // "float32", as Python prints it.

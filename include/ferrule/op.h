@@ -107,10 +107,12 @@ struct Arg {
       : tag(t ? ArgTag::tensor : ArgTag::none), tensor(t.impl()) {}
   Arg(TensorImpl* t) : tag(t ? ArgTag::tensor : ArgTag::none), tensor(t) {}
   Arg(std::span<TensorImpl* const> t)
-      : tag(ArgTag::tensors), n(static_cast<int32_t>(t.size())),
+      : tag(ArgTag::tensors),
+        n(static_cast<int32_t>(t.size())),
         tensors(t.data()) {}
   Arg(const std::vector<Tensor>& t)
-      : tag(ArgTag::tensors), n(static_cast<int32_t>(t.size())),
+      : tag(ArgTag::tensors),
+        n(static_cast<int32_t>(t.size())),
         tensors(reinterpret_cast<TensorImpl* const*>(t.data())) {}
   Arg(bool v) : tag(ArgTag::bool_), b(v) {}
   template <std::integral T>
@@ -161,9 +163,9 @@ struct Param {
   bool optional = false;  // `?`: None is a value
   bool has_default = false;
   bool keyword_only = false;
-  bool mutated = false;    // `Tensor!`: written in place
-  uint8_t fixed_len = 0;   // int[2] -> 2
-  Arg fallback;            // the default
+  bool mutated = false;         // `Tensor!`: written in place
+  uint8_t fixed_len = 0;        // int[2] -> 2
+  Arg fallback;                 // the default
   mutable void* key = nullptr;  // for the binder: interned keyword
 };
 
@@ -266,9 +268,9 @@ struct OpDef {
   Results call(const Arg* args, int n, bool in_place = false) const;
 };
 
-// A kernel: computes the results of a call whose outputs are allocated. It never
-// throws and never allocates; what it finds wrong in the data it reports by
-// OpCall::report. It may run on any thread.
+// A kernel: computes the results of a call whose outputs are allocated. It
+// never throws and never allocates; what it finds wrong in the data it reports
+// by OpCall::report. It may run on any thread.
 using Kernel = void (*)(OpCall&);
 
 struct KernelDef {

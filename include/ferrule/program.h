@@ -31,11 +31,7 @@ struct Symbol {
 
 // Integer expression over sizes; operands are indices of earlier expressions.
 struct Expr {
-  enum class Kind : uint8_t {
-    constant,
-    size,
-    op
-  };
+  enum class Kind : uint8_t { constant, size, op };
   Kind kind = Kind::constant;
   IntOp op = IntOp::add;
   int32_t a = -1, b = -1;  // op: operands; size: value id and dimension
@@ -48,12 +44,7 @@ struct DimSpec {
   bool fixed = true;    // false: follows from the inputs, found by infer
 };
 
-enum class ValueRole : uint8_t {
-  input,
-  constant,
-  state,
-  temp
-};
+enum class ValueRole : uint8_t { input, constant, state, temp };
 
 struct Value {
   std::string name;  // unique where not empty
@@ -153,10 +144,7 @@ void check_program(const Program& program);
 
 // quick: all of the metadata, and each weight when it is first used.
 // full: every byte of the file at once.
-enum class Verify : uint8_t {
-  quick,
-  full
-};
+enum class Verify : uint8_t { quick, full };
 
 // Loads a `.fer` file: maps it and checks it. Weights are never copied. Throws
 // FormatError "[digits.fer] ..." that says what is wrong.

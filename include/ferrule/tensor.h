@@ -105,9 +105,9 @@ struct TensorImpl {
   bool contiguous = true;
   // Which output of `history` this is.
   uint32_t history_nr = 0;
-  int32_t graph_value = -1;  // value id while capturing (device graph)
-  uint32_t graph_epoch = 0;  // which capture it belongs to
-  uint32_t history_seen = 0;  // of a view: root's `history_version` it knows
+  int32_t graph_value = -1;      // value id while capturing (device graph)
+  uint32_t graph_epoch = 0;      // which capture it belongs to
+  uint32_t history_seen = 0;     // of a view: root's `history_version` it knows
   uint32_t history_version = 0;  // of a root: counts recorded in-place writes
   int64_t numel = 1;
   int64_t offset = 0;  // in elements

@@ -52,12 +52,12 @@ nb::list signatures(const Program& p) {
     const Graph& g = p.graphs[s.graph];
     nb::list inputs, outputs;
     for (size_t i = 0; i < s.inputs.size(); ++i) {
-      inputs.append(nb::make_tuple(
-          s.inputs[i], describe(p, g.values[g.inputs[i]])));
+      inputs.append(
+          nb::make_tuple(s.inputs[i], describe(p, g.values[g.inputs[i]])));
     }
     for (size_t i = 0; i < s.outputs.size(); ++i) {
-      outputs.append(nb::make_tuple(
-          s.outputs[i], describe(p, g.values[g.outputs[i]])));
+      outputs.append(
+          nb::make_tuple(s.outputs[i], describe(p, g.values[g.outputs[i]])));
     }
     result.append(nb::make_tuple(s.key, inputs, outputs, g.nodes.size(),
                                  s.state_updates.size()));
@@ -97,25 +97,23 @@ void bind_capture(nb::module_& m) {
   nb::class_<PyProgram>(m, "ProgramBuilder",
                         "A program that captures add their graphs to.")
       .def(nb::init<>())
-      .def("declare_size",
-           [](PyProgram& p, std::string name, int64_t min, int64_t max,
-              int64_t multiple) {
-             p.program->symbols.push_back(
-                 {std::move(name), min, max, multiple});
-           })
+      .def(
+          "declare_size",
+          [](PyProgram& p, std::string name, int64_t min, int64_t max,
+             int64_t multiple) {
+            p.program->symbols.push_back({std::move(name), min, max, multiple});
+          })
       .def("add_golden",
            [](PyProgram& p, std::string signature, std::vector<Tensor> inputs,
               std::vector<Tensor> outputs) {
              for (Tensor& t : inputs) t = op::clone(t);
              for (Tensor& t : outputs) t = op::clone(t);
-             p.program->goldens.push_back({std::move(signature),
-                                           std::move(inputs),
-                                           std::move(outputs)});
+             p.program->goldens.push_back(
+                 {std::move(signature), std::move(inputs), std::move(outputs)});
            })
       .def("add_metadata",
            [](PyProgram& p, std::string key, std::string value) {
-             p.program->metadata.emplace_back(std::move(key),
-                                              std::move(value));
+             p.program->metadata.emplace_back(std::move(key), std::move(value));
            })
       .def("set_rng",
            [](PyProgram& p, uint64_t seed, uint64_t offset) {
@@ -170,18 +168,14 @@ void bind_capture(nb::module_& m) {
       .def("run", &run)
       .def("state",
            [](const Session& s, const std::string& n) { return s.state(n); })
-      .def("set_state",
-           [](Session& s, const std::string& n, const Tensor& v) {
-             s.set_state(n, v);
-           })
+      .def("set_state", [](Session& s, const std::string& n,
+                           const Tensor& v) { s.set_state(n, v); })
       .def("rng",
            [](const Session& s) {
              return std::make_pair(s.rng().seed, s.rng().offset);
            })
-      .def("set_rng",
-           [](Session& s, uint64_t seed, uint64_t offset) {
-             s.set_rng({seed, offset});
-           })
+      .def("set_rng", [](Session& s, uint64_t seed,
+                         uint64_t offset) { s.set_rng({seed, offset}); })
       .def("check", &Session::check_goldens,
            nb::call_guard<nb::gil_scoped_release>())
       .def("save", &Session::save, nb::call_guard<nb::gil_scoped_release>());

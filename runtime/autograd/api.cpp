@@ -15,8 +15,8 @@ void set_requires_grad(const Tensor& t, bool on) {
     if (on) return;
     fail<AutogradError>(
         "requires_grad can only be switched off for leaf tensors; this one is "
-        "the result of '", static_cast<TapeNode*>(t->history)->name(),
-        "': use detach()");
+        "the result of '",
+        static_cast<TapeNode*>(t->history)->name(), "': use detach()");
   }
   t->requires_grad = on;
 }

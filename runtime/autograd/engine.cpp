@@ -1,7 +1,7 @@
 // The backward pass.
 //
-// A node's order is 1 + the highest of its inputs', so popping the highest order
-// first visits every node after all of its consumers: a heap is the whole
+// A node's order is 1 + the highest of its inputs', so popping the highest
+// order first visits every node after all of its consumers: a heap is the whole
 // scheduler, no counting of dependencies. Everything a pass needs stands in the
 // pass (`Run`), nothing in the nodes, so passes may nest and run concurrently.
 // Among equal orders the first discovered goes first: the order of summation is
@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
-#include "ferrule/ops.h"
 
 namespace ferrule {
 namespace {
@@ -309,7 +309,8 @@ void seed_outputs(Run& run, std::span<const Tensor> outputs,
       if (t->numel != 1) {
         fail<AutogradError>(
             "[backward] a gradient is needed for an output of shape ",
-            t->sizes(), "; without one the output must have one element, e.g. "
+            t->sizes(),
+            "; without one the output must have one element, e.g. "
             "loss.mean().backward()");
       }
       g = op::full(IntList(t->sizes()), 1.0, t->dtype, t->device);

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <new>
 
+#include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/core/allocator.h"
-#include "ferrule/ops.h"
 
 namespace ferrule {
 
@@ -208,11 +208,11 @@ Tensor unpack(const OpNode& node, const TensorRecord& r) {
   if (r.storage &&
       r.storage->version.load(std::memory_order_relaxed) != r.version) {
     const OpDef* writer = r.storage->last_writer;
-    fail<AutogradError>(
-        "[", node.name(), "] a tensor saved for its gradient, ", r.dtype, " ",
-        r.shape(), ", was overwritten in place by '",
-        writer ? writer->name : "another library",
-        "' after it was used; write into a clone() instead");
+    fail<AutogradError>("[", node.name(), "] a tensor saved for its gradient, ",
+                        r.dtype, " ", r.shape(),
+                        ", was overwritten in place by '",
+                        writer ? writer->name : "another library",
+                        "' after it was used; write into a clone() instead");
   }
   TensorImpl* t = new_impl();
   t->dtype = r.dtype;
@@ -282,9 +282,8 @@ Edge edge_of(TensorImpl* t) {
 void refresh_view(TensorImpl* t) {
   TensorImpl* root = t->root;
   bool before = std::exchange(modes.grad, true);
-  Tensor again = op::as_strided(
-      Tensor::share(root), IntList(t->sizes()), IntList(t->steps()),
-      t->offset - root->offset);
+  Tensor again = op::as_strided(Tensor::share(root), IntList(t->sizes()),
+                                IntList(t->steps()), t->offset - root->offset);
   modes.grad = before;
   t->history_seen = root->history_version;
   t->graph_value = again->graph_value;
@@ -305,8 +304,8 @@ void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr) {
     node->release_history();
     fail<AutogradError>("[", node->name(),
                         "] a recorded in-place write through a view needs a "
-                        "contiguous base, got strides ", root->steps(),
-                        "; write into a clone() instead");
+                        "contiguous base, got strides ",
+                        root->steps(), "; write into a clone() instead");
   }
   set_history(target, node, nr);
   OpCall c(op::strided_write);

@@ -17,7 +17,7 @@ struct TapeNode;
 
 struct Edge {
   TapeNode* node = nullptr;  // owned; null: no gradient wanted
-  uint32_t nr = 0;       // which output of `node`
+  uint32_t nr = 0;           // which output of `node`
 };
 
 // What the engine calls with the gradients of the outputs.
@@ -30,8 +30,8 @@ struct BackwardCall {
 struct NodeHook {
   int64_t id = 0;
   uint32_t nr = 0;
-  TensorHook call;                 // empty: retain_grad
-  TensorImpl* retain = nullptr;    // not owned; its GradMeta takes it back
+  TensorHook call;               // empty: retain_grad
+  TensorImpl* retain = nullptr;  // not owned; its GradMeta takes it back
 };
 
 struct TapeNode : History {
@@ -56,8 +56,8 @@ struct TapeNode : History {
   void release_history() noexcept final;
 };
 
-// Where the gradient of a leaf ends. The leaf owns it; `leaf` is taken back when
-// the leaf dies first.
+// Where the gradient of a leaf ends. The leaf owns it; `leaf` is taken back
+// when the leaf dies first.
 struct AccumulateGrad final : TapeNode {
   std::atomic_flag lock = ATOMIC_FLAG_INIT;
   TensorImpl* leaf = nullptr;
@@ -100,7 +100,7 @@ struct TensorRecord {
 // A recorded op: its arguments, flat; tensors as records.
 struct OpNode final : TapeNode {
   const OpInfo* info = nullptr;
-  size_t bytes = 0;  // of the whole block
+  size_t bytes = 0;     // of the whole block
   Arg* args = nullptr;  // tensor arguments: `i` is the index of their record
   TensorRecord* inputs = nullptr;   // one an edge
   TensorRecord* outputs = nullptr;  // one a result
@@ -135,8 +135,8 @@ inline bool is_stale(const TensorImpl* t) {
 
 // Sets the history of a tensor that has none.
 void set_history(TensorImpl* t, TapeNode* node, uint32_t nr);
-// After an in-place write of `target` recorded as (node, nr): the root's history
-// becomes strided_write(root, target). See docs/design.md.
+// After an in-place write of `target` recorded as (node, nr): the root's
+// history becomes strided_write(root, target). See docs/design.md.
 void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr);
 
 Results run(OpCall& call);

@@ -1,13 +1,13 @@
 // The one path of every op: check, shape, compute, record.
 #include <cstring>
 
+#include "ferrule/capture.h"
+#include "ferrule/ops.h"
+#include "ferrule/random.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 #include "runtime/core/backend.h"
 #include "runtime/cpu/strided_copy.h"
-#include "ferrule/capture.h"
-#include "ferrule/ops.h"
-#include "ferrule/random.h"
 
 namespace ferrule {
 namespace {
@@ -57,7 +57,8 @@ bool scan_inputs(OpCall& c) {
   bool any = false, grad = false;
   Device device;
   each_input(c, [&](int i, TensorImpl* t) {
-    if (is_stale(t)) [[unlikely]] refresh_view(t);
+    if (is_stale(t)) [[unlikely]]
+      refresh_view(t);
     grad |= wants_grad(t);
     if (t->device.is_graph()) {
       if (!modes.capture) {
@@ -94,8 +95,8 @@ bool overlaps(const TensorImpl* a, const TensorImpl* b) {
 bool same_geometry(const TensorImpl* a, const TensorImpl* b) {
   return a->offset == b->offset && a->ndim == b->ndim &&
          std::memcmp(a->shape, b->shape, a->ndim * sizeof a->shape[0]) == 0 &&
-         std::memcmp(a->strides, b->strides,
-                     a->ndim * sizeof a->strides[0]) == 0;
+         std::memcmp(a->strides, b->strides, a->ndim * sizeof a->strides[0]) ==
+             0;
 }
 
 // NumPy's rule: an operand that overlaps the target is read before the write.
@@ -131,7 +132,8 @@ void place_over_input(OpCall& c) {
   for (int i = 0; i < target->ndim; ++i) {
     if (target->strides[i] == 0 && target->shape[i] > 1) {
       c.fail<ValueError>("cannot write in place into an expanded tensor of "
-                         "shape ", target->sizes(),
+                         "shape ",
+                         target->sizes(),
                          ", whose elements share memory; clone() it first");
     }
   }
@@ -184,7 +186,8 @@ void compute(OpCall& c, bool mutates) {
 
 bool has_kernel(const OpCall& c) {
   if (!c.op.decompose) return true;
-  if (modes.decompose) [[unlikely]] return false;
+  if (modes.decompose) [[unlikely]]
+    return false;
   // A graph holds what the CPU runtime can run.
   if (c.device.is_cpu() || c.device.is_graph()) return c.info.cpu != nullptr;
   return backend_of(c.device)->find_kernel(c.op.name, c.op.version) != nullptr;
@@ -231,8 +234,8 @@ Results run(OpCall& c) {
     c.in_place = true;
     place_over_input(c);
   }
-  bool differentiable = grad && (c.op.vjp || c.op.decompose) &&
-                        !modes.inference;
+  bool differentiable =
+      grad && (c.op.vjp || c.op.decompose) && !modes.inference;
   if (differentiable) {
     differentiable = false;
     for (int i = 0; i < c.nouts; ++i) {

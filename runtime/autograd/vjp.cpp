@@ -1,7 +1,7 @@
 // What gradient rules see (Vjp), and the rule of ops that only decompose.
+#include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
-#include "ferrule/ops.h"
 
 namespace ferrule {
 namespace {
@@ -15,9 +15,7 @@ struct VjpState {
 
 VjpState& state_of(const Vjp& v) { return *static_cast<VjpState*>(v.state); }
 
-int first_record(const Vjp& v, int i) {
-  return static_cast<int>(v.args[i].i);
-}
+int first_record(const Vjp& v, int i) { return static_cast<int>(v.args[i].i); }
 const TensorRecord& record_of(const Vjp& v, int i) {
   return state_of(v).node.inputs[first_record(v, i)];
 }
@@ -208,7 +206,8 @@ void backward_by_decompose(OpNode& node, BackwardCall& call) {
 void OpNode::backward(BackwardCall& call) {
   if (released) {
     fail<AutogradError>(
-        "[", name(), "] backward a second time: the saved tensors of this "
+        "[", name(),
+        "] backward a second time: the saved tensors of this "
         "graph were freed by the first pass; pass retain_graph=True to it");
   }
   if (!info->op->vjp) {

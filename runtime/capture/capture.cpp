@@ -96,8 +96,7 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
   int32_t index = program_.constant_index(name);
   if (index < 0) {
     index = static_cast<int32_t>(program_.constants.size());
-    program_.constants.push_back(
-        {name, op::clone(value.detach()), trainable});
+    program_.constants.push_back({name, op::clone(value.detach()), trainable});
   }
   Tensor t = Tensor::empty(value.shape(), value.dtype(), kGraph);
   bind_result(t.impl(), new_value(t.impl(), state ? ValueRole::state
@@ -238,9 +237,9 @@ void Capture::write_through(TensorImpl* target, int32_t value) {
         "free cannot be captured; compute a new tensor with where or cat");
   }
   bool before = std::exchange(modes.grad, false);
-  Tensor written = op::strided_write(
-      Tensor::share(root), Tensor::share(target), IntList(target->sizes()),
-      IntList(target->steps()), target->offset);
+  Tensor written = op::strided_write(Tensor::share(root), Tensor::share(target),
+                                     IntList(target->sizes()),
+                                     IntList(target->steps()), target->offset);
   modes.grad = before;
   root->graph_value = written->graph_value;
   target->history_seen = ++root->history_version;
@@ -265,8 +264,8 @@ void Capture::emit(OpCall& c) {
   node.where = where;
   for (int i = 0; i < s.n; ++i) node.args.push_back(node_arg(c.args[i]));
   if (target && mutates &&
-      (target->root || graph_.values[target->graph_value].role ==
-                           ValueRole::input)) {
+      (target->root ||
+       graph_.values[target->graph_value].role == ValueRole::input)) {
     Tensor copy = op::clone(Tensor::share(target).detach());
     node.args[0].value = copy->graph_value;
   }

@@ -134,11 +134,10 @@ SharedCache& shared() {
 }
 
 void note_alloc(int64_t bytes) {
-  int64_t now =
-      allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  int64_t now = allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   int64_t high = peak.load(std::memory_order_relaxed);
-  while (now > high && !peak.compare_exchange_weak(
-                           high, now, std::memory_order_relaxed)) {
+  while (now > high &&
+         !peak.compare_exchange_weak(high, now, std::memory_order_relaxed)) {
   }
 }
 

@@ -23,8 +23,9 @@ const fer_device_api* api_at(int kind) {
 void check(const fer_device_api* api, int code, const char* what) {
   if (code == 0) return;
   const char* text = api->error_text ? api->error_text(code) : nullptr;
-  fail<DeviceError>("[", api->name, "] ", what, " failed: ",
-                    text ? text : "no reason given", " (code ", code, ")");
+  fail<DeviceError>("[", api->name, "] ", what,
+                    " failed: ", text ? text : "no reason given", " (code ",
+                    code, ")");
 }
 
 void release_backend(Storage* s) {

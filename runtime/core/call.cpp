@@ -36,8 +36,9 @@ std::string_view kind_text(const Param& p) {
 
 std::string_view tag_text(ArgTag t) {
   static constexpr std::string_view kText[] = {
-      "None", "a Tensor", "a list of Tensors", "an int", "a float",
-      "a bool", "a list of ints", "a str", "a dtype", "a device"};
+      "None",    "a Tensor", "a list of Tensors", "an int",
+      "a float", "a bool",   "a list of ints",    "a str",
+      "a dtype", "a device"};
   return kText[static_cast<int>(t)];
 }
 
@@ -122,18 +123,18 @@ void OpCall::bind(const Arg* given, int n) {
     if (p.kind == ParamKind::float_ && a.tag == ArgTag::int_) {
       a = Arg(static_cast<double>(a.i));
     } else if (p.fixed_len == 2 &&
-               (a.tag == ArgTag::int_ ||
-                (a.tag == ArgTag::ints && a.n == 1))) {
+               (a.tag == ArgTag::int_ || (a.tag == ArgTag::ints && a.n == 1))) {
       Int v = a.tag == ArgTag::int_ ? Int(a.i, a.n) : a.ints[0];
-      if (npairs_ == kMaxPairs) fail<RuntimeError>("too many int[2] parameters");
+      if (npairs_ == kMaxPairs)
+        fail<RuntimeError>("too many int[2] parameters");
       Int* pair = pairs_[npairs_++];
       pair[0] = pair[1] = v;
       a = Arg(std::span<const Int>(pair, 2));
     }
     if (!fits(p, a)) {
       if (p.fixed_len && a.tag == ArgTag::ints) {
-        fail<ValueError>("'", p.name, "' must be ", kind_text(p), ", got ",
-                         a.n, " ints");
+        fail<ValueError>("'", p.name, "' must be ", kind_text(p), ", got ", a.n,
+                         " ints");
       }
       fail<DTypeError>("'", p.name, "' must be ", kind_text(p), ", got ",
                        tag_text(a.tag));

@@ -7,8 +7,8 @@ namespace ferrule {
 
 std::string_view name(DType t) {
   static constexpr std::string_view kNames[kDTypeCount] = {
-      "bool",     "uint8",   "int8",    "int16",   "int32",     "int64",
-      "float16",  "bfloat16", "float32", "float64", "complex64", "complex128",
+      "bool",    "uint8",    "int8",    "int16",   "int32",     "int64",
+      "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
   };
   return kNames[static_cast<int>(t)];
 }

@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "runtime/core/schema.h"
 #include "ferrule/op.h"
+#include "runtime/core/schema.h"
 
 namespace ferrule {
 

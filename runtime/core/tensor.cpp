@@ -233,8 +233,7 @@ Tensor Tensor::detach() const {
 }
 
 Tensor Tensor::view_as(std::span<const int64_t> shape,
-                       std::span<const int64_t> strides,
-                       int64_t offset) const {
+                       std::span<const int64_t> strides, int64_t offset) const {
   Tensor v = adopt(new_view(impl_));
   v->set_geometry(shape, strides, offset);
   return v;

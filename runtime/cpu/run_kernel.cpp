@@ -2,9 +2,9 @@
 #include <cstring>
 #include <new>
 
+#include "ferrule/op.h"
 #include "runtime/core/allocator.h"
 #include "runtime/cpu/strided_copy.h"
-#include "ferrule/op.h"
 
 namespace ferrule {
 namespace {

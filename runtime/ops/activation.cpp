@@ -306,10 +306,11 @@ arXiv:1606.08415.
 )"),
     .examples = FE_DOC("f(2, 3)\n"
                        "f(4), approximate=\"tanh\""),
-    .reference = FE_DOC("0.5 * input * (1 + (np.tanh(np.sqrt(2 / np.pi) * (input + "
-        "0.044715 * input**3)) if approximate == 'tanh' else "
-        "np.vectorize(math.erf, otypes=[float])(input / "
-        "np.sqrt(2))))"),
+    .reference =
+        FE_DOC("0.5 * input * (1 + (np.tanh(np.sqrt(2 / np.pi) * (input + "
+               "0.044715 * input**3)) if approximate == 'tanh' else "
+               "np.vectorize(math.erf, otypes=[float])(input / "
+               "np.sqrt(2))))"),
     .where = kFunctional,
     .has_inplace = true,
     .saves = "input",

@@ -172,10 +172,11 @@ Source: torch.scatter_add.
                        "f(3, 4), 0, i(3, 5, 4), f(5, 4)\n"
                        "f(2, 3, 4), 1, i(3, 1, 5, 2), f(1, 5, 2)\n"
                        "f(3), 0, i(3, 0), f(0)"),
-    .reference = FE_DOC("(lambda out: (np.add.at(out, tuple(index if d == dim % "
-        "input.ndim else at for d, at in "
-        "enumerate(np.indices(index.shape))), src), "
-        "out)[1])(input.copy())"),
+    .reference =
+        FE_DOC("(lambda out: (np.add.at(out, tuple(index if d == dim % "
+               "input.ndim else at for d, at in "
+               "enumerate(np.indices(index.shape))), src), "
+               "out)[1])(input.copy())"),
     .saves = "index",
     .infer =
         [](OpCall& c) {
@@ -269,8 +270,9 @@ Source: torch.index_add.
                        "f(2, 4, 3), 1, i(4, 2), f(2, 2, 3)\n"
                        "f(2, 3), -1, i(3, 4), f(2, 4)\n"
                        "f(4, 3), 0, i(4, 0), f(0, 3)"),
-    .reference = FE_DOC("(lambda out: (np.add.at(np.moveaxis(out, dim, 0), index, "
-        "np.moveaxis(source, dim, 0)), out)[1])(input.copy())"),
+    .reference =
+        FE_DOC("(lambda out: (np.add.at(np.moveaxis(out, dim, 0), index, "
+               "np.moveaxis(source, dim, 0)), out)[1])(input.copy())"),
     .saves = "index",
     .infer = infer_index_add,
     .vjp = FE_GRAD([](Vjp& v) {

@@ -51,8 +51,8 @@ Example:
 Source: torch.Tensor.copy_.
 )"),
     .examples = FE_DOC("f(2, 3), f(2, 3)\n"
-        "f(2, 3), f(3)\n"
-        "f(4), i(5, 4)"),
+                       "f(2, 3), f(3)\n"
+                       "f(4), i(5, 4)"),
     .where = kMethod,
     .infer =
         [](OpCall& c) {
@@ -90,7 +90,7 @@ Example:
 Source: torch.Tensor.fill_.
 )"),
     .examples = FE_DOC("f(2, 3), 2.5\n"
-        "i(9, 4), 3"),
+                       "i(9, 4), 3"),
     .where = kMethod,
     .infer = infer_target,
     .vjp = FE_GRAD([](Vjp&) {}),
@@ -118,7 +118,7 @@ Example:
 Source: torch.Tensor.zero_.
 )"),
     .examples = FE_DOC("f(2, 3)\n"
-        "i(9, 4)"),
+                       "i(9, 4)"),
     .where = kMethod,
     .infer = infer_target,
     .vjp = FE_GRAD([](Vjp&) {}),
@@ -148,7 +148,7 @@ Example:
 Source: see randn.
 )"),
     .examples = FE_DOC("f(2, 3), 1.0, 2.0\n"
-        "f(5)"),
+                       "f(5)"),
     .where = kMethod,
     .random = true,
     .infer =
@@ -185,7 +185,7 @@ Example:
 Source: see rand.
 )"),
     .examples = FE_DOC("f(2, 3), -1.0, 1.0\n"
-        "f(5)"),
+                       "f(5)"),
     .where = kMethod,
     .random = true,
     .infer =

@@ -203,16 +203,17 @@ CVPR 2016.
                "f(4, 3), i(3, 4), reduction=\"sum\", label_smoothing=0.1\n"
                "f(2, 3, 4), i(3, 2, 4), reduction=\"none\"\n"
                "f(4, 3), u(4, 3), weight=p(3), label_smoothing=0.2"),
-    .reference = FE_DOC("(lambda y, w, logp: (lambda rows, n: rows if reduction == "
-        "'none' else rows.sum() / (n if reduction == 'mean' else "
-        "1))(-(((1 - label_smoothing) * y + label_smoothing / "
-        "input.shape[1]) * w * logp).sum(1), (y * w).sum() if "
-        "target.dtype.kind == 'i' else y.size / "
-        "y.shape[1]))(target if target.dtype.kind == 'f' else "
-        "np.moveaxis(np.eye(input.shape[1])[target], -1, 1), 1 if "
-        "weight is None else weight.reshape((1, -1) + (1,) * "
-        "(input.ndim - 2)), input - np.log(np.exp(input).sum(1, "
-        "keepdims=True)))"),
+    .reference =
+        FE_DOC("(lambda y, w, logp: (lambda rows, n: rows if reduction == "
+               "'none' else rows.sum() / (n if reduction == 'mean' else "
+               "1))(-(((1 - label_smoothing) * y + label_smoothing / "
+               "input.shape[1]) * w * logp).sum(1), (y * w).sum() if "
+               "target.dtype.kind == 'i' else y.size / "
+               "y.shape[1]))(target if target.dtype.kind == 'f' else "
+               "np.moveaxis(np.eye(input.shape[1])[target], -1, 1), 1 if "
+               "weight is None else weight.reshape((1, -1) + (1,) * "
+               "(input.ndim - 2)), input - np.log(np.exp(input).sum(1, "
+               "keepdims=True)))"),
     .where = kFunctional,
     .saves = "input target weight",
     .infer = infer_cross_entropy,

@@ -99,7 +99,7 @@ Source: Sutskever et al., "On the importance of initialization and momentum in
 deep learning", ICML 2013, in the form of torch.optim.SGD.
 )"),
     .examples = FE_DOC("[f(2, 3), f(4)], [f(2, 3), f(4)], [], 0.1\n"
-        "[f(5)], [f(5)], [f(5)], 0.1, 0.9, 0.0, 0.01, True"),
+                       "[f(5)], [f(5)], [f(5)], 0.1, 0.9, 0.0, 0.01, True"),
     .where = kInternal,
     .infer =
         [](OpCall& c) {
@@ -165,10 +165,11 @@ Source: D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR
 2019; Reddi et al., "On the convergence of Adam and beyond", ICLR 2018; in the
 form of torch.optim.Adam.
 )"),
-    .examples = FE_DOC("[f(2, 3), f(4)], [f(2, 3), f(4)], [f(2, 3), f(4)], [p(2, "
-        "3), p(4)], [], np.zeros((), np.int64), 0.1\n"
-        "[f(5)], [f(5)], [f(5)], [p(5)], [p(5)], np.ones((), "
-        "np.int64), 0.1, 0.9, 0.99, 1e-8, 0.01, True, False, True"),
+    .examples =
+        FE_DOC("[f(2, 3), f(4)], [f(2, 3), f(4)], [f(2, 3), f(4)], [p(2, "
+               "3), p(4)], [], np.zeros((), np.int64), 0.1\n"
+               "[f(5)], [f(5)], [f(5)], [p(5)], [p(5)], np.ones((), "
+               "np.int64), 0.1, 0.9, 0.99, 1e-8, 0.01, True, False, True"),
     .where = kInternal,
     .infer =
         [](OpCall& c) {

@@ -285,9 +285,10 @@ Source: torch.nn.functional.avg_pool2d, whose rules for the borders these are.
                        "f(1, 2, 6, 7), 3, 2, (1, 0), True\n"
                        "f(1, 2, 6, 7), 3, 2, (1, 0), True, False\n"
                        "f(0, 3, 4, 4), 2"),
-    .reference = FE_DOC("np.nanmean(windows(input, kernel_size, stride or "
-        "kernel_size, padding, ceil_mode, 0.0 if count_include_pad "
-        "else np.nan), (-2, -1))"),
+    .reference =
+        FE_DOC("np.nanmean(windows(input, kernel_size, stride or "
+               "kernel_size, padding, ceil_mode, 0.0 if count_include_pad "
+               "else np.nan), (-2, -1))"),
     .where = kFunctional,
     .infer =
         [](OpCall& c) {
@@ -372,13 +373,14 @@ Source: torch.nn.functional.adaptive_avg_pool2d.
                        "f(3, 5, 7), (3, 2)\n"
                        "f(2, 2, 3, 4), 1\n"
                        "f(1, 2, 3, 2), (5, 2)"),
-    .reference = FE_DOC("np.stack([np.stack([input[..., i * input.shape[-2] // "
-        "output_size[0] : -(-(i + 1) * input.shape[-2] // "
-        "output_size[0]), j * input.shape[-1] // output_size[1] : "
-        "-(-(j + 1) * input.shape[-1] // "
-        "output_size[1])].mean((-2, -1)) for j in "
-        "range(output_size[1])], -1) for i in "
-        "range(output_size[0])], -2)"),
+    .reference =
+        FE_DOC("np.stack([np.stack([input[..., i * input.shape[-2] // "
+               "output_size[0] : -(-(i + 1) * input.shape[-2] // "
+               "output_size[0]), j * input.shape[-1] // output_size[1] : "
+               "-(-(j + 1) * input.shape[-1] // "
+               "output_size[1])].mean((-2, -1)) for j in "
+               "range(output_size[1])], -1) for i in "
+               "range(output_size[0])], -2)"),
     .where = kFunctional,
     .infer =
         [](OpCall& c) {

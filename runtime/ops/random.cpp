@@ -73,8 +73,8 @@ Source: Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1,
 2, 3", SC 2011.
 )"),
     .examples = FE_DOC("(2, 3)\n"
-        "()\n"
-        "(300, 400), fe.float64"),
+                       "()\n"
+                       "(300, 400), fe.float64"),
     .where = kFunction,
     .random = true,
     .infer = infer_sized,
@@ -105,8 +105,8 @@ Source: G. Box, M. Muller, "A note on the generation of random normal deviates",
 Ann. Math. Statist. 29 (1958), over Philox4x32-10.
 )"),
     .examples = FE_DOC("(2, 3)\n"
-        "()\n"
-        "(300, 401), fe.float64"),
+                       "()\n"
+                       "(300, 401), fe.float64"),
     .where = kFunction,
     .random = true,
     .infer = infer_sized,
@@ -137,7 +137,7 @@ Example:
 Source: see rand.
 )"),
     .examples = FE_DOC("f(2, 3)\n"
-        "f(0, 2)"),
+                       "f(0, 2)"),
     .where = kFunction,
     .random = true,
     .infer = infer_like,
@@ -167,7 +167,7 @@ Example:
 Source: see randn.
 )"),
     .examples = FE_DOC("f(2, 3)\n"
-        "f(5)"),
+                       "f(5)"),
     .where = kFunction,
     .random = true,
     .infer = infer_like,
@@ -202,7 +202,7 @@ Source: D. Lemire, "Fast random integer generation in an interval", ACM Trans.
 Model. Comput. Simul. 29 (2019), over Philox4x32-10.
 )"),
     .examples = FE_DOC("0, 10, (2, 3)\n"
-        "-5, 2, (400, 300), fe.int32"),
+                       "-5, 2, (400, 300), fe.int32"),
     .where = kFunction,
     .random = true,
     .infer =
@@ -240,8 +240,8 @@ Example:
 Source: the order of n random 64-bit numbers of Philox4x32-10.
 )"),
     .examples = FE_DOC("7\n"
-        "0\n"
-        "5000"),
+                       "0\n"
+                       "5000"),
     .where = kFunction,
     .random = true,
     .infer =
@@ -279,7 +279,7 @@ Example:
 Source: torch.bernoulli, over Philox4x32-10.
 )"),
     .examples = FE_DOC("u(2, 3)\n"
-        "u(5)"),
+                       "u(5)"),
     .random = true,
     .infer = [](OpCall& c) { c.out_like(0, 0); },
 };
@@ -353,7 +353,7 @@ Example:
 Source: see dropout.
 )"),
     .examples = FE_DOC("f(2, 3), 0.5\n"
-        "f(4, 5), 0.1"),
+                       "f(4, 5), 0.1"),
     .where = kInternal,
     .random = true,
     .saves = "mask",

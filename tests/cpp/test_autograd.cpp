@@ -77,8 +77,8 @@ TEST_CASE("eight threads share one graph that is retained") {
   for (int k = 0; k < 8; ++k) {
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
-        auto g = grad(std::vector{y}, std::vector{x}, {},
-                      {.retain_graph = true});
+        auto g =
+            grad(std::vector{y}, std::vector{x}, {}, {.retain_graph = true});
         CHECK(list(g[0])[0] == doctest::Approx(4 * std::exp(4.0)));
       }
     });
@@ -142,8 +142,8 @@ TEST_CASE("overlapping operands are read before they are written") {
 TEST_CASE("hooks see and change gradients") {
   Tensor x = vec({1, 2}, true);
   Tensor y = op::mul(x, 3.0);
-  int64_t id = add_tensor_hook(
-      y, [](const Tensor& g) { return op::mul(g, 10.0); });
+  int64_t id =
+      add_tensor_hook(y, [](const Tensor& g) { return op::mul(g, 10.0); });
   retain_grad(y);
   int calls = 0;
   add_post_accumulate_hook(x, [&](const Tensor& leaf) {
@@ -166,11 +166,10 @@ TEST_CASE("custom functions") {
     NoGrad no_grad;
     return op::mul(x, 2.0);
   }();
-  auto out = custom_function(
-      "Double", std::vector{x}, std::vector{y},
-      [](const std::vector<Tensor>& g) {
-        return std::vector<Tensor>{op::mul(g[0], 2.0)};
-      });
+  auto out = custom_function("Double", std::vector{x}, std::vector{y},
+                             [](const std::vector<Tensor>& g) {
+                               return std::vector<Tensor>{op::mul(g[0], 2.0)};
+                             });
   CHECK(history_name(out[0]) == "Double");
   run_backward(op::sum(out[0]));
   CHECK(list(grad_of(x)) == std::vector<double>{2, 2});
@@ -185,8 +184,9 @@ TEST_CASE("errors say what to do") {
   Tensor y = op::exp(x);
   Tensor s = op::sum(y);
   run_backward(s);
-  CHECK(message_of([&] { run_backward(op::sum(y)); })
-            .starts_with("[exp] backward a second time: the saved tensors"));
+  CHECK(message_of([&] {
+          run_backward(op::sum(y));
+        }).starts_with("[exp] backward a second time: the saved tensors"));
   Tensor z = op::exp(x);
   Tensor t = op::sum(z);
   op::mul.inplace(z, 2.0);

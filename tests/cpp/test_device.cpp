@@ -86,8 +86,9 @@ TEST_CASE("errors name devices and the fix") {
   CHECK(message_of([&] { op::add(a, host({1, 2})); }) ==
         "[add] tensors on different devices: mock:0 for the arguments before "
         "'other', which is on cpu; move it with .to(\"mock:0\")");
-  CHECK(message_of([&] { op::exp(a); }) ==
-        "[exp] no kernel for device mock:0; move the tensors with .to(\"cpu\")");
+  CHECK(
+      message_of([&] { op::exp(a); }) ==
+      "[exp] no kernel for device mock:0; move the tensors with .to(\"cpu\")");
   CHECK(message_of([&] { op::add(a, 1.0); }) ==
         "[mock] add failed: only dense float32 is supported (code 7)");
   CHECK(message_of([&] { Tensor::empty({1 << 30}, DType::f32, mock()); }) ==
@@ -97,7 +98,9 @@ TEST_CASE("errors name devices and the fix") {
 TEST_CASE("memory goes back to the plugin") {
   synchronize(mock());  // what earlier tests still have queued
   auto before = test::mock_counts();
-  { Tensor a = to_device(host({1, 2}), mock()); }
+  {
+    Tensor a = to_device(host({1, 2}), mock());
+  }
   synchronize(mock());
   auto after = test::mock_counts();
   CHECK(after.allocs - before.allocs == after.frees - before.frees);

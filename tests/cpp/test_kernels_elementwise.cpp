@@ -17,8 +17,8 @@ using namespace ferrule;
 
 namespace {
 
-constexpr DType kReal[] = {DType::bool_, DType::u8,   DType::i8,  DType::i16,
-                           DType::i32,   DType::i64,  DType::f16, DType::bf16,
+constexpr DType kReal[] = {DType::bool_, DType::u8,  DType::i8,  DType::i16,
+                           DType::i32,   DType::i64, DType::f16, DType::bf16,
                            DType::f32,   DType::f64};
 
 std::mt19937_64 draw(7);
@@ -127,8 +127,9 @@ Dims random_shape() {
   Dims shape;
   const int64_t n = pick(0, 4);
   for (int64_t d = 0; d < n; ++d) {
-    shape.push(pick(0, 20) == 0 ? 0 : pick(0, 6) == 0 ? pick(60, 700)
-                                                      : pick(1, 9));
+    shape.push(pick(0, 20) == 0  ? 0
+               : pick(0, 6) == 0 ? pick(60, 700)
+                                 : pick(1, 9));
   }
   if (checked_numel(shape) > 200000) return {3, 70, 5};
   return shape;
@@ -333,8 +334,8 @@ TEST_CASE("sums of every geometry are exact where they can be") {
 TEST_CASE("reductions do not depend on strides") {
   for (const Dims& shape : {Dims{300, 200}, Dims{3, 5000}, Dims{2000, 3}}) {
     const Tensor x = normal_tensor(shape);
-    const Tensor other = op::clone(
-        x.view_as(Dims{shape[1], shape[0]}, Dims{1, shape[1]}, 0));
+    const Tensor other =
+        op::clone(x.view_as(Dims{shape[1], shape[0]}, Dims{1, shape[1]}, 0));
     const Tensor same = other.view_as(shape, Dims{1, shape[0]}, 0);
     for (int d : {0, 1}) {
       const IntList dims{d};
