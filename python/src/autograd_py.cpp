@@ -11,7 +11,6 @@ namespace ferrule::python {
 namespace {
 
 // --- recording modes
-// -----------------------------------------------------------------
 
 enum class Mode : uint8_t { no_grad, enable_grad, inference };
 
@@ -92,7 +91,6 @@ void bind_mode(nb::module_& m, const char* name, Mode mode, const char* doc) {
 }
 
 // --- backward and grad
-// ------------------------------------------------------------------
 
 // One tensor or several; `none_ok`: None gives an empty tensor, if one at all.
 std::vector<Tensor> tensors_from(nb::handle o, const char* who,
@@ -210,7 +208,6 @@ PyObject* backward_method(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 // --- hooks
-// -------------------------------------------------------------------------------
 
 // Takes the hook back; shares no ownership of the Python tensor object.
 struct HookHandle {
@@ -285,7 +282,6 @@ PyObject* retain_grad_method(PyObject* self, PyObject*) {
 }
 
 // --- custom functions
-// ------------------------------------------------------------------------
 
 nb::tuple autograd_function(const std::string& name, nb::handle inputs,
                             nb::handle outputs, nb::callable rule) {

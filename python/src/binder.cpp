@@ -64,7 +64,6 @@ void prepare_keywords() {
 }
 
 // --- matching
-// ------------------------------------------------------------------
 
 void Binder::fail_signature(const std::string& what) const {
   type_error("[", entry_.op->name, "] ", what, "\n  ", signature_text(entry_));
@@ -170,7 +169,6 @@ void Binder::parse(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
 }
 
 // --- conversion
-// ----------------------------------------------------------------
 
 void Binder::convert(int i, PyObject* o) {
   const Param& p = entry_.info->schema.params[i];
@@ -355,7 +353,6 @@ void Binder::convert_ints(int i, PyObject* o) {
 }
 
 // --- running
-// -------------------------------------------------------------------
 
 bool Binder::is_large() const {
   int64_t work = 0;

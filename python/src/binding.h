@@ -154,13 +154,11 @@ bool number_from(PyObject* o, Arg* out);
 PyObject* shape_tuple(const TensorImpl* t);
 
 // --- NumPy, never imported by us unless asked
-// ---------------------------------
 
 bool is_numpy_scalar(PyObject* o);  // numpy.generic
 bool is_numpy_array(PyObject* o);
 
 // --- values (values.cpp)
-// -------------------------------------------------------
 
 float half_to_float(uint16_t h);
 uint16_t float_to_half(float f);
@@ -173,7 +171,6 @@ PyObject* item(const Tensor& t);
 Tensor to_device(const Tensor& t, Device device);
 
 // --- the jobs of the other files
-// -----------------------------------------------
 
 Tensor tensor_from(PyObject* data, const DType* dtype, const char* who);
 Tensor from_numpy(PyObject* array);
@@ -191,7 +188,6 @@ void release_buffer(PyObject* self, Py_buffer* view);
 std::string python_location();
 
 // --- tables for the type and the module
-// ----------------------------------------
 
 extern PyMethodDef kTensorMethods[];
 extern PyMethodDef kConvertMethods[];

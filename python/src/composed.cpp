@@ -37,7 +37,6 @@ IntList sizes_from(PyObject* args, const char* who) {
 }
 
 // --- max and min
-// --------------------------------------------------------------------
 
 struct Extreme {
   const char* name;
@@ -98,7 +97,6 @@ PyObject* min(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 // --- shape
-// ----------------------------------------------------------------------------
 
 PyObject* flatten(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"start_dim", "end_dim", nullptr};
@@ -191,7 +189,6 @@ PyObject* t(PyObject* self, PyObject*) {
 }
 
 // --- statistics
-// ---------------------------------------------------------------------
 
 // sqrt(var(...)) with the arguments of var.
 PyObject* std_deviation(PyObject* self, PyObject* args, PyObject* kwargs) {

@@ -10,7 +10,6 @@ namespace ferrule::python {
 namespace {
 
 // --- NumPy and everything else with a buffer
-// ---------------------------------------
 
 struct Format {
   const char* code;
@@ -101,7 +100,6 @@ Tensor look_into(PyObject* o, bool writable, const char* who) {
 }
 
 // --- nested sequences
-// ----------------------------------------------------------
 
 // The leaves of a nested sequence, in order, with the shape they make.
 class Nested {
@@ -252,7 +250,6 @@ Tensor tensor_from(PyObject* data, const DType* dtype, const char* who) {
 }
 
 // --- functions
-// ---------------------------------------------------------------------
 
 namespace {
 

@@ -25,7 +25,6 @@ PyObject* str(std::string_view s) {
 }
 
 // --- DType
-// --------------------------------------------------------------------
 
 PyObject* dtype_repr(PyObject* self) {
   return str(concat("ferrule.", name(dtype_of(self))));
@@ -60,7 +59,6 @@ PyMethodDef kDTypeMethods[] = {
 };
 
 // --- Device
-// -------------------------------------------------------------------
 
 PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"type", nullptr};

@@ -9,11 +9,13 @@ namespace ferrule::python {
 namespace {
 
 // --- buffer protocol
-// ----------------------------------------------------------------
+
+// NumPy's int64 is the C type `long` where that has 64 bits.
+constexpr const char* kInt64 = sizeof(long) == 8 ? "l" : "q";
 
 const char* format_of(DType t) {
   static const char* const kCodes[kDTypeCount] = {
-      "?", "B", "b", "h", "i", "q", "e", nullptr, "f", "d", "Zf", "Zd"};
+      "?", "B", "b", "h", "i", kInt64, "e", nullptr, "f", "d", "Zf", "Zd"};
   return kCodes[static_cast<int>(t)];
 }
 
@@ -103,7 +105,6 @@ PyObject* to_numpy(const Tensor& t) {
 }
 
 // --- DLPack
-// ---------------------------------------------------------------------------
 
 namespace {
 
@@ -273,7 +274,6 @@ PyObject* from_dlpack(PyObject*, PyObject* source) {
 }
 
 // --- NumPy
-// -----------------------------------------------------------------------------
 
 PyObject* numpy_method(PyObject* self, PyObject*) {
   return guarded([&] { return to_numpy(tensor_of(self)); });
@@ -304,7 +304,6 @@ PyObject* array_method(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 // --- pickling and copying
-// ------------------------------------------------------------------
 
 PyObject* rebuild_function;
 

@@ -5,7 +5,6 @@
 namespace ferrule::python {
 
 // --- numbers
-// ------------------------------------------------------------------
 
 namespace {
 
@@ -103,7 +102,6 @@ bool number_from(PyObject* o, Arg* out) {
 }
 
 // --- binary operators
-// -----------------------------------------------------------
 
 namespace {
 
@@ -252,7 +250,6 @@ PyObject* compare(PyObject* a, PyObject* b, int how) {
 }
 
 // --- conversions to Python's numbers
-// ----------------------------------------------
 
 int truth(PyObject* self) {
   return guarded_int([&] {

@@ -120,7 +120,6 @@ PyObject* get_mt(PyObject* self, void*) {
 }
 
 // --- methods
-// ------------------------------------------------------------------------
 
 // Dimension given by the user, non-negative.
 int dim_from(PyObject* o, const Tensor& t, const char* who) {

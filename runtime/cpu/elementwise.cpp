@@ -69,8 +69,9 @@ void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end;) {
     const int64_t n = piece(o, end - i);
     const void* from[kMaxInputs];
-    for (int k = 0; k < o.n; ++k)
+    for (int k = 0; k < o.n; ++k) {
       from[k] = o.readers[k].next(n, tiles[k].bytes);
+    }
     void* to = o.writer.place(n, result.bytes);
     fn(to, from, n);
     o.writer.done(to, n);

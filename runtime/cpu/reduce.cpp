@@ -74,6 +74,43 @@ int64_t grain_of(int64_t unit_elements) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, unit_elements));
 }
 
+// The one or two tensors that are folded, as dense pieces.
+template <class T>
+struct Operands {
+  Reader a, b;
+  bool has_b;
+  bool even = false;  // rows lie evenly apart in memory
+  alignas(64) T a_buffer[kFoldBlock];
+  alignas(64) T b_buffer[kFoldBlock];
+
+  Operands(const Reader& a, const Reader& b, bool has_b)
+      : a(a), b(b), has_b(has_b) {}
+  void seek(int64_t i) {
+    a.seek(i);
+    if (has_b) b.seek(i);
+  }
+  // The next n <= kFoldBlock elements.
+  void next(FoldInput& piece, int64_t n) {
+    piece.a = a.next(n, a_buffer);
+    if (has_b) piece.b = b.next(n, b_buffer);
+  }
+};
+
+// Folds the next n elements to one value, block by block.
+template <class T>
+T fold_long_run(Fold fold, FoldRunFn fold_block, Operands<T>& operands,
+                FoldInput piece, int64_t n) {
+  PairwiseFold<T> total(outer_fold(fold));
+  for (int64_t length; n > 0; n -= length) {
+    length = std::min(n, kFoldBlock);
+    operands.next(piece, length);
+    T value;
+    fold_block(&value, piece, 1, length);
+    total.add(value);
+  }
+  return total.result();
+}
+
 // Bytes from row to row when all rows over the dimensions of `order` in
 // [first, last) lie evenly apart; -1 if they do not.
 int64_t even_step(const TensorImpl& t, const Order& order, int first,
@@ -177,120 +214,116 @@ template <class T>
 void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
   const FoldRunFn fold_block = FE_BEST(fold_run)(fold, dtype_);
   const Order walk = order(true);
-  const Reader a_start(*in.a, layout_of(*in.a, walk), dtype_);
-  const Reader b_start =
+  const Reader a(*in.a, layout_of(*in.a, walk), dtype_);
+  const Reader b =
       in.b ? Reader(*in.b, layout_of(*in.b, walk), dtype_) : Reader();
   const T* centre = static_cast<const T*>(in.centre);
-  parallel_for(results_ * parts_, grain_of(std::min(part_, count_)),
-               [&](int64_t unit, int64_t end) {
-                 alignas(64) T a_buffer[kFoldBlock];
-                 alignas(64) T b_buffer[kFoldBlock];
-                 Reader a = a_start;
-                 Reader b = b_start;
-                 const int64_t start =
-                     unit / parts_ * count_ + unit % parts_ * part_;
-                 a.seek(start);
-                 if (in.b) b.seek(start);
-                 if (count_ <= kFoldBlock) {  // several results at a time
-                   const int64_t batch = kFoldBlock / count_;
-                   for (int64_t runs; unit < end; unit += runs) {
-                     runs = std::min(batch, end - unit);
-                     FoldInput piece;
-                     piece.centre = centre ? centre + unit : nullptr;
-                     piece.a = a.next(runs * count_, a_buffer);
-                     if (in.b) piece.b = b.next(runs * count_, b_buffer);
-                     fold_block(parts + unit, piece, runs, count_);
-                   }
-                   return;
-                 }
-                 for (; unit < end; ++unit) {
-                   const int64_t done = unit % parts_ * part_;
-                   int64_t left = std::min(part_, count_ - done);
-                   FoldInput piece;
-                   piece.centre = centre ? centre + unit / parts_ : nullptr;
-                   PairwiseFold<T> total(outer_fold(fold));
-                   for (int64_t n; left > 0; left -= n) {
-                     n = std::min(left, kFoldBlock);
-                     piece.a = a.next(n, a_buffer);
-                     if (in.b) piece.b = b.next(n, b_buffer);
-                     T value;
-                     fold_block(&value, piece, 1, n);
-                     total.add(value);
-                   }
-                   parts[unit] = total.result();
-                 }
-               });
+  const auto body = [&](int64_t unit, int64_t end) {
+    Operands<T> operands(a, b, in.b != nullptr);
+    operands.seek(unit / parts_ * count_ + unit % parts_ * part_);
+    // Several results at a time if their runs are short.
+    const int64_t batch = std::max<int64_t>(1, kFoldBlock / count_);
+    for (int64_t runs; unit < end; unit += runs) {
+      const int64_t result = unit / parts_;
+      FoldInput piece;
+      piece.centre = centre ? centre + result : nullptr;
+      if (count_ <= kFoldBlock) {
+        runs = std::min(batch, end - unit);
+        operands.next(piece, runs * count_);
+        fold_block(parts + unit, piece, runs, count_);
+      } else {
+        runs = 1;
+        const int64_t left = count_ - unit % parts_ * part_;
+        parts[unit] = fold_long_run(fold, fold_block, operands, piece,
+                                    std::min(part_, left));
+      }
+    }
+  };
+  parallel_for(results_ * parts_, grain_of(std::min(part_, count_)), body);
 }
+
+// Folds rows [first, last), `columns` elements apart from row to row, into
+// `total`: kFoldRows of them into a row of sums, which is then added.
+template <class T>
+struct RowFold {
+  FoldRowsFn fold_rows;
+  FoldRowsFn add_row;
+  T start;
+  int64_t columns;
+
+  void run(Operands<T>& operands, FoldInput piece, int64_t first, int64_t last,
+           int64_t column, int64_t width, T* total) const {
+    alignas(64) T sums[kTile];
+    FoldInput sum;
+    sum.a = sums;
+    std::fill_n(total, width, start);
+    for (int64_t r = first; r < last; r += kFoldRows) {
+      const int64_t rows = std::min(kFoldRows, last - r);
+      const int64_t at_once = operands.even ? rows : 1;
+      std::fill_n(sums, width, start);
+      for (int64_t k = 0; k < rows; k += at_once) {
+        operands.seek((r + k) * columns + column);
+        if (operands.even) {
+          piece.a = operands.a.here();
+          piece.b = operands.has_b ? operands.b.here() : nullptr;
+        } else {
+          operands.next(piece, width);
+        }
+        fold_rows(sums, piece, at_once, width);
+      }
+      add_row(total, sum, 1, width);
+    }
+  }
+};
 
 template <class T>
 void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
-  const FoldRowsFn fold_rows = FE_BEST(fold_rows)(fold, dtype_);
-  const FoldRowsFn add_row = FE_BEST(fold_rows)(outer_fold(fold), dtype_);
   const Order walk = order(false);
-  const Reader a_start(*in.a, layout_of(*in.a, walk), dtype_);
-  const Reader b_start =
+  const Reader a(*in.a, layout_of(*in.a, walk), dtype_);
+  const Reader b =
       in.b ? Reader(*in.b, layout_of(*in.b, walk), dtype_) : Reader();
-  // Rows that lie evenly apart in memory are folded several at a time.
+  // Where the reduced dimensions stand in `walk`.
   int outer = 0;
   while (!(mask_ >> walk.dim[outer] & 1)) ++outer;
   int inner = walk.n;
   while (!(mask_ >> walk.dim[inner - 1] & 1)) --inner;
-  const auto step_of = [&](const TensorImpl* t, const Reader& r) {
-    if (!t || !r.here() ||
-        even_step(*t, walk, inner, walk.n) != int64_t{sizeof(T)}) {
-      return int64_t{-1};
-    }
-    return even_step(*t, walk, outer, inner);
+  const auto row_step = [&](const TensorImpl* t, const Reader& r) -> int64_t {
+    if (!t) return 0;
+    const bool dense =
+        r.here() && even_step(*t, walk, inner, walk.n) == int64_t{sizeof(T)};
+    return dense ? even_step(*t, walk, outer, inner) : -1;
   };
-  const int64_t a_step = step_of(in.a, a_start);
-  const int64_t b_step = in.b ? step_of(in.b, b_start) : 0;
-  const bool even = a_step >= 0 && b_step >= 0;
-
+  const int64_t a_step = row_step(in.a, a);
+  const int64_t b_step = row_step(in.b, b);
+  const RowFold<T> rows{FE_BEST(fold_rows)(fold, dtype_),
+                        FE_BEST(fold_rows)(outer_fold(fold), dtype_),
+                        neutral<T>(fold), columns_};
   const int64_t tiles = (columns_ + kTile - 1) / kTile;
-  const int64_t units = results_ / columns_ * parts_ * tiles;
-  const int64_t unit_elements =
-      std::min(part_, count_) * std::min(columns_, kTile);
-  parallel_for(units, grain_of(unit_elements), [&](int64_t unit, int64_t end) {
-    alignas(64) T sums[kTile];
-    alignas(64) T a_buffer[kTile];
-    alignas(64) T b_buffer[kTile];
-    Reader a = a_start;
-    Reader b = b_start;
+  const auto body = [&](int64_t unit, int64_t end) {
+    Operands<T> operands(a, b, in.b != nullptr);
+    operands.even = a_step >= 0 && b_step >= 0;
     for (; unit < end; ++unit) {
-      const int64_t column = unit % tiles * kTile;
-      const int64_t width = std::min(kTile, columns_ - column);
-      const int64_t strip = unit / tiles;  // outer index, part
-      const int64_t first = strip % parts_ * part_;
-      const int64_t last = std::min(count_, first + part_);
+      const int64_t strip = unit / tiles;
       const int64_t group = strip / parts_;
-      T* total = parts + strip * columns_ + column;
-      std::fill_n(total, width, neutral<T>(fold));
-      FoldInput rows;
-      rows.a_step = a_step;
-      rows.b_step = b_step;
+      const int64_t column = unit % tiles * kTile;
+      FoldInput piece;
+      piece.a_step = a_step;
+      piece.b_step = b_step;
       if (in.centre) {
-        rows.centre =
+        piece.centre =
             static_cast<const T*>(in.centre) + group * columns_ + column;
       }
-      for (int64_t r = first; r < last; r += kFoldRows) {
-        const int64_t n = std::min(kFoldRows, last - r);
-        std::fill_n(sums, width, neutral<T>(fold));
-        for (int64_t k = 0; k < n; k += even ? n : 1) {
-          const int64_t at = (group * count_ + r + k) * columns_ + column;
-          a.seek(at);
-          rows.a = even ? a.here() : a.next(width, a_buffer);
-          if (in.b) {
-            b.seek(at);
-            rows.b = even ? b.here() : b.next(width, b_buffer);
-          }
-          fold_rows(sums, rows, even ? n : 1, width);
-        }
-        FoldInput sum;
-        sum.a = sums;
-        add_row(total, sum, 1, width);
-      }
+      const int64_t first = strip % parts_ * part_;
+      const int64_t last = std::min(count_, first + part_);
+      rows.run(operands, piece, group * count_ + first, group * count_ + last,
+               column, std::min(kTile, columns_ - column),
+               parts + strip * columns_ + column);
     }
-  });
+  };
+  const int64_t unit_elements =
+      std::min(part_, count_) * std::min(columns_, kTile);
+  parallel_for(results_ / columns_ * parts_ * tiles, grain_of(unit_elements),
+               body);
 }
 
 void Reduction::find(const TensorImpl& in, const void* values,
