@@ -12,14 +12,15 @@
 namespace ferrule::cpu {
 namespace {
 
-// Any strides.
+// Any strides and dtype.
 void fill_with(const TensorImpl& out, const Arg& number) {
-  TileBuffer tile;
-  Reader value(number, out.dtype);
+  const DType computed = compute_type(out.dtype);
+  alignas(8) char value[8];
+  fill_number(number, computed, value, 1);
   Storage storage;
-  storage.data = const_cast<void*>(value.next(1, &tile));
+  storage.data = value;
   TensorImpl one;
-  one.dtype = out.dtype;
+  one.dtype = computed;
   one.storage = &storage;
   strided_copy(one, out);
 }

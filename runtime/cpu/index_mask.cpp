@@ -58,12 +58,10 @@ void masked_fill_tile(void* out, const void* const* in, int64_t n) {
 }
 
 void masked_fill(OpCall& c) {
-  const DType t = c.in(0).dtype;
+  const DType t = compute_type(c.in(0).dtype);
   const Input in[] = {{c, 0, t}, {c, 1, DType::bool_}, {c, 2, t}};
-  const TileFn fn = itemsize(t) == 1   ? masked_fill_tile<uint8_t>
-                    : itemsize(t) == 2 ? masked_fill_tile<uint16_t>
-                    : itemsize(t) == 4 ? masked_fill_tile<uint32_t>
-                                       : masked_fill_tile<uint64_t>;
+  const TileFn fn = itemsize(t) == 4 ? masked_fill_tile<uint32_t>
+                                     : masked_fill_tile<uint64_t>;
   elementwise(fn, c.out_impl(), t, in);
 }
 

@@ -329,8 +329,11 @@ def test_unfinished_epoch_leaves_no_threads():
 
 def test_interrupt_ends_the_program_at_once():
     code = """
-        import time
+        import signal, time
         from ferrule.utils import data
+
+        # Shells start background work with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         class Slow(data.Dataset):
             def __len__(self): return 100
