@@ -380,7 +380,12 @@ void backward(std::span<const Tensor> outputs,
     for (size_t i = 0; i < grads.size(); ++i) {
       if (!grads[i]) continue;
       Tensor& sum = meta_of(inputs[i].impl()).grad;
-      sum = sum ? op::add(sum, grads[i]) : grads[i];
+      if (sum) {
+        sum = op::add(sum, grads[i]);
+      } else {
+        // Two inputs may have got the same tensor, which is written later.
+        sum = options.create_graph ? grads[i] : op::clone(grads[i]);
+      }
     }
     return;
   }

@@ -160,6 +160,17 @@ TEST_CASE("hooks see and change gradients") {
   CHECK(list(grad_of(x)) == std::vector<double>{3, 3});
 }
 
+TEST_CASE("backward into chosen inputs gives each a gradient of its own") {
+  Tensor x = vec({1, 2}, true), y = vec({3, 4}, true);
+  Tensor s = op::sum(op::add(x, y));
+  backward(std::vector{s}, {}, std::vector{x, y}, {.retain_graph = true});
+  op::mul.inplace(grad_of(x), 5.0);
+  CHECK(list(grad_of(y)) == std::vector<double>{1, 1});
+  run_backward(s);
+  CHECK(list(grad_of(x)) == std::vector<double>{6, 6});
+  CHECK(list(grad_of(y)) == std::vector<double>{2, 2});
+}
+
 TEST_CASE("custom functions") {
   Tensor x = vec({1, 2}, true);
   Tensor y = [&] {
