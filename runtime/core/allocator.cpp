@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <vector>
 
 #include "runtime/core/thread_local.h"
 
@@ -68,29 +69,37 @@ int64_t class_bytes(int cls) {
   return (int64_t{5 + (cls - 1) % 4} << log2) / 4;
 }
 
-std::atomic<int64_t> allocated{0}, cached{0}, peak{0};
+// Bytes taken from the system, and their maximum. Only misses of the caches
+// change them, so that the common path has no shared counter.
+std::atomic<int64_t> reserved{0}, peak{0};
 
 struct DataCache {
   Block* head[kDataClasses] = {};
-  int64_t bytes = 0;
+  // Written by one thread at a time, read by memory_stats.
+  std::atomic<int64_t> bytes{0};
 
+  int64_t kept() const { return bytes.load(std::memory_order_relaxed); }
+  void count(int64_t change) {
+    bytes.store(kept() + change, std::memory_order_relaxed);
+  }
   Block* pop(int cls) {
     Block* b = head[cls];
     if (!b) return nullptr;
     head[cls] = b->next;
-    bytes -= class_bytes(cls);
-    cached.fetch_sub(class_bytes(cls), std::memory_order_relaxed);
+    count(-class_bytes(cls));
     return b;
   }
   void push(int cls, Block* b) {
     b->next = head[cls];
     head[cls] = b;
-    bytes += class_bytes(cls);
-    cached.fetch_add(class_bytes(cls), std::memory_order_relaxed);
+    count(class_bytes(cls));
   }
   void clear() {
     for (int c = 0; c < kDataClasses; ++c) {
-      while (Block* b = pop(c)) std::free(b);
+      while (Block* b = pop(c)) {
+        reserved.fetch_sub(class_bytes(c), std::memory_order_relaxed);
+        std::free(b);
+      }
     }
   }
   ~DataCache() { clear(); }
@@ -103,11 +112,25 @@ struct ThreadCaches {
   DataCache data;
 };
 
+// All of them, for memory_stats.
+struct AllCaches {
+  std::mutex mutex;
+  std::vector<ThreadCaches*> list;
+};
+AllCaches& all_caches() {
+  static auto* all = new AllCaches;  // outlives every thread
+  return *all;
+}
+
 FE_FAST_TLS thread_local constinit ThreadCaches* mine = nullptr;
 FE_FAST_TLS thread_local constinit bool ended = false;
 
 struct CachesOwner {
   ~CachesOwner() {
+    {
+      std::lock_guard lock(all_caches().mutex);
+      std::erase(all_caches().list, mine);
+    }
     delete mine;
     mine = nullptr;
     ended = true;  // destructors of other variables may still free blocks
@@ -118,7 +141,10 @@ struct CachesOwner {
   if (ended || FE_NO_CACHE) return nullptr;
   thread_local CachesOwner owner;
   (void)&owner;
-  return mine = new ThreadCaches;
+  mine = new ThreadCaches;
+  std::lock_guard lock(all_caches().mutex);
+  all_caches().list.push_back(mine);
+  return mine;
 }
 
 // Null when the thread is ending.
@@ -133,12 +159,20 @@ SharedCache& shared() {
   return *s;
 }
 
-void note_alloc(int64_t bytes) {
-  int64_t now = allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+// Takes a block from the system.
+void* reserve(int64_t size) {
+  void* p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+  if (!p) {
+    empty_cache();
+    p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+  }
+  if (!p) return nullptr;
+  int64_t now = reserved.fetch_add(size, std::memory_order_relaxed) + size;
   int64_t high = peak.load(std::memory_order_relaxed);
   while (now > high &&
          !peak.compare_exchange_weak(high, now, std::memory_order_relaxed)) {
   }
+  return p;
 }
 
 }  // namespace
@@ -181,38 +215,37 @@ void* data_alloc(int64_t bytes) {
     std::lock_guard lock(shared().mutex);
     p = shared().cache.pop(cls);
   }
-  if (!p) p = std::aligned_alloc(64, (size + 63) / 64 * 64);
-  if (!p) {
-    empty_cache();
-    p = std::aligned_alloc(64, (size + 63) / 64 * 64);
-  }
-  if (p) note_alloc(size);
-  return p;
+  return p ? p : reserve(size);
 }
 
 void data_free(void* block, int64_t bytes) noexcept {
   int cls = data_class(bytes);
   int64_t size = class_bytes(cls);
-  allocated.fetch_sub(size, std::memory_order_relaxed);
   auto* b = static_cast<Block*>(block);
   if (size <= kThreadLimit) {
     ThreadCaches* c = caches();
-    if (c && c->data.bytes + size <= kThreadKeep) {
+    if (c && c->data.kept() + size <= kThreadKeep) {
       c->data.push(cls, b);
       return;
     }
   } else if (!FE_NO_CACHE) {
     std::lock_guard lock(shared().mutex);
-    if (shared().cache.bytes + size <= kSharedKeep) {
+    if (shared().cache.kept() + size <= kSharedKeep) {
       shared().cache.push(cls, b);
       return;
     }
   }
+  reserved.fetch_sub(size, std::memory_order_relaxed);
   std::free(block);
 }
 
 MemoryStats memory_stats() {
-  return {allocated.load(), cached.load(), peak.load()};
+  int64_t cached = shared().cache.kept();
+  {
+    std::lock_guard lock(all_caches().mutex);
+    for (const ThreadCaches* c : all_caches().list) cached += c->data.kept();
+  }
+  return {reserved.load() - cached, cached, peak.load()};
 }
 
 void empty_cache() {

@@ -20,7 +20,7 @@ void data_free(void* block, int64_t bytes) noexcept;
 struct MemoryStats {
   int64_t allocated = 0;  // bytes in live data blocks
   int64_t cached = 0;     // bytes kept for reuse
-  int64_t peak = 0;       // highest `allocated` so far
+  int64_t peak = 0;       // highest sum of the two so far
 };
 MemoryStats memory_stats();
 void empty_cache();
