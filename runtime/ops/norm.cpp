@@ -353,6 +353,7 @@ Example:
 Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
 )"),
     .examples = FE_DOC("f(4, 3), None, None, f(3), f(3), True\n"
+                       "f(4, 3, 2), f(3), p(3), f(3), f(3), True\n"
                        "f(2, 3, 4), f(3), p(3), f(3), f(3)\n"
                        "f(2, 3, 2, 2), None, None, None, None, True"),
     .where = kInternal,

@@ -56,6 +56,14 @@ class Case:
         _map([*self.args, *self.kwargs.values()], lambda a: found.append(a))
         return found
 
+    def written(self) -> list[np.ndarray]:
+        """The arrays that the op writes in place."""
+        bound = self.bound()
+        names = [p["name"] for p in TABLE[self.op]["parameters"] if p["mutated"]]
+        found: list[np.ndarray] = []
+        _map([bound[name] for name in names], lambda a: found.append(a))
+        return found
+
     def call(self, dtype: Any = None, arrays: list[Any] | None = None) -> Any:
         """Runs the op. Floats become `dtype`; `arrays` replaces the tensors."""
         stream = iter(arrays) if arrays is not None else None
