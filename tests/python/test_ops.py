@@ -6,6 +6,7 @@ these tests need.
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import numpy as np
@@ -48,6 +49,14 @@ def test_definition_is_complete(op: str) -> None:
         assert entry["reference"] or entry["has_decompose"], (
             "an op needs a NumPy reference or a decomposition to be tested against"
         )
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_doc_example_runs(op: str) -> None:
+    example = doctest.DocTestParser().get_doctest(TABLE[op]["doc"], {}, op, None, 0)
+    text: list[str] = []
+    doctest.DocTestRunner().run(example, out=text.append)
+    assert not text, "".join(text)
 
 
 @pytest.mark.parametrize("op", [op for op in PURE if TABLE[op]["reference"]])
