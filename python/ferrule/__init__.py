@@ -14,6 +14,7 @@ from math import inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from . import _ferrule, autograd, nn, optim
+from ._dtypes import finfo, iinfo, is_complex, is_floating_point, is_tensor
 from ._ferrule import (
     AutogradError,
     DeviceError,
@@ -29,6 +30,9 @@ from ._ferrule import (
     as_tensor,
     bfloat16,
     bool,
+    can_cast,
+    complex64,
+    complex128,
     enable_grad,
     float16,
     float32,
@@ -48,6 +52,8 @@ from ._ferrule import (
     memory_stats,
     no_grad,
     ops,
+    promote_types,
+    result_type,
     set_grad_enabled,
     set_num_threads,
     set_rng_state,
@@ -64,7 +70,14 @@ if TYPE_CHECKING:
     from ._ops import *  # noqa: F403
     from .serialization import load, save
 
-Size: type[tuple[int, ...]] = tuple
+Size: type[tuple[Any, ...]] = tuple
+
+# PyTorch's other names of dtypes. Those that Python's builtins have too are
+# reached as fe.float, and left out of __all__.
+half, double = float16, float64
+short, long = int16, int64
+cfloat, cdouble = complex64, complex128
+float, int = float32, int32
 
 globals().update(_ferrule.op_functions())
 
@@ -114,11 +127,18 @@ __all__ = [
     "autograd",
     "bfloat16",
     "bool",
+    "can_cast",
+    "cdouble",
+    "cfloat",
+    "complex64",
+    "complex128",
     "datasets",
     "device",
+    "double",
     "dtype",
     "enable_grad",
     "export",
+    "finfo",
     "flatten",
     "float16",
     "float32",
@@ -127,16 +147,22 @@ __all__ = [
     "from_numpy",
     "get_num_threads",
     "get_rng_state",
+    "half",
+    "iinfo",
     "inf",
     "inference_mode",
     "int8",
     "int16",
     "int32",
     "int64",
+    "is_complex",
+    "is_floating_point",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "is_tensor",
     "load",
     "load_program",
+    "long",
     "manual_seed",
     "max",
     "memory_stats",
@@ -147,10 +173,13 @@ __all__ = [
     "ops",
     "optim",
     "pi",
+    "promote_types",
+    "result_type",
     "save",
     "set_grad_enabled",
     "set_num_threads",
     "set_rng_state",
+    "short",
     "std",
     "tensor",
     "uint8",

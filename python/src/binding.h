@@ -136,7 +136,7 @@ void replace(PyObject* self, Tensor with);
 // --- dtypes, devices, integers with an expression ---
 
 PyObject* wrap_dtype(DType t);  // new reference
-// Accepts a DType, Python's float, int and bool, and NumPy's dtypes.
+// Accepts a DType, Python's bool, int, float and complex, and NumPy's dtypes.
 bool dtype_from(PyObject* o, DType* out);
 PyObject* wrap_device(Device d);
 bool device_from(PyObject* o, Device* out);  // a Device or a str
@@ -200,6 +200,7 @@ extern PyType_Slot kNumberSlots[];
 void add_methods(PyTypeObject* type, PyMethodDef* methods);
 void bind_tensor_type(nb::module_& m);
 void bind_dtypes(nb::module_& m);
+void bind_promotion(nb::module_& m);
 void bind_symint(nb::module_& m);
 void bind_ops(nb::module_& m);
 void bind_constructors(nb::module_& m);

@@ -116,8 +116,7 @@ class Nested {
   }
   // Default dtype of the numbers found.
   DType dtype() const {
-    if (leaves_.empty() || kind_ == ScalarKind::float_) return DType::f32;
-    return kind_ == ScalarKind::int_ ? DType::i64 : DType::bool_;
+    return default_dtype(leaves_.empty() ? ScalarKind::float_ : kind_);
   }
   Tensor write(DType dtype);
 
@@ -162,21 +161,25 @@ void Nested::leaf(PyObject* o, int depth) {
                      "] the nested list is ragged: a number at depth ", depth,
                      " where others have lists");
   }
-  if (PyFloat_Check(o)) {
-    kind_ = ScalarKind::float_;
-  } else if (!PyBool_Check(o)) {
-    kind_ = std::max(kind_, ScalarKind::int_);
-  }
+  const ScalarKind kind = PyComplex_Check(o) ? ScalarKind::complex_
+                          : PyFloat_Check(o) ? ScalarKind::float_
+                          : PyBool_Check(o)  ? ScalarKind::bool_
+                                             : ScalarKind::int_;
+  kind_ = std::max(kind_, kind);
   leaves_.push_back(Py_NewRef(o));
 }
 
+bool is_number(PyObject* o) {
+  return PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o);
+}
+
 void Nested::visit(PyObject* o, int depth) {
-  if (PyFloat_Check(o) || PyLong_Check(o)) return leaf(o, depth);
+  if (is_number(o)) return leaf(o, depth);
   nb::object held;
   if (is_tensor(o) || is_numpy_array(o) || is_numpy_scalar(o)) {
     held = own(PyObject_CallMethod(o, "tolist", nullptr));
     o = held.ptr();
-    if (PyFloat_Check(o) || PyLong_Check(o)) return leaf(o, depth);
+    if (is_number(o)) return leaf(o, depth);
   }
   if (!PySequence_Check(o) || PyUnicode_Check(o) || PyBytes_Check(o) ||
       PyDict_Check(o)) {
@@ -202,11 +205,30 @@ void store(T* out, const std::vector<PyObject*>& leaves) {
   }
 }
 
+// Real and imaginary parts, one after the other.
+template <class T>
+void store_complex(T* out, const std::vector<PyObject*>& leaves) {
+  for (PyObject* o : leaves) {
+    const Py_complex z = PyComplex_AsCComplex(o);
+    *out++ = static_cast<T>(z.real);
+    *out++ = static_cast<T>(z.imag);
+  }
+}
+
 Tensor Nested::write(DType dtype) {
-  DType own = kind_ == ScalarKind::float_ ? DType::f64 : DType::i64;
-  if (dtype == DType::f32 || dtype == DType::f64) own = dtype;
+  DType own = kind_ == ScalarKind::complex_ ? DType::c128
+              : kind_ == ScalarKind::float_ ? DType::f64
+                                            : DType::i64;
+  if (own != DType::c128 && (dtype == DType::f32 || dtype == DType::f64)) {
+    own = dtype;
+  }
+  if (is_complex(dtype)) own = dtype;
   Tensor t = Tensor::empty(shape_, own);
-  if (own == DType::f32) {
+  if (own == DType::c64) {
+    store_complex(t.data<float>(), leaves_);
+  } else if (own == DType::c128) {
+    store_complex(t.data<double>(), leaves_);
+  } else if (own == DType::f32) {
     store(t.data<float>(), leaves_);
   } else if (own == DType::f64) {
     store(t.data<double>(), leaves_);
@@ -341,9 +363,8 @@ PyMethodDef kFunctions[] = {
      "A new tensor with a copy of `data`: a number, nested lists, a NumPy "
      "array "
      "or\na tensor.\n\n"
-     "Without `dtype`, Python's bools give bool, ints int64 and floats "
-     "float32; "
-     "arrays\nand tensors keep theirs.\n\n"
+     "Without `dtype`, Python's bools give bool, ints int64, floats float32 "
+     "and\ncomplex numbers complex64; arrays and tensors keep theirs.\n\n"
      "Raises:\n"
      "    ShapeError: the lists are ragged or too deep.\n"
      "    TypeError: something is no number.\n\n"

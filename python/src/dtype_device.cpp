@@ -43,6 +43,15 @@ PyObject* dtype_is_float(PyObject* self, void*) {
 PyObject* dtype_is_complex(PyObject* self, void*) {
   return PyBool_FromLong(is_complex(dtype_of(self)));
 }
+PyObject* dtype_is_signed(PyObject* self, void*) {
+  return PyBool_FromLong(is_signed(dtype_of(self)));
+}
+PyObject* dtype_to_real(PyObject* self, PyObject*) {
+  return wrap_dtype(to_real(dtype_of(self)));
+}
+PyObject* dtype_to_complex(PyObject* self, PyObject*) {
+  return wrap_dtype(to_complex(dtype_of(self)));
+}
 
 PyGetSetDef kDTypeProperties[] = {
     {"name", dtype_name, nullptr, "Such as \"float32\".", nullptr},
@@ -51,9 +60,17 @@ PyGetSetDef kDTypeProperties[] = {
      "Whether it is a floating-point type.", nullptr},
     {"is_complex", dtype_is_complex, nullptr, "Whether it is a complex type.",
      nullptr},
+    {"is_signed", dtype_is_signed, nullptr, "Whether it has negative values.",
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 PyMethodDef kDTypeMethods[] = {
+    {"to_real", dtype_to_real, METH_NOARGS,
+     "to_real($self)\n--\n\nThe dtype of a complex number's parts; others are "
+     "themselves."},
+    {"to_complex", dtype_to_complex, METH_NOARGS,
+     "to_complex($self)\n--\n\nThe complex dtype that numbers of this one "
+     "become."},
     {"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -160,7 +177,8 @@ bool dtype_from(PyObject* o, DType* out) {
   };
   const Builtin builtins[] = {{&PyFloat_Type, DType::f32},
                               {&PyLong_Type, DType::i64},
-                              {&PyBool_Type, DType::bool_}};
+                              {&PyBool_Type, DType::bool_},
+                              {&PyComplex_Type, DType::c64}};
   for (const Builtin& b : builtins) {
     if (o == reinterpret_cast<PyObject*>(b.type)) {
       *out = b.dtype;

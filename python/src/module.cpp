@@ -8,6 +8,7 @@ NB_MODULE(_ferrule, m) {
   m.attr("__version__") = FERRULE_VERSION;
   register_errors(m);
   bind_dtypes(m);
+  bind_promotion(m);
   bind_symint(m);
   bind_tensor_type(m);
   bind_ops(m);

@@ -190,6 +190,10 @@ PyObject* is_floating_point(PyObject* self, PyObject*) {
   return to_bool(is_float(impl_of(self)->dtype));
 }
 
+PyObject* is_complex_method(PyObject* self, PyObject*) {
+  return to_bool(is_complex(impl_of(self)->dtype));
+}
+
 PyObject* item_method(PyObject* self, PyObject*) {
   return guarded([&] { return item(tensor_of(self)); });
 }
@@ -283,6 +287,8 @@ PyMethodDef kTensorMethods[] = {
      "Whether the elements lie densely in row-major order."},
     {"is_floating_point", is_floating_point, METH_NOARGS,
      "is_floating_point($self)\n--\n\nWhether the dtype is floating."},
+    {"is_complex", is_complex_method, METH_NOARGS,
+     "is_complex($self)\n--\n\nWhether the dtype is complex."},
     {"item", item_method, METH_NOARGS,
      "item($self)\n--\n\n"
      "The only element as a Python number.\n\n"

@@ -33,8 +33,22 @@ DType promote(DType tensor, ScalarKind scalar) {
       return tensor == DType::bool_ ? DType::i64 : tensor;
     case ScalarKind::float_:
       return tensor < DType::f16 ? DType::f32 : tensor;
+    case ScalarKind::complex_:
+      return to_complex(tensor);
   }
   return tensor;
+}
+
+DType default_dtype(ScalarKind scalar) {
+  static constexpr DType kDefaults[] = {DType::bool_, DType::i64, DType::f32,
+                                        DType::c64};
+  return kDefaults[static_cast<int>(scalar)];
+}
+
+bool can_cast(DType from, DType to) {
+  if (is_complex(from)) return is_complex(to);
+  if (is_float(from)) return is_differentiable(to);
+  return from == DType::bool_ || to != DType::bool_;
 }
 
 }  // namespace ferrule
