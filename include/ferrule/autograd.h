@@ -19,17 +19,24 @@ void set_inference_mode(bool on);
 // compare the two.
 void set_decompose(bool on);
 
-class NoGrad {
+// The mode inside of a block of code.
+class GradMode {
  public:
-  NoGrad() : before_(grad_enabled()) { set_grad_enabled(false); }
-  ~NoGrad() { set_grad_enabled(before_); }
-  NoGrad(const NoGrad&) = delete;
+  explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
+  ~GradMode() { set_grad_enabled(before_); }
+  GradMode(const GradMode&) = delete;
 
  private:
   bool before_;
 };
+class NoGrad : public GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
 
 void set_requires_grad(const Tensor& t, bool on);
+// Whether gradients reach `t`; a view knows of later writes to its base.
+bool requires_grad(const Tensor& t);
 Tensor grad_of(const Tensor& t);  // empty: none
 void set_grad(const Tensor& t, const Tensor& grad);
 void retain_grad(const Tensor& t);

@@ -215,6 +215,10 @@ class Tensor {
   TensorImpl* impl_ = nullptr;
 };
 
+// May two indices of `t` be the same element, so that a write is ambiguous?
+// (By nested strides: true also for a few exotic geometries without overlap.)
+bool overlaps_itself(const TensorImpl* t);
+
 // A tensor's look into the memory of `base`: shares storage and root.
 // The caller sets the geometry.
 TensorImpl* new_view(TensorImpl* base);

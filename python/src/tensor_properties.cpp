@@ -40,8 +40,7 @@ PyObject* get_itemsize(PyObject* self, void*) {
   return PyLong_FromLongLong(itemsize(impl_of(self)->dtype));
 }
 PyObject* get_requires_grad(PyObject* self, void*) {
-  const TensorImpl* t = impl_of(self);
-  return to_bool(t->requires_grad || t->history);
+  return guarded([&] { return to_bool(requires_grad(tensor_of(self))); });
 }
 int set_requires_grad_property(PyObject* self, PyObject* value, void*) {
   return guarded_int([&] {
@@ -67,7 +66,10 @@ int set_grad_property(PyObject* self, PyObject* value, void*) {
   });
 }
 PyObject* get_is_leaf(PyObject* self, void*) {
-  return to_bool(!impl_of(self)->history);
+  return guarded([&] {
+    requires_grad(tensor_of(self));  // a stale view finds its history
+    return to_bool(!impl_of(self)->history);
+  });
 }
 // In-place writes that its memory has seen.
 PyObject* get_version(PyObject* self, void*) {

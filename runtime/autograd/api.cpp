@@ -11,7 +11,7 @@ void set_requires_grad(const Tensor& t, bool on) {
     fail<AutogradError>("only floating-point tensors can require grad, got ",
                         t.dtype(), "; convert with .float()");
   }
-  if (t->history) {
+  if (requires_grad(t) && t->history) {
     if (on) return;
     fail<AutogradError>(
         "requires_grad can only be switched off for leaf tensors; this one is "
@@ -19,6 +19,11 @@ void set_requires_grad(const Tensor& t, bool on) {
         static_cast<TapeNode*>(t->history)->name(), "': use detach()");
   }
   t->requires_grad = on;
+}
+
+bool requires_grad(const Tensor& t) {
+  if (is_stale(t.impl())) refresh_view(t.impl());
+  return wants_grad(t.impl());
 }
 
 Tensor grad_of(const Tensor& t) {

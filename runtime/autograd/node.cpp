@@ -279,39 +279,84 @@ Edge edge_of(TensorImpl* t) {
   return {a, 0};
 }
 
+namespace {
+
+// Where a view looks, in terms of its root's elements numbered row by row, as
+// as_strided and strided_write count them. For a dense root that is the
+// geometry itself; else places in memory are translated one step a dimension,
+// which suffices because both are affine.
+struct Look {
+  IntList size, stride;
+  Int offset;
+
+  Look(const TensorImpl* root, const TensorImpl* view)
+      : size(view->sizes()),
+        stride(view->steps()),
+        offset(view->offset - root->offset) {
+    if (root->contiguous || view->numel == 0) {
+      if (view->numel == 0) offset = 0;
+      return;
+    }
+    const int64_t first = number(root, offset.value);
+    for (int i = 0; i < size.n; ++i) {
+      if (size[i].value < 2) continue;
+      stride[i] = number(root, offset.value + stride[i].value) - first;
+    }
+    offset = first;
+  }
+
+  // Number of the element of `root` that lies `place` behind its first one.
+  // Strides nest, as nothing overlaps: a place is like a number with digits.
+  static int64_t number(const TensorImpl* root, int64_t place) {
+    const Dims dense = contiguous_strides(root->sizes());
+    uint32_t done = 0;
+    int64_t n = 0;
+    for (int k = 0; k < root->ndim; ++k) {
+      int largest = -1;
+      for (int i = 0; i < root->ndim; ++i) {
+        if (done >> i & 1) continue;
+        if (largest < 0 || root->strides[i] > root->strides[largest]) {
+          largest = i;
+        }
+      }
+      done |= 1u << largest;
+      const int64_t step = root->strides[largest];
+      if (root->shape[largest] < 2 || step == 0) continue;
+      n += place / step * dense[largest];
+      place %= step;
+    }
+    return n;
+  }
+};
+
+}  // namespace
+
 void refresh_view(TensorImpl* t) {
   TensorImpl* root = t->root;
-  bool before = std::exchange(modes.grad, true);
-  Tensor again = op::as_strided(Tensor::share(root), IntList(t->sizes()),
-                                IntList(t->steps()), t->offset - root->offset);
-  modes.grad = before;
   t->history_seen = root->history_version;
+  if (t->requires_grad && !t->history) return;  // a leaf of its own
+  const Look look(root, t);
+  const GradMode recorded(true);
+  Tensor again = op::as_strided(Tensor::share(root), look.size, look.stride,
+                                look.offset);
   t->graph_value = again->graph_value;
   set_history(t, static_cast<TapeNode*>(std::exchange(again->history, nullptr)),
               again->history_nr);
 }
 
 void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr) {
+  set_history(target, node, nr);
   TensorImpl* root = target->root;
   if (!root) {
-    set_history(target, node, nr);
     ++target->history_version;
     return;
   }
   // The values are in place already: only the gradient of strided_write is
   // recorded, its kernel does not run.
-  if (!root->contiguous || root->offset != 0) {
-    node->release_history();
-    fail<AutogradError>("[", node->name(),
-                        "] a recorded in-place write through a view needs a "
-                        "contiguous base, got strides ",
-                        root->steps(), "; write into a clone() instead");
-  }
-  set_history(target, node, nr);
+  const Look look(root, target);
   OpCall c(op::strided_write);
-  IntList size(target->sizes()), stride(target->steps());
-  Arg args[] = {Arg(root), Arg(target), Arg(size), Arg(stride),
-                Arg(target->offset)};
+  Arg args[] = {Arg(root), Arg(target), Arg(look.size), Arg(look.stride),
+                Arg(look.offset)};
   c.bind(args, 5);
   c.device = root->device;
   c.out(0, root->dtype, root->sizes());

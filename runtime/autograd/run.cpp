@@ -1,5 +1,7 @@
 // The one path of every op: check, shape, compute, record.
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
@@ -93,50 +95,69 @@ bool overlaps(const TensorImpl* a, const TensorImpl* b) {
   return a->storage && a->storage == b->storage;
 }
 bool same_geometry(const TensorImpl* a, const TensorImpl* b) {
-  return a->offset == b->offset && a->ndim == b->ndim &&
+  return a->dtype == b->dtype && a->offset == b->offset && a->ndim == b->ndim &&
          std::memcmp(a->shape, b->shape, a->ndim * sizeof a->shape[0]) == 0 &&
          std::memcmp(a->strides, b->strides, a->ndim * sizeof a->strides[0]) ==
              0;
 }
 
 // NumPy's rule: an operand that overlaps the target is read before the write.
-std::vector<Tensor> copy_overlapping(OpCall& c) {
-  std::vector<Tensor> copies;
+// `Copies` must outlive the call.
+struct Copies {
+  std::vector<Tensor> tensors;
+  std::vector<TensorImpl*> lists[kMaxArgs];
+};
+void copy_overlapping(OpCall& c, std::optional<Copies>& kept) {
+  const TensorImpl* target = c.args[0].tensor;
+  // Element by element, an operand at the target's very place is fine.
+  const bool elementwise = c.info.cpu && c.info.cpu->elementwise;
+  auto must_copy = [&](const TensorImpl* t) {
+    return t && overlaps(target, t) &&
+           !(elementwise && same_geometry(target, t));
+  };
+  auto clone = [&](TensorImpl* t) {
+    if (!kept) kept.emplace();
+    kept->tensors.push_back(op::clone(Tensor::share(t)));
+    return kept->tensors.back().impl();
+  };
   for (int i = 1; i < c.info.schema.n; ++i) {
-    if (!c.is_tensor(i) || !overlaps(c.args[0].tensor, c.args[i].tensor) ||
-        same_geometry(c.args[0].tensor, c.args[i].tensor)) {
-      continue;
+    if (c.is_tensor(i) && must_copy(c.args[i].tensor)) {
+      c.args[i].tensor = clone(c.args[i].tensor);
+    } else if (c.args[i].tag == ArgTag::tensors) {
+      auto list = c.list(i);
+      if (std::none_of(list.begin(), list.end(), must_copy)) continue;
+      std::vector<TensorImpl*> copy(list.begin(), list.end());
+      for (TensorImpl*& t : copy) {
+        if (must_copy(t)) t = clone(t);
+      }
+      c.args[i].tensors = copy.data();
+      kept->lists[i] = std::move(copy);
     }
-    copies.push_back(op::clone(c.tensor(i)));
-    c.args[i].tensor = copies.back().impl();
   }
-  return copies;
 }
 
-// Result 0 takes the memory of argument 0.
-void place_over_input(OpCall& c) {
-  TensorImpl* target = c.args[0].tensor;
-  TensorImpl* out = c.outs[0];
+// The result of an in-place op must be what the target can hold.
+void check_fits(const OpCall& c, const TensorImpl* out,
+                const TensorImpl* target) {
   if (out->dtype != target->dtype) {
     c.fail<DTypeError>("the result is ", out->dtype,
                        ", which cannot be written in place into a tensor of ",
                        target->dtype);
   }
-  if (c.alias[0] >= 0) return;  // infer made it a view already
   if (!std::equal(out->shape, out->shape + out->ndim, target->shape,
                   target->shape + target->ndim)) {
     c.fail<ShapeError>("the result has shape ", out->sizes(),
                        ", which cannot be written in place into shape ",
                        target->sizes());
   }
-  for (int i = 0; i < target->ndim; ++i) {
-    if (target->strides[i] == 0 && target->shape[i] > 1) {
-      c.fail<ValueError>("cannot write in place into an expanded tensor of "
-                         "shape ",
-                         target->sizes(),
-                         ", whose elements share memory; clone() it first");
-    }
-  }
+}
+
+// Result 0 takes the memory of argument 0.
+void place_over_input(OpCall& c) {
+  TensorImpl* target = c.args[0].tensor;
+  TensorImpl* out = c.outs[0];
+  check_fits(c, out, target);
+  if (c.alias[0] >= 0) return;  // infer made it a view already
   out->set_geometry(target->sizes(), target->steps(), target->offset);
   out->storage = target->storage;
   if (out->storage) retain(out->storage);
@@ -149,6 +170,12 @@ void note_write(const OpCall& c, TensorImpl* t) {
 }
 
 void check_writable(const OpCall& c, TensorImpl* t) {
+  if (overlaps_itself(t)) {
+    c.fail<ValueError>("elements of the tensor that is written, shape ",
+                       t->sizes(), " with strides ", t->steps(),
+                       ", share memory (it was expanded or unfolded); write "
+                       "into a clone()");
+  }
   if (!modes.grad) return;
   const TensorImpl* root = t->root ? t->root : t;
   if ((t->requires_grad && !t->history) ||
@@ -160,6 +187,39 @@ void check_writable(const OpCall& c, TensorImpl* t) {
         ") cannot be written in place while gradients are recorded; "
         "wrap the update in `with fe.no_grad():`");
   }
+  // scan_inputs has refreshed it, so it is outside of the history on purpose.
+  if (root->history && !t->history && is_differentiable(t->dtype)) {
+    c.fail<AutogradError>(
+        "a view made under no_grad (", t->dtype, " ", t->sizes(),
+        ") of a tensor with a history cannot be written in place while "
+        "gradients are recorded; make the view where they are, or detach() it");
+  }
+}
+
+void check_targets(const OpCall& c, bool in_place) {
+  const Schema& s = c.info.schema;
+  for (int i = 0; i < s.n; ++i) {
+    if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
+    if (c.args[i].tag == ArgTag::tensor) check_writable(c, c.args[i].tensor);
+    if (c.args[i].tag != ArgTag::tensors) continue;
+    for (TensorImpl* t : c.list(i)) {
+      if (t) check_writable(c, t);
+    }
+  }
+}
+
+// NAME_ of an op whose kernel cannot write over what it reads, or that has
+// none: the result is computed apart and copied over the target.
+Results run_apart(OpCall& c) {
+  Tensor target = c.tensor(0);
+  c.in_place = false;
+  Tensor result = std::move(run(c)[0]);
+  c.in_place = true;
+  check_fits(c, result.impl(), target.impl());
+  Results r;
+  r.n = 1;
+  r[0] = op::copy_(target, result);
+  return r;
 }
 
 void compute(OpCall& c, bool mutates) {
@@ -209,20 +269,16 @@ Results run(OpCall& c) {
   // copy_, fill_: argument 0 is written by the op itself.
   bool in_place = c.in_place || (mutates && s.nouts == 1 &&
                                  s.params[0].mutated && c.is_tensor(0));
-  if (in_place || mutates) {
-    for (int i = 0; i < s.n; ++i) {
-      if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
-      if (c.args[i].tag == ArgTag::tensor) check_writable(c, c.args[i].tensor);
-      if (c.args[i].tag != ArgTag::tensors) continue;
-      for (TensorImpl* t : c.list(i)) {
-        if (t) check_writable(c, t);
-      }
-    }
+  if (in_place || mutates) check_targets(c, in_place);
+  if (!has_kernel(c)) {
+    return c.in_place ? run_apart(c) : c.op.decompose(c);
   }
-  if (!has_kernel(c) && !c.in_place) return c.op.decompose(c);
+  if (c.in_place && !mutates && !(c.info.cpu && c.info.cpu->elementwise)) {
+    return run_apart(c);
+  }
 
-  std::vector<Tensor> copies;
-  if (in_place && !c.device.is_graph()) copies = copy_overlapping(c);
+  std::optional<Copies> copies;
+  if (in_place && !c.device.is_graph()) copy_overlapping(c, copies);
 
   if (c.op.data_dependent && c.device.is_graph()) {
     c.fail<RuntimeError>(

@@ -207,6 +207,25 @@ Tensor Tensor::wrap(void* data, std::span<const int64_t> shape,
   return t;
 }
 
+bool overlaps_itself(const TensorImpl* t) {
+  if (t->contiguous || t->numel < 2) return false;
+  // Dimensions by stride: each must step over all that the smaller ones reach.
+  uint32_t done = 0;
+  int64_t reach = 0;
+  for (int k = 0; k < t->ndim; ++k) {
+    int next = -1;
+    for (int i = 0; i < t->ndim; ++i) {
+      if (done >> i & 1 || t->shape[i] < 2) continue;
+      if (next < 0 || t->strides[i] < t->strides[next]) next = i;
+    }
+    if (next < 0) break;
+    done |= 1u << next;
+    if (t->strides[next] <= reach) return true;
+    reach += t->strides[next] * (t->shape[next] - 1);
+  }
+  return false;
+}
+
 TensorImpl* new_view(TensorImpl* base) {
   TensorImpl* v = new_impl();
   v->dtype = base->dtype;
