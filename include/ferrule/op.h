@@ -232,7 +232,8 @@ struct OpDef {
   bool random = false;
   // The shape of a result depends on values: cannot stand in a graph.
   bool data_dependent = false;
-  // Tensors the gradient needs, by name: "input other out". Others are dropped.
+  // Tensors the gradient needs, by name: "input other out". Others are dropped,
+  // and so is "input@other" unless the argument `other` wants a gradient.
   const char* saves = "";
   // Shape, dtype, errors. Creates the results by OpCall::out/view.
   void (*infer)(OpCall&);
@@ -291,8 +292,10 @@ struct OpInfo {
   const OpDef* op = nullptr;
   int id = 0;
   Schema schema;
-  uint32_t saves_inputs = 0;   // bit per parameter
-  uint32_t saves_outputs = 0;  // bit per result
+  // What the gradient needs: for each parameter and result, for whose gradient
+  // (a bit per parameter; 0: not at all).
+  uint32_t saves_inputs[kMaxArgs] = {};
+  uint32_t saves_outputs[kMaxOuts] = {};
   const KernelDef* cpu = nullptr;
   // Kernels of plugins, by device kind, opaque (runtime/core/backend.h).
   mutable std::atomic<const void*> plugin[kMaxDeviceKinds]{};

@@ -98,9 +98,12 @@ OpNode* OpNode::record(const OpCall& c) {
   const Schema& s = c.info.schema;
   // One block: node, arguments, edges, records, integers.
   size_t ntensors = 0, dims = 0, nints = 0;
-  each_tensor(s, c.args, [&](int, TensorImpl* t) {
+  uint32_t wanted = 0;
+  each_tensor(s, c.args, [&](int i, TensorImpl* t) {
     ++ntensors;
-    if (t) dims += 2 * t->ndim;
+    if (!t) return;
+    dims += 2 * t->ndim;
+    if (wants_grad(t)) wanted |= 1u << i;
   });
   for (int i = 0; i < c.nouts; ++i) dims += 2 * c.outs[i]->ndim;
   for (int i = 0; i < s.n; ++i) {
@@ -119,6 +122,7 @@ OpNode* OpNode::record(const OpCall& c) {
   node->info = &c.info;
   node->bytes = total;
   node->nouts = c.nouts;
+  node->wanted = wanted;
   node->nedges = static_cast<uint32_t>(ntensors);
   node->args = reinterpret_cast<Arg*>(block + at_args);
   node->edges = reinterpret_cast<Edge*>(block + at_edges);
@@ -128,20 +132,26 @@ OpNode* OpNode::record(const OpCall& c) {
   int64_t* pool = reinterpret_cast<int64_t*>(block + at_dims);
 
   // A gradient by decomposition runs the op again: it needs every input.
-  uint32_t saves = c.op.vjp ? c.info.saves_inputs : ~0u;
+  const bool save_all = !c.op.vjp;
   uint32_t r = 0;
   each_tensor(s, c.args, [&](int i, TensorImpl* t) {
     auto& record = *new (&node->inputs[r]) TensorRecord;
     auto& edge = *new (&node->edges[r]) Edge;
     ++r;
     if (!t) return;
-    bool save = (saves >> i & 1) != 0;
+    const bool save = save_all || (c.info.saves_inputs[i] & wanted) != 0;
     if (save && t->inference) {
       fail<AutogradError>("[", c.op.name,
                           "] a tensor made under inference_mode cannot be "
                           "saved for the gradient; clone() it first");
     }
-    fill(record, t, save, pool);
+    if (save && i == 0 && c.in_place && !t->device.is_graph()) {
+      // About to be overwritten: the gradient gets to see what it was before.
+      const NoGrad no_grad;
+      fill(record, op::clone(Tensor::share(t)).impl(), save, pool);
+    } else {
+      fill(record, t, save, pool);
+    }
     node->has_saved |= save;
     edge = edge_of(t);
     if (edge.node) node->order = std::max(node->order, edge.node->order + 1);
@@ -171,7 +181,7 @@ OpNode* OpNode::record(const OpCall& c) {
 
 void OpNode::finish(const OpCall& c) {
   for (uint32_t i = 0; i < nouts; ++i) {
-    bool save = (info->saves_outputs >> i & 1) != 0;
+    const bool save = (info->saves_outputs[i] & wanted) != 0;
     int64_t* pool = outputs[i].geometry;
     fill(outputs[i], c.outs[i], save, pool);
     has_saved |= save;
@@ -337,8 +347,8 @@ void refresh_view(TensorImpl* t) {
   if (t->requires_grad && !t->history) return;  // a leaf of its own
   const Look look(root, t);
   const GradMode recorded(true);
-  Tensor again = op::as_strided(Tensor::share(root), look.size, look.stride,
-                                look.offset);
+  Tensor again =
+      op::as_strided(Tensor::share(root), look.size, look.stride, look.offset);
   t->graph_value = again->graph_value;
   set_history(t, static_cast<TapeNode*>(std::exchange(again->history, nullptr)),
               again->history_nr);

@@ -104,6 +104,7 @@ struct OpNode final : TapeNode {
   Arg* args = nullptr;  // tensor arguments: `i` is the index of their record
   TensorRecord* inputs = nullptr;   // one an edge
   TensorRecord* outputs = nullptr;  // one a result
+  uint32_t wanted = 0;  // parameters whose gradient is wanted, a bit each
   bool has_saved = false;
   bool released = false;
 

@@ -20,21 +20,23 @@ extern const int kCpuKernelCount;
 
 namespace {
 
-uint32_t saved_bits(const Schema& s, std::string_view saves, bool outputs) {
-  uint32_t bits = 0;
+// Parses OpDef::saves.
+void find_saved(OpInfo& info, std::string_view saves) {
+  const Schema& s = info.schema;
   while (!saves.empty()) {
-    size_t space = saves.find(' ');
+    const size_t space = saves.find(' ');
     std::string_view name = saves.substr(0, space);
     saves = space == std::string_view::npos ? "" : saves.substr(space + 1);
-    if (!outputs) {
-      if (int i = s.find(name); i >= 0) bits |= 1u << i;
-    } else {
-      for (int i = 0; i < s.nouts; ++i) {
-        if (s.outs[i] == name) bits |= 1u << i;
-      }
+    uint32_t wanted_by = ~0u;
+    if (const size_t at = name.find('@'); at != std::string_view::npos) {
+      wanted_by = 1u << s.find(name.substr(at + 1));
+      name = name.substr(0, at);
+    }
+    if (int i = s.find(name); i >= 0) info.saves_inputs[i] = wanted_by;
+    for (int i = 0; i < s.nouts; ++i) {
+      if (s.outs[i] == name) info.saves_outputs[i] = wanted_by;
     }
   }
-  return bits;
 }
 
 const KernelDef* find_cpu_kernel(const OpDef& op) {
@@ -54,8 +56,7 @@ void link_all() {
     info->op = &op;
     info->id = i;
     info->schema = parse_schema(op);
-    info->saves_inputs = saved_bits(info->schema, op.saves, false);
-    info->saves_outputs = saved_bits(info->schema, op.saves, true);
+    find_saved(*info, op.saves);
     info->cpu = find_cpu_kernel(op);
     op.info.store(info, std::memory_order_release);
   }

@@ -148,7 +148,7 @@ recognition", Proc. IEEE 86 (1998).
                "::dilation[1]], groups, -5), np.split(weight, groups))], -3) "
                "+ (0 if bias is None else bias[:, None, None])"),
     .where = kFunctional,
-    .saves = "input weight",
+    .saves = "input@weight weight@input",
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1, 2});
@@ -215,7 +215,7 @@ learning", arXiv:1603.07285, section 4.
                "f(1, 2, 3, 1), f(2, 2, 3, 3), (1, 2, 7, 7), 1, 0, (2, 3)\n"
                "f(1, 2, 2, 2), f(2, 1, 3, 3), (1, 2, 6, 6), 3, 0, 1, 2"),
     .where = kInternal,
-    .saves = "grad weight",
+    .saves = "grad@weight weight@grad",
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1});
@@ -273,7 +273,7 @@ learning", arXiv:1603.07285.
                "f(1, 2, 2, 2), f(1, 2, 6, 6), (2, 1, 3, 3), 3, 0, 1, 2\n"
                "f(0, 2, 2, 2), f(0, 2, 4, 4), (2, 2, 3, 3)"),
     .where = kInternal,
-    .saves = "grad input",
+    .saves = "grad@input input@grad",
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1});

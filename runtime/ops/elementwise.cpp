@@ -189,7 +189,7 @@ Source: numpy.multiply.
                        "2.5, f(3)"),
     .reference = FE_DOC("input * other"),
     .has_inplace = true,
-    .saves = "input other",
+    .saves = "input@other other@input",
     .infer = infer_binary,
     .vjp = FE_GRAD([](Vjp& v) {
       if (v.needs(0)) v.set(0, op::mul(v.grad(), OperandOf(v, 1)));
@@ -226,7 +226,7 @@ Source: numpy.true_divide.
                        "2.5, p(3)"),
     .reference = FE_DOC("input / other"),
     .has_inplace = true,
-    .saves = "other out",
+    .saves = "other out@other",
     .infer = infer_binary_float,
     .vjp = FE_GRAD([](Vjp& v) {
       const OperandOf other(v, 1);

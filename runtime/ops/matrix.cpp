@@ -107,23 +107,18 @@ Source: numpy.matmul, whose rules for shapes these are.
     .reference = FE_DOC(
         "np.matmul(np.swapaxes(input, -1, -2) if transpose_input else input, "
         "np.swapaxes(other, -1, -2) if transpose_other else other)"),
-    .saves = "input other",
+    .saves = "input@other other@input",
     .infer = infer_matmul,
     .vjp = FE_GRAD([](Vjp& v) {
       const bool ta = v.args[2].b, tb = v.args[3].b;
       const bool row = v.ndim(0) == 1, column = v.ndim(1) == 1;
       Tensor g = v.grad();
-      Tensor a = v.in(0), b = v.in(1);
       // Vectors become the matrices that they stand for.
-      if (column) {
-        g = op::unsqueeze(g, -1);
-        b = op::unsqueeze(b, -1);
-      }
-      if (row) {
-        g = op::unsqueeze(g, -2);
-        a = op::unsqueeze(a, 0);
-      }
+      if (column) g = op::unsqueeze(g, -1);
+      if (row) g = op::unsqueeze(g, -2);
       if (v.needs(0)) {
+        Tensor b = v.in(1);
+        if (column) b = op::unsqueeze(b, -1);
         Tensor d =
             ta ? op::matmul(b, g, tb, true) : op::matmul(g, b, false, !tb);
         if (row) {  // (..., 1, k): what broadcasting repeated is summed by set
@@ -132,7 +127,9 @@ Source: numpy.matmul, whose rules for shapes these are.
         v.set(0, d);
       }
       if (v.needs(1)) {
-        if (b.ndim() == 2 && a.ndim() > 2 && !ta) {
+        Tensor a = v.in(0);
+        if (row) a = op::unsqueeze(a, 0);
+        if (v.ndim(1) <= 2 && a.ndim() > 2 && !ta) {
           // One matrix for all batches: their rows are one tall matrix.
           a = fold_rows(a);
           g = fold_rows(g);
@@ -180,7 +177,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
                        "f(33, 70), f(65, 70), f(65)"),
     .reference = FE_DOC("input @ weight.T + (0 if bias is None else bias)"),
     .where = kFunctional,
-    .saves = "input weight",
+    .saves = "input@weight weight@input",
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1, 2});
