@@ -176,7 +176,7 @@ Source: torch.Tensor.unfold; numpy.lib.stride_tricks.sliding_window_view.
     .reference = FE_DOC(
         "np.lib.stride_tricks.sliding_window_view(input, size, dimension)"
         ".take(np.arange(0, input.shape[dimension] - size + 1, step), "
-        "dimension)"
+        "dimension % input.ndim)"
         " if size else np.zeros((input.shape[0] + 1, 0))"),
     .where = kMethod,
     .infer = infer_unfold,
