@@ -63,6 +63,17 @@ from ._ferrule import (
 from ._ferrule import Device as device
 from ._ferrule import DType as dtype
 from ._functions import flatten, max, min, std
+from ._parts import (
+    as_strided,
+    chunk,
+    dsplit,
+    hsplit,
+    split,
+    split_with_sizes,
+    tensor_split,
+    unbind,
+    vsplit,
+)
 
 if TYPE_CHECKING:
     from . import datasets, utils
@@ -123,6 +134,7 @@ __all__ = [
     "Size",
     "Tensor",
     "__version__",
+    "as_strided",
     "as_tensor",
     "autograd",
     "bfloat16",
@@ -130,11 +142,13 @@ __all__ = [
     "can_cast",
     "cdouble",
     "cfloat",
-    "complex64",
+    "chunk",
     "complex128",
+    "complex64",
     "datasets",
     "device",
     "double",
+    "dsplit",
     "dtype",
     "enable_grad",
     "export",
@@ -148,13 +162,14 @@ __all__ = [
     "get_num_threads",
     "get_rng_state",
     "half",
+    "hsplit",
     "iinfo",
     "inf",
     "inference_mode",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -180,8 +195,13 @@ __all__ = [
     "set_num_threads",
     "set_rng_state",
     "short",
+    "split",
+    "split_with_sizes",
     "std",
     "tensor",
+    "tensor_split",
     "uint8",
+    "unbind",
     "utils",
+    "vsplit",
 ]

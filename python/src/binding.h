@@ -192,6 +192,7 @@ std::string python_location();
 extern PyMethodDef kTensorMethods[];
 extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
+extern PyMethodDef kPartMethods[];
 extern PyMethodDef kInteropMethods[];
 extern PyMethodDef kAutogradMethods[];
 extern PyGetSetDef kTensorProperties[];

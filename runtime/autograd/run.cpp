@@ -107,10 +107,11 @@ struct Copies {
   std::vector<Tensor> tensors;
   std::vector<TensorImpl*> lists[kMaxArgs];
 };
-void copy_overlapping(OpCall& c, std::optional<Copies>& kept) {
+void copy_overlapping(OpCall& c, bool grad, std::optional<Copies>& kept) {
   const TensorImpl* target = c.args[0].tensor;
-  // Element by element, an operand at the target's very place is fine.
-  const bool elementwise = c.info.cpu && c.info.cpu->elementwise;
+  // Element by element, an operand at the target's very place is fine, unless
+  // its old values are to be seen by the gradient.
+  const bool elementwise = c.info.cpu && c.info.cpu->elementwise && !grad;
   auto must_copy = [&](const TensorImpl* t) {
     return t && overlaps(target, t) &&
            !(elementwise && same_geometry(target, t));
@@ -278,7 +279,7 @@ Results run(OpCall& c) {
   }
 
   std::optional<Copies> copies;
-  if (in_place && !c.device.is_graph()) copy_overlapping(c, copies);
+  if (in_place && !c.device.is_graph()) copy_overlapping(c, grad, copies);
 
   if (c.op.data_dependent && c.device.is_graph()) {
     c.fail<RuntimeError>(
