@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,12 +97,32 @@ def write_real(x: np.ndarray, value: Any) -> None:
     (x.real if x.dtype.kind == "c" else x)[...] = value
 
 
+def diagonal(x: np.ndarray, offset: int, dim1: int, dim2: int) -> np.ndarray:
+    """A diagonal that shares memory and can be written, unlike NumPy's."""
+    rest = [d for d in range(x.ndim) if d not in (dim1, dim2)]
+    part = x.transpose([*rest, dim1, dim2])
+    rows, columns = part.shape[-2:]
+    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    part = part[..., max(-offset, 0) :, max(offset, 0) :][..., :length, :length]
+    return np.lib.stride_tricks.as_strided(
+        part,
+        (*part.shape[:-2], length),
+        (*part.strides[:-2], part.strides[-1] + part.strides[-2]),
+        writeable=x.flags.writeable,
+    )
+
+
 NUMPY = {
     "np": np,
+    "diagonal": diagonal,
     "C": dense,
     "windows": windows,
     "write_real": write_real,
     "real": lambda x: x.real,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "neg": np.negative,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "relu": lambda x: np.where(x.real > 0, x, 0),
     "clamp": lambda x, low, high: np.where(
@@ -246,572 +265,6 @@ def saved_and_written(program: Program) -> bool:
     return False
 
 
-# --- generating
-
-
-class Generator:
-    """Writes a program, executing it in NumPy to know shapes as it goes."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        shapes = {name: self.shape() for name in INPUTS}
-        self.program = Program(seed, shapes)
-        self.run = NumpyRun(self.program)
-        self.fresh = (f"v{i}" for i in itertools.count())
-
-    # Choices.
-
-    def chance(self, p: float) -> bool:
-        return bool(self.rng.random() < p)
-
-    def number(self, low: int, high: int) -> int:
-        """In [low, high]."""
-        return int(self.rng.integers(low, high + 1))
-
-    def pick(self, items: Any) -> Any:
-        items = list(items)
-        return items[int(self.rng.integers(len(items)))]
-
-    def shape(self, rank: int | None = None) -> tuple[int, ...]:
-        rank = self.number(0, 4) if rank is None else rank
-        return tuple(
-            0 if self.chance(0.02) else self.number(1, 4) for _ in range(rank)
-        )
-
-    def scalar(self) -> float:
-        return round(float(self.rng.uniform(-1.5, 1.5)), 2)
-
-    def names(self, test: Callable[[np.ndarray], Any]) -> list[str]:
-        return [n for n, x in self.run.variables.items() if test(x)]
-
-    def variable(
-        self, kinds: str = "ciub", test: Callable[[np.ndarray], Any] = lambda x: True
-    ) -> str:
-        """A variable, newer ones more often; LookupError when there is none."""
-        names = self.names(lambda x: x.dtype.kind in kinds and test(x))
-        if not names:
-            raise LookupError
-        if self.chance(0.6):
-            names = names[-4:]
-        return self.pick(names)
-
-    def target(self, kinds: str = "ciu") -> str:
-        return self.variable(kinds, lambda x: x.flags.writeable)
-
-    def value(self, name: str) -> np.ndarray:
-        return self.run.variables[name]
-
-    def operand(self, like: np.ndarray, kinds: str = "c") -> tuple[str, str]:
-        """Something that broadcasts to `like`, for Ferrule and NumPy."""
-        if self.chance(0.3):
-            v = repr(self.scalar() if like.dtype.kind == "c" else self.number(0, 5))
-            return v, v
-
-        def fits(x: np.ndarray) -> bool:
-            try:
-                return np.broadcast_shapes(x.shape, like.shape) == like.shape
-            except ValueError:
-                return False
-
-        name = self.variable(kinds, fits)
-        return name, name
-
-    # Writing it down.
-
-    def add(
-        self, ferrule: str, numpy: str | None = None, torch: str | None = "same"
-    ) -> None:
-        """Appends a step unless NumPy refuses it."""
-        step = Step(ferrule, numpy or ferrule, ferrule if torch == "same" else torch)
-        before = dict(self.run.variables)
-        try:
-            self.run.do(step)
-        except (ValueError, IndexError, TypeError):
-            self.run.variables = before
-            return
-        x = self.run.variables.get(step.target)
-        small = x is None or (x.size <= 512 and x.ndim <= 6)
-        if not small or not self.tame():
-            # Too large to be quick or to be compared: start over without it.
-            self.run = NumpyRun(self.program)
-            return
-        self.program.steps.append(step)
-
-    def tame(self) -> bool:
-        return all(
-            x.dtype.kind != "c" or np.all(np.abs(x.real) < 1e3)
-            for x in self.run.variables.values()
-        )
-
-    def view(self) -> None:
-        """A view by one of many ways."""
-        a = self.variable()
-        x = self.value(a)
-        v = next(self.fresh)
-        n = x.ndim
-        dims = [int(d) for d in self.rng.permutation(n)]
-        kind = self.pick(
-            "key key key transpose permute expand unsqueeze squeeze reshape reshape "
-            "view narrow select movedim diagonal unfold contiguous flatten T mT "
-            "swapaxes chunk split unbind as_strided detach".split()
-        )
-        if kind == "key":
-            key = self.basic_key(x.shape)
-            negative = "::-" in key
-            tail = "" if "..." in key else ", ..." if key else "..."
-            copied = f"C({a}[{key}{tail}])" if negative else f"{a}[{key}{tail}]"
-            self.add(f"{v} = {a}[{key or '...'}]", f"{v} = {copied}", *[None] * negative)
-        elif kind == "transpose" and n:
-            i, j = self.pick(dims), self.pick(dims)
-            self.add(f"{v} = {a}.transpose({i}, {j - n})", f"{v} = np.swapaxes({a}, {i}, {j})")
-        elif kind == "swapaxes" and n:
-            i, j = self.pick(dims), self.pick(dims)
-            self.add(f"{v} = {a}.swapaxes({i}, {j})")
-        elif kind == "permute":
-            self.add(f"{v} = {a}.permute({tuple(dims)})", f"{v} = {a}.transpose({tuple(dims)})")
-        elif kind == "expand":
-            new = [self.number(1, 3) if s == 1 else s for s in x.shape]
-            shape = (*self.shape(self.number(0, 1)), *new)
-            self.add(f"{v} = {a}.expand({shape})", f"{v} = np.broadcast_to({a}, {shape})")
-        elif kind == "unsqueeze":
-            d = self.number(-n - 1, n)
-            self.add(f"{v} = {a}.unsqueeze({d})", f"{v} = np.expand_dims({a}, {d})")
-        elif kind == "squeeze":
-            shape = tuple(s for s in x.shape if s != 1)
-            self.add(f"{v} = {a}.squeeze()", f"{v} = {a}.reshape({shape})")
-        elif kind in ("reshape", "view"):
-            shape = self.other_shape(x.size)
-            if kind == "view" and not x.flags.c_contiguous:
-                return
-            self.add(f"{v} = {a}.{kind}({shape})", f"{v} = {a}.reshape({shape})")
-        elif kind == "flatten":
-            self.add(f"{v} = {a}.flatten()", f"{v} = {a}.reshape(-1)" if x.size else None)
-        elif kind == "narrow" and n:
-            d = self.pick(dims)
-            start = self.number(0, x.shape[d])
-            length = self.number(0, x.shape[d] - start)
-            part = ", ".join([":"] * d + [f"{start}:{start + length}"])
-            self.add(f"{v} = {a}.narrow({d}, {start}, {length})", f"{v} = {a}[{part}]")
-        elif kind == "select" and n and x.shape[dims[0]]:
-            d = dims[0]
-            i = self.number(-x.shape[d], x.shape[d] - 1)
-            part = ", ".join([":"] * d + [str(i), "..."])
-            self.add(f"{v} = {a}.select({d}, {i})", f"{v} = {a}[{part}]")
-        elif kind == "movedim" and n:
-            i, j = self.pick(dims), self.pick(dims)
-            self.add(f"{v} = {a}.movedim({i}, {j})", f"{v} = np.moveaxis({a}, {i}, {j})")
-        elif kind == "diagonal" and n >= 2:
-            k = self.number(-2, 2)
-            args = f"{k}, {dims[0]}, {dims[1]}"
-            # NumPy's is read-only and may become a copy.
-            self.add(f"{v} = {a}.diagonal({args})", f"{v} = diagonal({a}, {args})")
-        elif kind == "unfold" and n and x.shape[dims[0]]:
-            d = dims[0]
-            size, step = self.number(1, x.shape[d]), self.number(1, 3)
-            self.add(f"{v} = {a}.unfold({d}, {size}, {step})", f"{v} = windows({a}, {d}, {size}, {step})")
-        elif kind == "contiguous":
-            copied = a if x.flags.c_contiguous else f"C({a})"
-            self.add(f"{v} = {a}.contiguous()", f"{v} = {copied}")
-        elif kind == "T" and n == 2:
-            self.add(f"{v} = {a}.T")
-        elif kind == "mT" and n >= 2:
-            self.add(f"{v} = {a}.mT")
-        elif kind in ("chunk", "split") and n and x.shape[dims[0]]:
-            d = dims[0]
-            size = self.number(1, x.shape[d])
-            if kind == "chunk":
-                size = -(-x.shape[d] // size)
-                count = -(-x.shape[d] // size)
-                call = f"chunk({count}, {d})"
-            else:
-                count = -(-x.shape[d] // size)
-                call = f"split({size}, {d})"
-            i = self.number(0, count - 1)
-            part = ", ".join([":"] * d + [f"{i * size}:{(i + 1) * size}"])
-            self.add(f"{v} = {a}.{call}[{i}]", f"{v} = {a}[{part}]")
-        elif kind == "unbind" and n and x.shape[dims[0]]:
-            d, i = dims[0], self.number(0, x.shape[dims[0]] - 1)
-            part = ", ".join([":"] * d + [str(i), "..."])
-            self.add(f"{v} = {a}.unbind({d})[{i}]", f"{v} = {a}[{part}]")
-        elif kind == "as_strided" and x.flags.c_contiguous and x.size > 1:
-            step = self.number(1, 2)
-            count = self.number(1, (x.size - 1) // step + 1)
-            first = f"{a}.reshape(-1)[:{(count - 1) * step + 1}:{step}]"
-            self.add(
-                f"{v} = {a}.as_strided(({count},), ({step},))", f"{v} = {first}"
-            )
-        elif kind == "detach" and x.dtype.kind == "c":
-            self.add(f"{v} = {a}.detach().clone()", f"{v} = C({a}.real + 0j)")
-
-    def other_shape(self, size: int) -> tuple[int, ...]:
-        shape: list[int] = []
-        rest = size
-        while rest > 1 and len(shape) < 3:
-            d = self.pick([d for d in range(1, rest + 1) if rest % d == 0])
-            shape.append(d)
-            rest //= d
-        shape.append(rest)
-        if self.chance(0.2) and size:
-            shape[self.number(0, len(shape) - 1)] = -1
-        return tuple(shape)
-
-    def basic_key(self, shape: tuple[int, ...]) -> str:
-        parts: list[str] = []
-        used = False
-        for n in shape[: self.number(0, len(shape))]:
-            if self.chance(0.15):
-                parts.append("None")
-            if not used and self.chance(0.1):
-                parts.append("...")
-                used = True
-                break
-            if n and self.chance(0.35):
-                parts.append(str(self.number(-n, n - 1)))
-            else:
-                parts.append(self.slice(n))
-        return ", ".join(parts)
-
-    def slice(self, n: int) -> str:
-        start = "" if self.chance(0.4) else str(self.number(-n - 1, n + 1))
-        stop = "" if self.chance(0.4) else str(self.number(-n - 1, n + 1))
-        if self.chance(0.08):
-            return f"::-{self.number(1, 2)}"
-        step = f":{self.number(1, 3)}" if self.chance(0.3) else ""
-        return f"{start}:{stop}{step}"
-
-    def index_list(self, n: int, unique: bool) -> str:
-        count = self.number(1, min(n, 3) if unique else 3)
-        if unique:
-            items = self.rng.permutation(n)[:count] - n * self.number(0, 1)
-        else:
-            items = self.rng.integers(-n, n, count)
-        return str([int(i) for i in items])
-
-    def advanced_key(self, shape: tuple[int, ...], unique: bool) -> str:
-        """Index lists and masks among slices and ints. `unique`: no element is
-        named twice."""
-        parts: list[str] = []
-        lists = 0
-        count: int | None = None
-        for n in shape:
-            if n and lists < 2 and self.chance(0.5):
-                text = self.index_list(n, unique)
-                size = text.count(",") + 1
-                if count is not None and size not in (1, count):
-                    parts.append(":")
-                    continue
-                if count is None or size > 1:
-                    count = size
-                parts.append(text)
-                lists += 1
-            elif n and self.chance(0.2):
-                parts.append(str(self.number(-n, n - 1)))
-            elif self.chance(0.1):
-                parts.append("None, :")
-            else:
-                parts.append(self.slice(n).replace("::-", "::"))
-        if lists == 0:
-            raise LookupError
-        return ", ".join(parts)
-
-    def mask_of(self, shape: tuple[int, ...]) -> str:
-        return str((self.rng.random(shape) < 0.5).tolist())
-
-    def compute(self) -> None:
-        """A new tensor."""
-        v = next(self.fresh)
-        kind = self.pick(
-            "binary binary binary scalar unary unary sum mean cat stack where matmul "
-            "index index mask clone flip cumsum new new gather int_binary compare "
-            "masked_fill clamp repeat take roll".split()
-        )
-        if kind in ("binary", "where"):
-            a = self.variable("c")
-            b = self.variable(
-                "ciu" if kind == "binary" else "c",
-                lambda x: broadcasts(x.shape, self.value(a).shape),
-            )
-            if kind == "where":
-                self.add(
-                    f"{v} = fe.where({a} > {b}, {a}, {b})",
-                    f"{v} = C(np.where(real({a}) > real({b}), {a}, {b}))",
-                )
-                return
-            op = self.pick("+-*")
-            # Mostly on copies, so that later writes spare what is saved.
-            left, right = (
-                (f"{a}.clone()", f"{b}.clone()") if op == "*" and self.chance(0.85) else (a, b)
-            )
-            self.add(f"{v} = {left} {op} {right}", f"{v} = C({a} {op} {b})")
-        elif kind == "scalar":
-            a, s = self.variable("c"), self.scalar()
-            line = self.pick([f"{a} * {s}", f"{s} - {a}", f"{a} + {s}", f"{a} / {s or 1.0}", f"-{a}"])
-            self.add(f"{v} = {line}", f"{v} = C({line})")
-        elif kind == "unary":
-            a = self.variable("c")
-            f, g = self.pick(
-                [("sin", "np.sin"), ("cos", "np.cos"), ("tanh", "np.tanh"),
-                 ("sigmoid", "sigmoid"), ("relu", "relu")]
-            )
-            source = f"{a}.clone()" if self.chance(0.85) else a
-            self.add(f"{v} = fe.{f}({source})", f"{v} = C({g}({a}))")
-        elif kind in ("sum", "mean", "cumsum", "flip", "roll"):
-            a = self.variable("c")
-            n = self.value(a).ndim
-            d = self.number(-n, n - 1) if n else None
-            if kind in ("cumsum", "flip", "roll"):
-                if d is None:
-                    return
-                text = f"1, {d}" if kind == "roll" else f"{d}"
-                self.add(f"{v} = fe.{kind}({a}, {text})", f"{v} = C(np.{kind}({a}, {text}))")
-            elif d is not None and self.chance(0.8) and self.value(a).size:
-                keep = self.chance(0.3)
-                self.add(
-                    f"{v} = {a}.{kind}({d}, keepdim={keep})",
-                    f"{v} = C({a}.{kind}({d}, keepdims={keep}))",
-                )
-            elif kind == "sum":
-                self.add(f"{v} = {a}.sum()", f"{v} = C({a}.sum())")
-        elif kind in ("cat", "stack"):
-            a = self.variable("c")
-            x = self.value(a)
-            b = self.variable("c", lambda y: y.shape == x.shape)
-            d = self.number(-x.ndim, x.ndim - 1) if x.ndim else 0
-            if kind == "cat" and x.ndim == 0:
-                return
-            f = "concatenate" if kind == "cat" else "stack"
-            self.add(f"{v} = fe.{kind}([{a}, {b}], {d})", f"{v} = np.{f}([{a}, {b}], {d})")
-        elif kind == "matmul":
-            a = self.variable("c", lambda x: x.ndim >= 1)
-            k = self.value(a).shape[-1]
-            b = self.variable(
-                "c", lambda x: x.ndim >= 1 and x.shape[max(x.ndim - 2, 0)] == k
-            )
-            left, right = (f"{a}.clone()", f"{b}.clone()") if self.chance(0.85) else (a, b)
-            self.add(f"{v} = {left} @ {right}", f"{v} = C({a} @ {b})")
-        elif kind == "index":
-            a = self.variable()
-            key = self.advanced_key(self.value(a).shape, unique=False)
-            self.add(f"{v} = {a}[{key}]", f"{v} = C({a}[{key}])")
-        elif kind == "mask":
-            a = self.variable("ci", lambda x: x.ndim > 0 and 0 not in x.shape)
-            shape = self.value(a).shape[: self.number(1, self.value(a).ndim)]
-            key = f"np.array({self.mask_of(shape)})"
-            self.add(f"{v} = {a}[{key}]", f"{v} = C({a}[{key}])")
-        elif kind == "clone":
-            a = self.variable()
-            self.add(f"{v} = {a}.clone()", f"{v} = C({a})")
-        elif kind == "new":
-            shape = self.shape()
-            self.add(
-                f"{v} = fe.zeros({shape}, dtype=fe.float64)",
-                f"{v} = np.zeros({shape}, complex)",
-            )
-        elif kind == "gather":
-            a = self.variable("c", lambda x: x.ndim > 0 and 0 not in x.shape)
-            x = self.value(a)
-            d = self.number(0, x.ndim - 1)
-            shape = list(x.shape)
-            shape[d] = self.number(1, 3)
-            index = self.rng.integers(0, x.shape[d], shape).tolist()
-            self.add(
-                f"{v} = {a}.gather({d}, fe.tensor({index}))",
-                f"{v} = np.take_along_axis({a}, np.array({index}), {d})",
-            )
-        elif kind == "take":
-            a = self.variable("c", lambda x: x.ndim > 0 and 0 not in x.shape)
-            x = self.value(a)
-            d = self.number(0, x.ndim - 1)
-            index = [int(i) for i in self.rng.integers(0, x.shape[d], self.number(1, 4))]
-            self.add(
-                f"{v} = {a}.index_select({d}, fe.tensor({index}))",
-                f"{v} = np.take({a}, {index}, {d})",
-            )
-        elif kind == "int_binary":
-            ints = self.names(lambda x: x.dtype.kind in "iu")
-            if not ints or self.chance(0.4):
-                shape = self.shape(self.number(0, 3))
-                dtype = self.pick(["int64", "int32", "uint8", "int8"])
-                data = self.rng.integers(0, 9, shape).tolist()
-                self.add(
-                    f"{v} = fe.tensor({data}, dtype=fe.{dtype}).reshape({shape})",
-                    f"{v} = np.array({data}, np.{dtype}).reshape({shape})",
-                )
-                return
-            a = self.variable("iu")
-            b = self.variable("iu", lambda x: broadcasts(x.shape, self.value(a).shape))
-            op = self.pick("+ - * & | ^ // %".split())
-            if op in ("//", "%"):
-                b = str(self.number(1, 5))
-            self.add(f"{v} = {a} {op} {b}", f"{v} = C({a} {op} {b})")
-        elif kind == "compare":
-            a = self.variable("ciu")
-            op, s = self.pick(["<", ">=", "!="]), self.number(0, 2)
-            self.add(f"{v} = {a} {op} {s}", f"{v} = C(real({a}) {op} {s})")
-        elif kind == "masked_fill":
-            a = self.variable("c")
-            s = self.scalar()
-            self.add(
-                f"{v} = {a}.masked_fill({a} > 0.1, {s})",
-                f"{v} = C(np.where(real({a}) > 0.1, {s}, {a}))",
-            )
-        elif kind == "clamp":
-            a = self.variable("c")
-            self.add(
-                f"{v} = {a}.clone().clamp(-0.4, 0.6)", f"{v} = C(clamp({a}, -0.4, 0.6))"
-            )
-        elif kind == "repeat":
-            a = self.variable("c", lambda x: x.size < 30)
-            times = tuple(self.number(1, 2) for _ in self.value(a).shape)
-            self.add(f"{v} = {a}.repeat({times})" if times else f"{v} = {a}.clone()",
-                     f"{v} = np.tile({a}, {times})" if times else f"{v} = C({a})")
-
-    def write(self) -> None:
-        """Writes over a tensor or a part of it."""
-        a = self.target()
-        x = self.value(a)
-        inexact = x.dtype.kind == "c"
-        kind = self.pick(
-            "augment augment method key key key key advanced advanced mask copy fill "
-            "unary no_grad masked_fill augment_key index_add index_put scatter".split()
-        )
-        if kind == "augment":
-            v, w = self.operand(x, "c" if inexact else "iu")
-            op = self.pick("+ - *".split())
-            if not inexact and v.isidentifier() and self.value(v).dtype != x.dtype:
-                return
-            self.add(f"{a} {op}= {v}", f"{a} {op}= {w}")
-        elif kind == "method" and inexact:
-            v, w = self.operand(x)
-            f, op = self.pick([("add_", "+="), ("sub_", "-="), ("mul_", "*=")])
-            self.add(f"{a}.{f}({v})", f"{a}[...] {op} {w}")
-        elif kind in ("key", "augment_key"):
-            key = self.basic_key(x.shape) or "..."
-            part = x[eval(f"np.s_[{key}]")]
-            v, w = self.operand(np.asarray(part), "c" if inexact else "iu")
-            negative = "::-" in key
-            op = "=" if kind == "key" else self.pick(["+=", "*="])
-            if not inexact and v.isidentifier() and self.value(v).dtype != x.dtype:
-                return
-            self.add(f"{a}[{key}] {op} {v}", f"{a}[{key}] {op} {w}", *[None] * negative)
-        elif kind == "advanced":
-            key = self.advanced_key(x.shape, unique=True)
-            part = x[eval(f"np.s_[{key}]")]
-            v, w = self.operand(np.asarray(part), "c" if inexact else "iu")
-            op = self.pick(["=", "=", "+=", "*="])
-            if not inexact and v.isidentifier() and self.value(v).dtype != x.dtype:
-                return
-            self.add(f"{a}[{key}] {op} {v}", f"{a}[{key}] {op} {w}")
-        elif kind == "mask" and x.ndim and 0 not in x.shape:
-            shape = x.shape[: self.number(1, x.ndim)]
-            text = self.mask_of(shape)
-            part = x[np.array(eval(text))]
-            v, w = self.operand(part, "c" if inexact else "iu")
-            if not inexact and v.isidentifier() and self.value(v).dtype != x.dtype:
-                return
-            op = self.pick(["=", "=", "*="])
-            self.add(
-                f"{a}[fe.tensor({text})] {op} {v}", f"{a}[np.array({text})] {op} {w}"
-            )
-        elif kind == "copy" and inexact:
-            v, w = self.operand(x)
-            if not v.isidentifier():
-                v = f"fe.tensor({v}, dtype=fe.float64)"
-            self.add(f"{a}.copy_({v})", f"{a}[...] = {w}")
-        elif kind == "fill":
-            s = self.scalar() if inexact else self.number(0, 9)
-            if self.chance(0.3):
-                self.add(f"{a}.zero_()", f"{a}[...] = 0")
-            else:
-                self.add(f"{a}.fill_({s})", f"{a}[...] = {s}")
-        elif kind == "unary" and inexact:
-            f, g = self.pick([("sin_", "np.sin"), ("tanh_", "np.tanh"), ("neg_", "np.negative"), ("relu_", "relu")])
-            self.add(f"{a}.{f}()", f"{a}[...] = {g}({a})")
-        elif kind == "no_grad" and inexact:
-            s = self.scalar()
-            self.add(
-                f"with fe.no_grad(): {a}.mul_({s})", f"write_real({a}, {a}.real * {s})"
-            )
-        elif kind == "masked_fill" and inexact:
-            s = self.scalar()
-            self.add(
-                f"{a}.masked_fill_({a} < 0.2, {s})", f"{a}[real({a}) < 0.2] = {s}"
-            )
-        elif kind == "index_add" and inexact and x.ndim and 0 not in x.shape:
-            d = self.number(0, x.ndim - 1)
-            n = self.number(1, 3)
-            index = [int(i) for i in self.rng.integers(0, x.shape[d], n)]
-            shape = (*x.shape[:d], n, *x.shape[d + 1 :])
-            b = self.variable("c", lambda y: y.shape == shape)
-            key = ", ".join([":"] * d + [str(index)])
-            self.add(
-                f"{a}.index_add_({d}, fe.tensor({index}), {b})",
-                f"np.add.at({a}, np.s_[{key}], {b}.copy())",
-            )
-        elif kind == "index_put" and inexact and x.ndim and x.shape[0]:
-            index = [int(i) for i in self.rng.integers(-x.shape[0], x.shape[0], 2)]
-            v, w = self.operand(x[index])
-            if not v.isidentifier():
-                v = f"fe.tensor({v}, dtype=fe.float64)"
-            copy = f"{w}.copy()" if w.isidentifier() else w
-            self.add(
-                f"{a}.index_put_((fe.tensor({index}),), {v}, accumulate=True)",
-                f"np.add.at({a}, {index}, {copy})",
-            )
-        elif kind == "scatter" and inexact and x.ndim and 0 not in x.shape:
-            d = self.number(0, x.ndim - 1)
-            b = self.variable("c", lambda y: y.shape == x.shape)
-            order = np.argsort(self.rng.random(x.shape), axis=d).tolist()
-            self.add(
-                f"{a}.scatter_({d}, fe.tensor({order}), {b})",
-                f"np.put_along_axis({a}, np.array({order}), {b}.copy(), {d})",
-            )
-
-    def generate(self) -> Program:
-        # Something that may be written, made of the leaves.
-        for name in INPUTS:
-            self.add(f"{next(self.fresh)} = {name} * 1.0", None)
-            last = self.program.steps[-1]
-            self.program.steps[-1] = Step(last.ferrule, f"{last.target} = C({name} * 1.0)", last.ferrule)
-        self.run = NumpyRun(self.program)
-        wanted = self.number(5, 30)
-        for _ in range(4 * wanted):
-            if len(self.program.steps) >= wanted:
-                break
-            make = self.pick([self.view, self.view, self.compute, self.write, self.write])
-            try:
-                make()
-            except LookupError:
-                continue
-        return self.program
-
-
-def broadcasts(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    try:
-        np.broadcast_shapes(a, b)
-    except ValueError:
-        return False
-    return True
-
-
-def diagonal(x: np.ndarray, offset: int, dim1: int, dim2: int) -> np.ndarray:
-    """A diagonal that shares memory and can be written."""
-    at = [d for d in range(x.ndim) if d not in (dim1, dim2)]
-    part = x.transpose([*at, dim1, dim2])
-    rows, columns = part.shape[-2:]
-    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    part = part[..., max(-offset, 0) :, max(offset, 0) :][..., :length, :length]
-    return np.lib.stride_tricks.as_strided(
-        part,
-        (*part.shape[:-2], length),
-        (*part.strides[:-2], part.strides[-1] + part.strides[-2]),
-        writeable=x.flags.writeable,
-    )
-
-
-NUMPY["diagonal"] = diagonal
-
-
 # --- shrinking
 
 
@@ -842,9 +295,15 @@ def report(program: Program, torch: Any = None) -> str:
     return f"{small.text()}\n\n# seed {program.seed}: {difference(small, torch)}"
 
 
+def generate(seed: int) -> Program:
+    from fuzz_steps import Generator
+
+    return Generator(seed).generate()
+
+
 def failures(seeds: range, torch: Any = None) -> Iterator[str]:
     for seed in seeds:
-        program = Generator(seed).generate()
+        program = generate(seed)
         if difference(program, torch) is not None:
             yield report(program, torch)
 
@@ -875,7 +334,7 @@ def main() -> int:
     args = parser.parse_args()
     fe.set_num_threads(1)
     if args.program is not None:
-        program = Generator(args.program).generate()
+        program = generate(args.program)
         torch = load_torch() if args.torch else None
         if args.show:
             print(program.text())
@@ -886,8 +345,7 @@ def main() -> int:
     size = 500
     end = args.seed + args.programs
     jobs = [
-        (range(s, min(s + size, end)), args.torch)
-        for s in range(args.seed, end, size)
+        (range(s, min(s + size, end)), args.torch) for s in range(args.seed, end, size)
     ]
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for count, found in pool.imap(work, jobs):
