@@ -261,7 +261,7 @@ def saved_and_written(program: Program) -> bool:
                 target = before.get(step.numpy.split("(")[-1].split(",")[0].strip())
             if target is None or any(np.shares_memory(target, r) for r in read):
                 return True
-        read += before.values()
+        read += run.variables.values()  # a result may be kept, too
     return False
 
 

@@ -193,6 +193,7 @@ def test_load_state_dict_casts_and_takes_arrays():
 
 
 def test_copy_and_pickle():
+    fe.manual_seed(0)  # some other models are dead behind their ReLU
     model = net().eval()
     x = fe.ones((1, 1, 4, 4))
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
