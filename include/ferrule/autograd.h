@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ferrule/op.h"
@@ -58,21 +60,71 @@ std::vector<Tensor> grad(std::span<const Tensor> outputs,
                          std::span<const Tensor> grad_outputs,
                          BackwardOptions options);
 
-// Hooks; the number returned removes one.
+// Hooks, called in the order of registration; what is returned removes one.
 using TensorHook = std::function<Tensor(const Tensor& grad)>;
 using LeafHook = std::function<void(const Tensor& leaf)>;
-int64_t add_tensor_hook(const Tensor& t, TensorHook hook);
-int64_t add_post_accumulate_hook(const Tensor& leaf, LeafHook hook);
-void remove_hook(const Tensor& t, int64_t id);
+using RemoveHook = std::function<void()>;
+RemoveHook add_tensor_hook(const Tensor& t, TensorHook hook);
+RemoveHook add_post_accumulate_hook(const Tensor& leaf, LeafHook hook);
+
+// Tells that an optimizer has used the gradients of these leaves. True when a
+// backward pass had added to one that was used before and not touched since:
+// somebody forgot to reset it.
+bool note_gradients_used(std::span<const Tensor> leaves);
+
+// Saved-tensor hooks. While one is in force on a thread, what an op keeps for
+// its gradient is given to the innermost: it keeps something else, from which
+// the tensor (same dtype and shape) is made when the gradient is computed.
+struct SavedTensor {
+  virtual ~SavedTensor() = default;
+  virtual Tensor unpack() = 0;
+};
+using PackHook = std::function<std::unique_ptr<SavedTensor>(const Tensor&)>;
+void push_saved_tensor_hook(PackHook hook);
+void pop_saved_tensor_hook();
+// The innermost; null: none is in force.
+const PackHook* saved_tensor_hook();
+
+// Anomaly mode of this thread: nodes remember the call stack that made them,
+// errors in the backward pass show it, and a NaN among gradients is an error.
+struct AnomalyMode {
+  bool on = false;
+  bool check_nan = true;
+};
+AnomalyMode anomaly_mode();
+void set_anomaly_mode(AnomalyMode mode);
+
+// Where ops are called from, for messages; set by a language binding.
+struct CallSites {
+  // Where this thread is in the user's program, for `describe`; 0: unknown.
+  uint64_t (*recorded)();  // asked for every recorded op: a few nanoseconds
+  uint64_t (*written)();   // asked for every write in place
+  std::string (*describe)(uint64_t site);  // "train.py:12: y.add_(1)"
+  std::string (*stack)();                  // the whole call stack
+};
+void set_call_sites(const CallSites& sites);
 
 // A differentiable function whose backward is given by the caller. `backward`
 // gets one gradient an output and returns one an input (empty: none).
 using BackwardFn =
     std::function<std::vector<Tensor>(const std::vector<Tensor>& grads)>;
-std::vector<Tensor> custom_function(const char* name,
+struct CustomFunction {
+  const char* name;
+  BackwardFn backward;
+  // Drops what was saved, after a pass that does not retain the graph.
+  std::function<void()> release = nullptr;
+  // Bit i: output i is an input that was written in place. It gets the history
+  // itself and is returned; the other outputs are returned as new tensors.
+  uint64_t written = 0;
+};
+std::vector<Tensor> custom_function(CustomFunction function,
                                     std::span<const Tensor> inputs,
-                                    std::span<const Tensor> outputs,
-                                    BackwardFn backward);
+                                    std::span<const Tensor> outputs);
+// The function whose `backward` runs on this thread, with which a saved output
+// can be given its history again; empty: none.
+struct History;
+History* running_function();
+Tensor with_history(const Tensor& t, History* node, uint32_t nr);
 // Name of the op that made `t`, or "" for a leaf; its inputs' nodes in order.
 std::string history_name(const Tensor& t);
 

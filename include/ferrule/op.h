@@ -336,6 +336,7 @@ class OpCall {
   Device device;
   // Set by infer for the kernel: dtype that the arithmetic is done in.
   DType compute = DType::f32;
+  Cut cut = Cut::none;    // of an argument, if any
   bool in_place = false;  // result 0 overwrites argument 0
   // Results are preset (executor): out() reuses outs[i] instead of making one.
   bool preset = false;

@@ -72,6 +72,7 @@ struct Storage {
   Device device;
   // Last op that wrote in place, for the error message.
   const OpDef* last_writer = nullptr;
+  uint64_t writer_site = 0;  // and where it was called from (autograd.h)
   // Frees data (and, for one-piece blocks, the header with it).
   void (*release)(Storage*) = nullptr;
   void* context = nullptr;
@@ -95,6 +96,10 @@ struct GradMeta {
   virtual ~GradMeta() = default;
 };
 
+// Why a tensor has no history though it was computed from something that wants
+// gradients: for the message of a backward pass that finds none.
+enum class Cut : uint8_t { none, no_grad, detach };
+
 struct TensorImpl {
   std::atomic<uint32_t> refs{1};
   DType dtype = DType::f32;
@@ -103,6 +108,7 @@ struct TensorImpl {
   bool requires_grad = false;
   bool inference = false;  // made under inference_mode: may never be recorded
   bool contiguous = true;
+  Cut cut = Cut::none;
   // Which output of `history` this is.
   uint32_t history_nr = 0;
   int32_t graph_value = -1;      // value id while capturing (device graph)

@@ -1,5 +1,4 @@
-// Gradients from Python: recording modes, backward and grad, hooks, custom
-// functions.
+// Gradients from Python: backward and grad, hooks, custom functions.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,86 +8,6 @@
 
 namespace ferrule::python {
 namespace {
-
-// --- recording modes
-
-enum class Mode : uint8_t { no_grad, enable_grad, inference };
-
-// A context manager, also a decorator. May be entered several times.
-struct ModeContext {
-  Mode mode = Mode::no_grad;
-  bool on = true;  // inference_mode(False) does nothing but record again
-  std::vector<std::pair<bool, bool>> before;  // grad, inference
-
-  void enter() {
-    before.emplace_back(grad_enabled(), inference_mode());
-    if (mode == Mode::inference) {
-      set_inference_mode(on);
-    } else {
-      set_grad_enabled(mode == Mode::enable_grad);
-    }
-  }
-  void exit() {
-    if (before.empty())
-      fail<RuntimeError>("a mode is left that was not entered");
-    auto [grad, inference] = before.back();
-    before.pop_back();
-    if (mode == Mode::inference) set_inference_mode(inference);
-    set_grad_enabled(grad);
-  }
-};
-struct NoGradContext : ModeContext {};
-struct EnableGradContext : ModeContext {};
-struct InferenceContext : ModeContext {};
-// Switches at once; as a context manager it switches back at the end.
-struct SetGradContext {
-  bool before;
-};
-
-// contextlib's decorator, which enters a fresh context at every call.
-nb::object decorate(nb::handle self, nb::handle function) {
-  if (!PyCallable_Check(function.ptr())) {
-    type_error("a recording mode decorates functions, got ",
-               Py_TYPE(function.ptr())->tp_name);
-  }
-  return nb::module_::import_("contextlib")
-      .attr("ContextDecorator")
-      .attr("__call__")(self, function);
-}
-
-template <class T>
-void bind_mode(nb::module_& m, const char* name, Mode mode, const char* doc) {
-  nb::class_<T> c(m, name, doc);
-  if (mode == Mode::inference) {
-    c.def(
-        "__init__",
-        [mode](T* self, bool on) {
-          new (self) T;
-          self->mode = mode;
-          self->on = on;
-        },
-        nb::arg("mode") = true);
-  } else {
-    c.def("__init__", [mode](T* self) {
-      new (self) T;
-      self->mode = mode;
-    });
-  }
-  c.def("__enter__",
-        [](nb::handle self) {
-          nb::cast<T&>(self).enter();
-          return nb::borrow(self);
-        })
-      .def("__exit__", [](T& self, nb::args) { self.exit(); })
-      .def("_recreate_cm",
-           [](const T& self) {
-             T fresh = self;
-             fresh.before.clear();
-             return fresh;
-           })
-      .def("__call__", decorate, nb::arg("function"));
-  c.attr("__module__") = "ferrule";
-}
 
 // --- backward and grad
 
@@ -211,22 +130,15 @@ PyObject* backward_method(PyObject* self, PyObject* args, PyObject* kwargs) {
 
 // Takes the hook back; shares no ownership of the Python tensor object.
 struct HookHandle {
-  Tensor tensor;
-  int64_t id = 0;
+  RemoveHook take_back;
 
   void remove() {
-    if (id) remove_hook(tensor, std::exchange(id, 0));
-    tensor = Tensor();
+    if (RemoveHook f = std::exchange(take_back, nullptr)) f();
   }
 };
 
-struct GilAcquire {
-  PyGILState_STATE state = PyGILState_Ensure();
-  ~GilAcquire() { PyGILState_Release(state); }
-};
-
-nb::object make_handle(const Tensor& t, int64_t id) {
-  return nb::cast(HookHandle{t, id});
+PyObject* make_handle(RemoveHook f) {
+  return nb::cast(HookHandle{std::move(f)}).release().ptr();
 }
 
 void check_hook(PyObject* hook, const char* who) {
@@ -239,7 +151,7 @@ PyObject* register_hook(PyObject* self, PyObject* hook) {
   return guarded([&] {
     check_hook(hook, "register_hook");
     Kept kept(hook);
-    int64_t id =
+    return make_handle(
         add_tensor_hook(tensor_of(self), [kept](const Tensor& grad) -> Tensor {
           GilAcquire gil;
           nb::object g = nb::steal(wrap(grad));
@@ -252,8 +164,7 @@ PyObject* register_hook(PyObject* self, PyObject* hook) {
                 Py_TYPE(r.ptr())->tp_name);
           }
           return tensor_of(r.ptr());
-        });
-    return make_handle(tensor_of(self), id).release().ptr();
+        }));
   });
 }
 
@@ -263,14 +174,13 @@ PyObject* register_post_hook(PyObject* self, PyObject* hook) {
     Kept kept(hook);
     // The hook is to see the very object it was registered on.
     Kept weak(own(PyWeakref_NewRef(self, nullptr)).ptr());
-    int64_t id = add_post_accumulate_hook(
+    return make_handle(add_post_accumulate_hook(
         tensor_of(self), [kept, weak](const Tensor& leaf) {
           GilAcquire gil;
           nb::object o = own(PyObject_CallNoArgs(weak.get()));
           if (!is_tensor(o.ptr())) o = nb::steal(wrap(leaf));
           own(PyObject_CallOneArg(kept.get(), o.ptr()));
-        });
-    return make_handle(tensor_of(self), id).release().ptr();
+        }));
   });
 }
 
@@ -283,22 +193,37 @@ PyObject* retain_grad_method(PyObject* self, PyObject*) {
 
 // --- custom functions
 
+std::vector<Tensor> call_rule(PyObject* rule, const std::string& name,
+                              const std::vector<Tensor>& grads) {
+  GilAcquire gil;
+  nb::object args = own(PyTuple_New(grads.size()));
+  for (size_t i = 0; i < grads.size(); ++i) {
+    PyTuple_SET_ITEM(args.ptr(), i, wrap_or_none(grads[i]));
+  }
+  nb::object r = own(PyObject_CallObject(rule, args.ptr()));
+  if (r.is_none()) return std::vector<Tensor>(1);
+  return tensors_from(r, name.c_str(), "gradients from backward", true);
+}
+
 nb::tuple autograd_function(const std::string& name, nb::handle inputs,
-                            nb::handle outputs, nb::callable rule) {
+                            nb::handle outputs, nb::callable rule,
+                            nb::handle release, uint64_t written) {
   auto ins = tensors_from(inputs, name.c_str(), "inputs");
   auto outs = tensors_from(outputs, name.c_str(), "outputs");
   Kept kept(rule.ptr());
-  std::vector<Tensor> result = custom_function(
-      name.c_str(), ins, outs, [kept, name](const std::vector<Tensor>& grads) {
-        GilAcquire gil;
-        nb::object args = own(PyTuple_New(grads.size()));
-        for (size_t i = 0; i < grads.size(); ++i) {
-          PyTuple_SET_ITEM(args.ptr(), i, wrap_or_none(grads[i]));
-        }
-        nb::object r = own(PyObject_CallObject(kept.get(), args.ptr()));
-        if (r.is_none()) return std::vector<Tensor>(1);
-        return tensors_from(r, name.c_str(), "gradients from backward", true);
-      });
+  CustomFunction function{name.c_str(),
+                          [kept, name](const std::vector<Tensor>& grads) {
+                            return call_rule(kept.get(), name, grads);
+                          }};
+  if (!release.is_none()) {
+    Kept dropper(release.ptr());
+    function.release = [dropper] {
+      GilAcquire gil;
+      own(PyObject_CallNoArgs(dropper.get()));
+    };
+  }
+  function.written = written;
+  std::vector<Tensor> result = custom_function(std::move(function), ins, outs);
   nb::object tuple = own(PyTuple_New(result.size()));
   for (size_t i = 0; i < result.size(); ++i) {
     PyTuple_SET_ITEM(tuple.ptr(), i, wrap(std::move(result[i])));
@@ -343,41 +268,6 @@ PyMethodDef kAutogradMethods[] = {
 };
 
 void bind_autograd(nb::module_& m) {
-  bind_mode<NoGradContext>(m, "no_grad", Mode::no_grad,
-                           "Context manager and decorator: nothing is recorded "
-                           "inside.\n\n"
-                           "Example:\n"
-                           "    >>> import ferrule as fe\n"
-                           "    >>> w = fe.ones(2, requires_grad=True)\n"
-                           "    >>> with fe.no_grad():\n"
-                           "    ...     y = w * 2\n"
-                           "    >>> y.requires_grad\n"
-                           "    False\n");
-  bind_mode<EnableGradContext>(m, "enable_grad", Mode::enable_grad,
-                               "Context manager and decorator: recording is on "
-                               "inside, also within no_grad.");
-  bind_mode<InferenceContext>(m, "inference_mode", Mode::inference,
-                              "Context manager and decorator: nothing is "
-                              "recorded inside, and the results\nmay never be "
-                              "used in a recorded computation.");
-
-  auto set = nb::class_<SetGradContext>(
-      m, "set_grad_enabled",
-      "Switches recording on or off at once; as a context manager it switches "
-      "back at\nthe end.");
-  set.def(
-         "__init__",
-         [](SetGradContext* self, bool mode) {
-           new (self) SetGradContext{grad_enabled()};
-           set_grad_enabled(mode);
-         },
-         nb::arg("mode"))
-      .def("__enter__", [](nb::handle self) { return nb::borrow(self); })
-      .def("__exit__", [](SetGradContext& self, nb::args) {
-        set_grad_enabled(self.before);
-      });
-  set.attr("__module__") = "ferrule";
-
   auto handle = nb::class_<HookHandle>(
       m, "HookHandle", "Takes a hook of a tensor back: handle.remove().");
   handle.def("remove", &HookHandle::remove, "Removes the hook.")
@@ -385,9 +275,6 @@ void bind_autograd(nb::module_& m) {
       .def("__exit__", [](HookHandle& self, nb::args) { self.remove(); });
   handle.attr("__module__") = "ferrule";
 
-  m.def("is_grad_enabled", &grad_enabled, "Whether operations are recorded.");
-  m.def("is_inference_mode_enabled", &inference_mode,
-        "Whether inference_mode is on.");
   m.def("backward", run_backward, nb::arg("tensors"),
         nb::arg("grad_tensors").none() = nb::none(),
         nb::arg("retain_graph").none() = nb::none(),
@@ -403,9 +290,22 @@ void bind_autograd(nb::module_& m) {
         "is.");
   m.def("autograd_function", autograd_function, nb::arg("name"),
         nb::arg("inputs"), nb::arg("outputs"), nb::arg("backward"),
+        nb::arg("release").none() = nb::none(), nb::arg("written") = 0,
         "Gives `outputs`, computed without recording, the history of a custom "
-        "function:\nbackward(*grads) returns one gradient (or None) an input. "
-        "Returns new tensors.");
+        "function:\nbackward(*grads) returns one gradient (or None) an input; "
+        "release() drops\nwhat it saved. Returns new tensors, but for outputs "
+        "whose bit of `written` is\nset: inputs that were written in place.");
+  m.def(
+      "note_gradients_used",
+      [](nb::handle leaves) {
+        return note_gradients_used(
+            tensors_from(leaves, "note_gradients_used", "leaves"));
+      },
+      nb::arg("leaves"),
+      "An optimizer tells that it used the gradients of these leaves. True "
+      "when "
+      "a backward\npass had added to one that was used before and not reset "
+      "since.");
 }
 
 }  // namespace ferrule::python

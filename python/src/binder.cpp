@@ -1,6 +1,8 @@
 // Python arguments -> the Args of one op, against its signature.
 #include "binder.h"
 
+#include "call_site.h"
+
 #include "ferrule/autograd.h"
 
 namespace ferrule::python {
@@ -403,6 +405,7 @@ Results Binder::run_released() {
       held.push_back(Tensor::share(args_.v[i].tensor));
     }
   }
+  note_site_before_release();
   GilRelease released(true);
   return entry_.op->call(args_.v, n, entry_.in_place);
 }

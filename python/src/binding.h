@@ -80,6 +80,7 @@ class Kept {
   explicit Kept(PyObject* o);  // takes a new reference
   PyObject* get() const { return block_->object; }
   Kept(const Kept& o);
+  Kept(Kept&& o) noexcept : Kept(static_cast<const Kept&>(o)) {}
   Kept& operator=(const Kept&) = delete;
   ~Kept();
 
@@ -101,6 +102,16 @@ struct GilRelease {
  private:
   PyThreadState* state_;
 };
+
+struct GilAcquire {
+  PyGILState_STATE state = PyGILState_Ensure();
+  GilAcquire() = default;
+  GilAcquire(const GilAcquire&) = delete;
+  ~GilAcquire() { PyGILState_Release(state); }
+};
+
+// A UserWarning of Ferrule's own class (FerruleWarning).
+void warn(const std::string& message);
 
 // --- tensors ---
 
@@ -207,6 +218,10 @@ void bind_ops(nb::module_& m);
 void bind_constructors(nb::module_& m);
 void bind_interop(nb::module_& m);
 void bind_autograd(nb::module_& m);
+void bind_modes(nb::module_& m);
+void bind_nodes(nb::module_& m);
+// The node that made a tensor; None for a leaf.
+nb::object grad_fn_of(const TensorImpl* t);
 void bind_random(nb::module_& m);
 void bind_op_table(nb::module_& m);
 

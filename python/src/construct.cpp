@@ -311,6 +311,10 @@ PyObject* tensor(PyObject*, PyObject* args, PyObject* kwargs) {
   return guarded([&] {
     Request r;
     r.read(dtype, device, "tensor");
+    if (is_tensor(data)) {
+      warn("fe.tensor(t) copies a tensor and leaves its history; say so with "
+           "t.detach().clone()");
+    }
     Tensor t = tensor_from(data, r.has_dtype ? &r.dtype : nullptr, "tensor");
     if (r.has_device) t = to_device(t, r.device);
     if (requires_grad) set_requires_grad(t, true);

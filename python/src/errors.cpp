@@ -6,6 +6,7 @@ namespace {
 
 constexpr int kKinds = static_cast<int>(ErrorKind::memory) + 1;
 PyObject* classes[kKinds];
+PyObject* warning_class;
 
 struct ErrorClass {
   ErrorKind kind;
@@ -69,6 +70,10 @@ void throw_type_error(const std::string& message) {
 }
 
 void register_errors(nb::module_& m) {
+  warning_class =
+      new_class(m, "FerruleWarning", PyExc_UserWarning,
+                "What Ferrule warns of; `warnings.simplefilter(\"ignore\", "
+                "ferrule.FerruleWarning)`\nsilences it.");
   PyObject* base = new_class(m, "FerruleError", PyExc_RuntimeError,
                              "Base class of the errors that Ferrule raises.");
   classes[static_cast<int>(ErrorKind::runtime)] = base;
@@ -85,6 +90,10 @@ void register_errors(nb::module_& m) {
       set_python_error();
     }
   });
+}
+
+void warn(const std::string& message) {
+  check(PyErr_WarnEx(warning_class, message.c_str(), 1));
 }
 
 std::string python_location() {

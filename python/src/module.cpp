@@ -1,5 +1,6 @@
 // The module ferrule._ferrule: puts the parts together.
 #include "binding.h"
+#include "call_site.h"
 #include "capture_py.h"
 
 NB_MODULE(_ferrule, m) {
@@ -15,6 +16,9 @@ NB_MODULE(_ferrule, m) {
   bind_constructors(m);
   bind_interop(m);
   bind_autograd(m);
+  bind_modes(m);
+  bind_nodes(m);
+  bind_call_sites();
   bind_random(m);
   bind_op_table(m);
   bind_capture(m);

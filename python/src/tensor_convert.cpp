@@ -92,6 +92,18 @@ PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&] { return wrap(tensor_of(self).detach()); });
 }
 
+PyObject* detach_(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const TensorImpl* t = impl_of(self);
+    if (t->root) {
+      fail<AutogradError>("[detach_] a view cannot be detached in place; use "
+                          "detach()");
+    }
+    if (t->history || t->requires_grad) replace(self, tensor_of(self).detach());
+    return Py_NewRef(self);
+  });
+}
+
 PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"requires_grad", nullptr};
   int on = 1;
@@ -146,6 +158,11 @@ PyMethodDef kConvertMethods[] = {
     {"detach", detach, METH_NOARGS,
      "detach($self)\n--\n\n"
      "The same memory without history: no gradient flows through it."},
+    {"detach_", detach_, METH_NOARGS,
+     "detach_($self)\n--\n\n"
+     "This tensor leaves its history and becomes a leaf without gradient.\n\n"
+     "Raises:\n"
+     "    AutogradError: it is a view of another tensor.\n"},
     {"requires_grad_", as_function(requires_grad_),
      METH_VARARGS | METH_KEYWORDS,
      "requires_grad_($self, requires_grad=True)\n--\n\n"

@@ -52,7 +52,14 @@ int set_requires_grad_property(PyObject* self, PyObject* value, void*) {
   });
 }
 PyObject* get_grad(PyObject* self, void*) {
-  return guarded([&] { return wrap_or_none(grad_of(tensor_of(self))); });
+  return guarded([&] {
+    Tensor g = grad_of(tensor_of(self));
+    if (!g && impl_of(self)->history) {
+      warn("reading .grad of a tensor that is no leaf, which keeps none: call "
+           "retain_grad() on it before backward, or look at the leaf itself");
+    }
+    return wrap_or_none(std::move(g));
+  });
 }
 int set_grad_property(PyObject* self, PyObject* value, void*) {
   return guarded_int([&] {
@@ -76,13 +83,12 @@ PyObject* get_version(PyObject* self, void*) {
   const Storage* s = impl_of(self)->storage;
   return PyLong_FromUnsignedLong(s ? s->version.load() : 0);
 }
-// What made the tensor, for the curious: "mul"; None for a leaf.
 PyObject* get_grad_fn(PyObject* self, void*) {
-  return guarded([&]() -> PyObject* {
-    if (!impl_of(self)->history) Py_RETURN_NONE;
-    std::string s = history_name(tensor_of(self));
-    return PyUnicode_FromStringAndSize(s.data(), s.size());
-  });
+  return guarded([&] { return grad_fn_of(impl_of(self)).release().ptr(); });
+}
+PyObject* get_output_nr(PyObject* self, void*) {
+  const TensorImpl* t = impl_of(self);
+  return PyLong_FromLong(t->history ? t->history_nr : 0);
 }
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&] { return wrap(tensor_of(self).detach()); });
@@ -256,7 +262,10 @@ PyGetSetDef kTensorProperties[] = {
     {"is_leaf", get_is_leaf, nullptr,
      "True unless the tensor is the recorded result of an op.", nullptr},
     {"grad_fn", get_grad_fn, nullptr,
-     "Name of the op whose recorded result this is, or None.", nullptr},
+     "The recorded operation that made the tensor, a Node; None for a leaf.",
+     nullptr},
+    {"output_nr", get_output_nr, nullptr, "Which result of `grad_fn` this is.",
+     nullptr},
     {"_version", get_version, nullptr,
      "In-place writes that its memory has seen.", nullptr},
     {"data", get_data, set_data,

@@ -102,11 +102,11 @@ Tensor to_device(const Tensor& t, Device device) {
              dense->nbytes());
   if (!dense.requires_grad() || !grad_enabled()) return there;
   Device home = t.device();
-  std::vector<Tensor> out = custom_function(
-      "to", std::span(&dense, 1), std::span(&there, 1),
-      [home](const std::vector<Tensor>& grads) -> std::vector<Tensor> {
-        return {grads[0] ? to_device(grads[0], home) : Tensor()};
-      });
+  auto back = [home](const std::vector<Tensor>& grads) -> std::vector<Tensor> {
+    return {grads[0] ? to_device(grads[0], home) : Tensor()};
+  };
+  std::vector<Tensor> out =
+      custom_function({"to", back}, std::span(&dense, 1), std::span(&there, 1));
   return std::move(out[0]);
 }
 

@@ -1,6 +1,7 @@
 // Public functions on a tensor's gradient, hooks, and custom functions.
 #include <atomic>
 
+#include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 
@@ -46,7 +47,10 @@ void set_grad(const Tensor& t, const Tensor& g) {
                        t.dtype());
     }
   }
-  if (g || t->grad) meta_of(t.impl()).grad = g;
+  if (!g && !t->grad) return;
+  AutogradMeta& m = meta_of(t.impl());
+  m.grad = g;
+  m.used = m.reused = false;
 }
 
 namespace {
@@ -60,17 +64,26 @@ TapeNode* node_for_hook(const Tensor& t, const char* what) {
     fail<AutogradError>("[", what, "] the tensor does not require grad");
   }
   e.node->release_history();  // the tensor holds it
-  if (!e.node->hooks) e.node->hooks.reset(new std::vector<NodeHook>);
   return e.node;
+}
+
+// Shares a node, as std::function wants to copy it.
+std::shared_ptr<TapeNode> share_node(TapeNode* n) {
+  n->retain_history();
+  return {n, [](TapeNode* node) { node->release_history(); }};
 }
 
 }  // namespace
 
-int64_t add_tensor_hook(const Tensor& t, TensorHook hook) {
+RemoveHook add_tensor_hook(const Tensor& t, TensorHook hook) {
   TapeNode* n = node_for_hook(t, "register_hook");
   int64_t id = next_hook++;
-  n->hooks->push_back({id, t->history ? t->history_nr : 0, std::move(hook)});
-  return id;
+  n->more().hooks.push_back(
+      {id, t->history ? t->history_nr : 0, std::move(hook)});
+  return [node = share_node(n), id] {
+    std::erase_if(node->extras->hooks,
+                  [&](const NodeHook& h) { return h.id == id && !h.retain; });
+  };
 }
 
 void retain_grad(const Tensor& t) {
@@ -78,53 +91,71 @@ void retain_grad(const Tensor& t) {
   TapeNode* n = node_for_hook(t, "retain_grad");
   AutogradMeta& m = meta_of(t.impl());
   if (m.retained) return;
-  n->hooks->push_back({0, t->history_nr, nullptr, t.impl()});
+  n->more().hooks.push_back({0, t->history_nr, nullptr, t.impl()});
   n->retain_history();
   m.retained = n;
 }
 
-int64_t add_post_accumulate_hook(const Tensor& leaf, LeafHook hook) {
+RemoveHook add_post_accumulate_hook(const Tensor& leaf, LeafHook hook) {
   if (leaf->history || !leaf->requires_grad) {
     fail<AutogradError>(
         "[register_post_accumulate_grad_hook] only leaf tensors that require "
         "grad accumulate one");
   }
-  node_for_hook(leaf, "register_post_accumulate_grad_hook");
-  AccumulateGrad* a = meta_of(leaf.impl()).accumulator.load();
+  auto* a = static_cast<AccumulateGrad*>(
+      node_for_hook(leaf, "register_post_accumulate_grad_hook"));
   int64_t id = next_hook++;
   a->after.emplace_back(id, std::move(hook));
-  return id;
+  return [node = share_node(a), a, id] {
+    std::erase_if(a->after, [&](const auto& h) { return h.first == id; });
+  };
 }
 
-void remove_hook(const Tensor& t, int64_t id) {
-  Edge e = edge_of(t.impl());
-  if (!e.node) return;
-  if (e.node->hooks) {
-    std::erase_if(*e.node->hooks,
-                  [&](const NodeHook& h) { return h.id == id && !h.retain; });
+bool note_gradients_used(std::span<const Tensor> leaves) {
+  bool reused = false;
+  for (const Tensor& t : leaves) {
+    if (!t->grad) continue;
+    AutogradMeta& m = meta_of(t.impl());
+    if (!m.grad || !m.grad->storage) continue;
+    reused |= m.reused;
+    m.used = true;
+    m.reused = false;
+    m.used_version = m.grad->storage->version.load(std::memory_order_relaxed);
   }
-  if (auto* a = dynamic_cast<AccumulateGrad*>(e.node)) {
-    std::erase_if(a->after, [&](const auto& h) { return h.first == id; });
-  }
-  e.node->release_history();
+  return reused;
 }
 
 // --- custom functions -------------------------------------------------------
 
 namespace {
 
+thread_local TapeNode* running = nullptr;
+
 struct FunctionNode final : TapeNode {
   std::string title;
   BackwardFn rule;
+  std::function<void()> release;
   std::vector<Edge> links;
   std::vector<Dims> shapes;  // of the inputs
+  std::vector<DType> dtypes;
 
   const char* name() const override { return title.c_str(); }
   void free() override { delete this; }
+  void release_saved() override {
+    if (release) release();
+  }
 
   void backward(BackwardCall& call) override {
     std::vector<Tensor> grads(call.grads.begin(), call.grads.end());
-    std::vector<Tensor> result = rule(grads);
+    struct Running {
+      TapeNode* outer;
+      explicit Running(TapeNode* n) : outer(std::exchange(running, n)) {}
+      ~Running() { running = outer; }
+    };
+    std::vector<Tensor> result = [&] {
+      Running now(this);
+      return rule(grads);
+    }();
     if (result.size() != nedges) {
       fail<AutogradError>("[", title, "] backward returned ", result.size(),
                           " gradients; forward took ", nedges, " tensors");
@@ -136,45 +167,73 @@ struct FunctionNode final : TapeNode {
                          result[i].shape(), " for input ", i, " of shape ",
                          shapes[i]);
       }
-      call.result[i] = std::move(result[i]);
+      call.result[i] = result[i].dtype() == dtypes[i]
+                           ? std::move(result[i])
+                           : op::cast(result[i], dtypes[i]);
     }
   }
 };
 
 }  // namespace
 
-std::vector<Tensor> custom_function(const char* name,
+std::vector<Tensor> custom_function(CustomFunction f,
                                     std::span<const Tensor> inputs,
-                                    std::span<const Tensor> outputs,
-                                    BackwardFn rule) {
+                                    std::span<const Tensor> outputs) {
   std::vector<Tensor> result;
   bool recorded = false;
   for (const Tensor& t : inputs) {
     if (is_stale(t.impl())) refresh_view(t.impl());
     recorded |= wants_grad(t.impl());
   }
-  for (const Tensor& t : outputs) result.push_back(t.detach());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Tensor& t = outputs[i];
+    const bool written = i < 64 && (f.written >> i & 1) != 0;
+    if (written && t->requires_grad && !t->history && modes.grad) {
+      fail<AutogradError>("[", f.name, "] output ", i,
+                          " is a leaf that requires grad and was written in "
+                          "place; return a new tensor, or call it with a "
+                          "clone()");
+    }
+    result.push_back(written ? t : t.detach());
+  }
   if (!recorded || !modes.grad || result.empty()) return result;
 
   auto* node = new FunctionNode;
-  node->title = name;
-  node->rule = std::move(rule);
+  node->title = f.name;
+  node->rule = std::move(f.backward);
+  node->release = std::move(f.release);
   node->nouts = static_cast<uint32_t>(outputs.size());
   for (const Tensor& t : inputs) {
     Edge e = edge_of(t.impl());
     if (e.node) node->order = std::max(node->order, e.node->order + 1);
     node->links.push_back(e);
     node->shapes.emplace_back(t.shape());
+    node->dtypes.push_back(t.dtype());
   }
   node->edges = node->links.data();
   node->nedges = static_cast<uint32_t>(node->links.size());
+  note_site(*node);
   for (size_t i = 0; i < result.size(); ++i) {
     if (!is_differentiable(result[i].dtype())) continue;
     node->retain_history();
-    set_history(result[i].impl(), node, static_cast<uint32_t>(i));
+    const auto nr = static_cast<uint32_t>(i);
+    if (result[i].impl() == outputs[i].impl()) {
+      rebind_history(result[i].impl(), node, nr);
+    } else {
+      set_history(result[i].impl(), node, nr);
+    }
   }
   node->release_history();
   return result;
+}
+
+History* running_function() { return running; }
+
+Tensor with_history(const Tensor& t, History* node, uint32_t nr) {
+  Tensor r = t.detach();
+  node->retain_history();
+  set_history(r.impl(), static_cast<TapeNode*>(node), nr);
+  return r;
 }
 
 std::string history_name(const Tensor& t) {

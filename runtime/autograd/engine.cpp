@@ -186,17 +186,27 @@ void Run::add(const Edge& e, Tensor g) {
 }
 
 void Run::run_hooks(Slot& s) {
-  if (!s.node->hooks) return;
-  // A hook may remove hooks: go by index over a copy of the list.
-  auto hooks = *s.node->hooks;
+  if (!s.node->extras || s.node->extras->hooks.empty()) return;
+  // A hook may remove hooks: go over a copy of the list.
+  auto hooks = s.node->extras->hooks;
   for (const NodeHook& h : hooks) {
     Tensor& g = s.grad(h.nr);
-    if (!g) continue;
-    if (h.retain) {
-      meta_of(h.retain).grad = g;
-    } else if (Tensor changed = h.call(g)) {
-      g = std::move(changed);
+    if (!g || h.retain) continue;
+    Tensor changed = h.call(g);
+    if (!changed) continue;
+    if (changed.dtype() != g.dtype() || changed.device() != g.device() ||
+        Dims(changed.shape()) != Dims(g.shape())) {
+      fail<AutogradError>("[register_hook] a hook returned ", changed.dtype(),
+                          " ", changed.shape(), " on ", changed.device(),
+                          " for a gradient that is ", g.dtype(), " ", g.shape(),
+                          " on ", g.device());
     }
+    g = std::move(changed);
+  }
+  // Last, so that `grad` shows what flows on. The list itself: a tensor that
+  // died meanwhile has taken its entry out.
+  for (const NodeHook& h : s.node->extras->hooks) {
+    if (h.retain && s.grad(h.nr)) meta_of(h.retain).grad = s.grad(h.nr);
   }
 }
 
@@ -218,7 +228,11 @@ void Run::step(Slot& s) {
   result.clear();
   result.resize(n->nedges);
   BackwardCall call{s.grads(), result, options_.create_graph};
-  n->backward(call);
+  if (modes.anomaly) [[unlikely]] {
+    backward_watched(*n, call);
+  } else {
+    n->backward(call);
+  }
   if (!options_.retain_graph) n->release_saved();
   // Frees what is not needed any more before new memory is asked for.
   for (Tensor& g : call.grads) g = Tensor();
@@ -262,7 +276,13 @@ void AccumulateGrad::backward(BackwardCall& call) {
   {
     Unlock unlock{lock};
     if (!leaf) return;  // nobody can see the gradient any more
-    Tensor& sum = meta_of(leaf).grad;
+    AutogradMeta& meta = meta_of(leaf);
+    Tensor& sum = meta.grad;
+    if (meta.used && sum && sum->storage) {
+      meta.reused = sum->storage->version.load(std::memory_order_relaxed) ==
+                    meta.used_version;
+      meta.used = false;
+    }
     if (call.create_graph) {
       sum = sum ? op::add(sum, g) : g;
     } else if (g.device().is_graph()) {
@@ -298,11 +318,16 @@ void seed_outputs(Run& run, std::span<const Tensor> outputs,
     TensorImpl* t = outputs[i].impl();
     if (is_stale(t)) refresh_view(t);
     if (!wants_grad(t)) {
-      fail<AutogradError>(
-          "[backward] the tensor, ", t->dtype, " ", t->sizes(),
-          ", does not require grad and was computed from nothing that does; "
-          "set requires_grad=True on an input, or check that no_grad() or "
-          "detach() did not cut its history");
+      static const char* const kReasons[] = {
+          "was computed from nothing that does; set requires_grad=True on an "
+          "input",
+          "was computed under no_grad() or inference_mode(), at least in part; "
+          "compute it outside",
+          "was computed from a tensor whose history detach() had cut; leave "
+          "that detach() out"};
+      fail<AutogradError>("[backward] the tensor, ", t->dtype, " ", t->sizes(),
+                          ", does not require grad: it ",
+                          kReasons[static_cast<int>(t->cut)]);
     }
     Tensor g = i < grad_outputs.size() ? grad_outputs[i] : Tensor();
     if (!g) {
@@ -379,6 +404,13 @@ void backward(std::span<const Tensor> outputs,
     ModeGuard mode(options.create_graph);
     for (size_t i = 0; i < grads.size(); ++i) {
       if (!grads[i]) continue;
+      if (!inputs[i]->history) {
+        Edge leaf = edge_of(inputs[i].impl());
+        NodeHolder holder{leaf.node};
+        BackwardCall call{{&grads[i], 1}, {}, options.create_graph};
+        leaf.node->backward(call);
+        continue;
+      }
       Tensor& sum = meta_of(inputs[i].impl()).grad;
       if (sum) {
         sum = op::add(sum, grads[i]);

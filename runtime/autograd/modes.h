@@ -8,12 +8,16 @@
 namespace ferrule {
 
 class Capture;
+struct SavedHooks;
 
 struct Modes {
   bool grad = true;
   bool inference = false;
   bool decompose = false;  // tests: prefer decompositions to kernels
+  bool anomaly = false;
+  bool check_nan = false;
   Capture* capture = nullptr;
+  SavedHooks* saved_hooks = nullptr;  // innermost
 };
 FE_FAST_TLS inline thread_local constinit Modes modes;
 

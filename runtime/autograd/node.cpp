@@ -156,6 +156,7 @@ OpNode* OpNode::record(const OpCall& c) {
     edge = edge_of(t);
     if (edge.node) node->order = std::max(node->order, edge.node->order + 1);
   });
+  note_site(*node);
   uint32_t first = 0;
   for (int i = 0; i < s.n; ++i) {
     Arg& a = *new (&node->args[i]) Arg(c.args[i]);
@@ -186,6 +187,8 @@ void OpNode::finish(const OpCall& c) {
     fill(outputs[i], c.outs[i], save, pool);
     has_saved |= save;
   }
+  if (modes.saved_hooks) [[unlikely]]
+    pack(nedges, nouts);
 }
 
 void OpNode::release_saved() {
@@ -194,6 +197,7 @@ void OpNode::release_saved() {
   for (uint32_t i = 0; i < nedges + nouts; ++i) {
     if (Storage* s = std::exchange(inputs[i].storage, nullptr)) release(s);
   }
+  if (extras) extras->saved.clear();
 }
 
 void OpNode::free() {
@@ -209,11 +213,28 @@ void OpNode::free() {
 
 namespace {
 
+Tensor unpack_hooked(const OpNode& node, const TensorRecord& r,
+                     SavedTensor& saved) {
+  Tensor t = saved.unpack();
+  if (t.dtype() == r.dtype && Dims(t.shape()) == Dims(r.shape()) &&
+      t.device() == r.device) {
+    return t.detach();
+  }
+  fail<AutogradError>(
+      "[", node.name(), "] the unpack hook of saved_tensors_hooks returned ",
+      t.dtype(), " ", t.shape(), " on ", t.device(), " for a tensor that was ",
+      r.dtype, " ", r.shape(), " on ", r.device);
+}
+
 Tensor unpack(const OpNode& node, const TensorRecord& r) {
   if (!r.saved) {
     fail<RuntimeError>("[", node.name(),
                        "] its gradient asks for a tensor that its definition "
                        "does not list under `saves`");
+  }
+  const auto at = static_cast<size_t>(&r - node.inputs);
+  if (node.extras && at < node.extras->saved.size() && node.extras->saved[at]) {
+    return unpack_hooked(node, r, *node.extras->saved[at]);
   }
   if (r.storage &&
       r.storage->version.load(std::memory_order_relaxed) != r.version) {
@@ -222,7 +243,9 @@ Tensor unpack(const OpNode& node, const TensorRecord& r) {
                         r.dtype, " ", r.shape(),
                         ", was overwritten in place by '",
                         writer ? writer->name : "another library",
-                        "' after it was used; write into a clone() instead");
+                        "' after it was used; write into a clone() instead",
+                        describe_site("used", node.site),
+                        describe_site("overwritten", r.storage->writer_site));
   }
   TensorImpl* t = new_impl();
   t->dtype = r.dtype;
@@ -236,6 +259,18 @@ Tensor unpack(const OpNode& node, const TensorRecord& r) {
 }
 
 }  // namespace
+
+void OpNode::pack(uint32_t first, uint32_t n) {
+  const PackHook hook = modes.saved_hooks->pack;
+  NoGrad no_grad;
+  for (uint32_t i = first; i < first + n; ++i) {
+    if (!inputs[i].saved) continue;
+    auto& saved = more().saved;
+    if (saved.empty()) saved.resize(nedges + nouts);
+    saved[i] = hook(unpack(*this, inputs[i]));
+    if (Storage* s = std::exchange(inputs[i].storage, nullptr)) release(s);
+  }
+}
 
 Tensor OpNode::unpack_input(int i) const {
   Tensor t = unpack(*this, inputs[i]);
@@ -401,7 +436,7 @@ AutogradMeta::~AutogradMeta() {
     a->release_history();
   }
   if (retained) {
-    std::erase_if(*retained->hooks,
+    std::erase_if(retained->extras->hooks,
                   [&](const NodeHook& h) { return h.retain == self; });
     retained->release_history();
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ferrule/autograd.h"
+#include "runtime/autograd/modes.h"
 
 namespace ferrule {
 
@@ -27,6 +28,9 @@ struct BackwardCall {
   bool create_graph = false;
 };
 
+// Rare data of a node.
+struct NodeExtras;
+
 struct NodeHook {
   int64_t id = 0;
   uint32_t nr = 0;
@@ -40,11 +44,16 @@ struct TapeNode : History {
   uint32_t nedges = 0;
   uint64_t order = 0;  // 1 + the highest of the inputs'
   Edge* edges = nullptr;
-  std::unique_ptr<std::vector<NodeHook>> hooks;
+  uint64_t site = 0;  // where the op was called (CallSites)
+  std::unique_ptr<NodeExtras> extras;
 
-  virtual ~TapeNode() = default;
+  TapeNode();
+  virtual ~TapeNode();
+  NodeExtras& more();  // made on first use
   virtual const char* name() const = 0;
   virtual void backward(BackwardCall& call) = 0;
+  // "argument 'other'", for messages.
+  virtual std::string edge_name(uint32_t i) const;
   // Drops what was saved, after a pass that does not retain the graph.
   virtual void release_saved() {}
   // Frees the node itself; its edges were taken before.
@@ -54,6 +63,13 @@ struct TapeNode : History {
     refs.fetch_add(1, std::memory_order_relaxed);
   }
   void release_history() noexcept final;
+};
+
+struct NodeExtras {
+  std::vector<NodeHook> hooks;
+  std::string stack;  // call stack of the op, in anomaly mode
+  // By record: what saved-tensor hooks made of it.
+  std::vector<std::unique_ptr<SavedTensor>> saved;
 };
 
 // Where the gradient of a leaf ends. The leaf owns it; `leaf` is taken back
@@ -73,6 +89,10 @@ struct AutogradMeta final : GradMeta {
   std::atomic<AccumulateGrad*> accumulator{nullptr};  // owned; leaves only
   TapeNode* retained = nullptr;  // node that holds our retain_grad hook (owned)
   TensorImpl* self = nullptr;
+  // An optimizer has used `grad` when its storage had this version.
+  bool used = false;
+  bool reused = false;  // and then a backward pass added to it
+  uint32_t used_version = 0;
 
   ~AutogradMeta() override;
 };
@@ -112,15 +132,35 @@ struct OpNode final : TapeNode {
   void backward(BackwardCall& call) override;
   void release_saved() override;
   void free() override;
+  std::string edge_name(uint32_t i) const override;
 
   // TapeNode for a call whose results are shaped but not yet computed.
   static OpNode* record(const OpCall& call);
   // Notes the results, after they were computed.
   void finish(const OpCall& call);
+  // Gives what was saved in records [first, first + n) to the hook in force.
+  void pack(uint32_t first, uint32_t n);
 
   Tensor unpack_input(int record) const;
   Tensor unpack_output(int result);
 };
+
+struct SavedHooks {
+  PackHook pack;
+  SavedHooks* outer;
+};
+
+extern CallSites call_sites;
+// "\n  used here: train.py:12: ..."; empty when the place is unknown.
+std::string describe_site(const char* what, uint64_t site);
+// TapeNode::backward under anomaly mode.
+void backward_watched(TapeNode& node, BackwardCall& call);
+// Notes where the op that made `node` was called.
+inline void note_site(TapeNode& node) {
+  if (call_sites.recorded) node.site = call_sites.recorded();
+  if (modes.anomaly) [[unlikely]]
+    node.more().stack = call_sites.stack ? call_sites.stack() : "";
+}
 
 // Gradient edge of a tensor (empty when it wants none).
 Edge edge_of(TensorImpl* t);

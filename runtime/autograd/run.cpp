@@ -57,11 +57,13 @@ bool belongs_to_graph(const OpCall& c) {
 // finds out whether anything wants a gradient.
 bool scan_inputs(OpCall& c) {
   bool any = false, grad = false;
+  c.cut = Cut::none;
   Device device;
   each_input(c, [&](int i, TensorImpl* t) {
     if (is_stale(t)) [[unlikely]]
       refresh_view(t);
     grad |= wants_grad(t);
+    if (t->cut != Cut::none) c.cut = t->cut;
     if (t->device.is_graph()) {
       if (!modes.capture) {
         c.fail<RuntimeError>(
@@ -168,6 +170,7 @@ void note_write(const OpCall& c, TensorImpl* t) {
   if (!t->storage) return;
   t->storage->version.fetch_add(1, std::memory_order_relaxed);
   t->storage->last_writer = &c.op;
+  t->storage->writer_site = call_sites.written ? call_sites.written() : 0;
 }
 
 void check_writable(const OpCall& c, TensorImpl* t) {
@@ -264,7 +267,8 @@ struct NodeGuard {
 }  // namespace
 
 Results run(OpCall& c) {
-  bool grad = scan_inputs(c) && modes.grad;
+  bool wanted = scan_inputs(c);
+  bool grad = wanted && modes.grad;
   const Schema& s = c.info.schema;
   bool mutates = s.mutates && writes(c.info, c.args);
   // copy_, fill_: argument 0 is written by the op itself.
@@ -300,6 +304,13 @@ Results run(OpCall& c) {
     }
   }
   NodeGuard guard{differentiable ? OpNode::record(c) : nullptr};
+  std::vector<Tensor> held;
+  if (modes.saved_hooks && guard.node) [[unlikely]] {
+    // A hook is foreign code, which might drop the arguments.
+    each_input(c,
+               [&](int, TensorImpl* t) { held.push_back(Tensor::share(t)); });
+    guard.node->pack(0, guard.node->nedges);
+  }
 
   if (c.device.is_graph()) {
     modes.capture->emit(c);
@@ -319,8 +330,8 @@ Results run(OpCall& c) {
     }
   }
 
+  if (guard.node) guard.node->finish(c);
   if (OpNode* node = std::exchange(guard.node, nullptr)) {
-    node->finish(c);
     if (in_place) {
       rebind_history(c.args[0].tensor, node, 0);
     } else {
@@ -339,8 +350,10 @@ Results run(OpCall& c) {
     r.v[0] = Tensor::share(c.args[0].tensor);
     return r;
   }
+  const Cut cut = wanted && !modes.grad ? Cut::no_grad : c.cut;
   for (int i = 0; i < c.nouts; ++i) {
     if (modes.inference) c.outs[i]->inference = true;
+    c.outs[i]->cut = cut;
     r.v[i] = Tensor::adopt(std::exchange(c.outs[i], nullptr));
   }
   return r;

@@ -208,7 +208,8 @@ void OpNode::backward(BackwardCall& call) {
     fail<AutogradError>(
         "[", name(),
         "] backward a second time: the saved tensors of this "
-        "graph were freed by the first pass; pass retain_graph=True to it");
+        "graph were freed by the first pass; pass retain_graph=True to it",
+        describe_site("computed", site));
   }
   if (!info->op->vjp) {
     backward_by_decompose(*this, call);

@@ -248,6 +248,7 @@ Tensor Tensor::detach() const {
   d->graph_value = impl_->graph_value;
   d->graph_epoch = impl_->graph_epoch;
   d->set_geometry(shape(), strides(), impl_->offset);
+  d->cut = requires_grad() ? Cut::detach : impl_->cut;
   return adopt(d);
 }
 

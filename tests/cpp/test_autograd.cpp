@@ -142,7 +142,7 @@ TEST_CASE("overlapping operands are read before they are written") {
 TEST_CASE("hooks see and change gradients") {
   Tensor x = vec({1, 2}, true);
   Tensor y = op::mul(x, 3.0);
-  int64_t id =
+  RemoveHook remove =
       add_tensor_hook(y, [](const Tensor& g) { return op::mul(g, 10.0); });
   retain_grad(y);
   int calls = 0;
@@ -154,7 +154,7 @@ TEST_CASE("hooks see and change gradients") {
   CHECK(list(grad_of(x)) == std::vector<double>{30, 30});
   CHECK(list(grad_of(y)) == std::vector<double>{10, 10});
   CHECK(calls == 1);
-  remove_hook(y, id);
+  remove();
   set_grad(x, Tensor());
   run_backward(op::sum(y));
   CHECK(list(grad_of(x)) == std::vector<double>{3, 3});
@@ -177,10 +177,10 @@ TEST_CASE("custom functions") {
     NoGrad no_grad;
     return op::mul(x, 2.0);
   }();
-  auto out = custom_function("Double", std::vector{x}, std::vector{y},
-                             [](const std::vector<Tensor>& g) {
-                               return std::vector<Tensor>{op::mul(g[0], 2.0)};
-                             });
+  auto rule = [](const std::vector<Tensor>& g) {
+    return std::vector<Tensor>{op::mul(g[0], 2.0)};
+  };
+  auto out = custom_function({"Double", rule}, std::vector{x}, std::vector{y});
   CHECK(history_name(out[0]) == "Double");
   run_backward(op::sum(out[0]));
   CHECK(list(grad_of(x)) == std::vector<double>{2, 2});

@@ -6,7 +6,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .._ferrule import Tensor, as_tensor, enable_grad, no_grad
+from .._ferrule import (
+    FerruleWarning,
+    Tensor,
+    as_tensor,
+    enable_grad,
+    no_grad,
+    note_gradients_used,
+)
 
 __all__ = ["Optimizer"]
 
@@ -162,7 +169,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        moved = False
+        moved = reused = False
         with no_grad():
             for group in self.param_groups:
                 params, grads = [], []
@@ -173,10 +180,24 @@ class Optimizer:
                         grads.append(grad)
                 if params:
                     moved = True
+                    reused |= note_gradients_used(params)
                     self._update(group, params, grads)
         if not moved:
             self._warn_no_gradient()
+        if reused and not self._warned:
+            self._warn_reused()
         return loss
+
+    def _warn_reused(self) -> None:
+        self._warned = True
+        warnings.warn(
+            f"[{self._name}.step] since the last step, backward() has added to "
+            "gradients which that step had used already: call zero_grad() before "
+            "backward(). If that is meant, silence this with "
+            'warnings.simplefilter("ignore", ferrule.FerruleWarning)',
+            FerruleWarning,
+            stacklevel=3,
+        )
 
     def _warn_no_gradient(self) -> None:
         if self._warned:
@@ -192,6 +213,7 @@ class Optimizer:
             )
         warnings.warn(
             f"[{self._name}.step] no parameter has a gradient, nothing changed: {why}",
+            FerruleWarning,
             stacklevel=3,
         )
 

@@ -1,5 +1,5 @@
-"""Helpers around training; `utils.data` feeds it."""
+"""Helpers around training: `data` feeds it, `checkpoint` saves memory."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

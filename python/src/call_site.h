@@ -1,0 +1,12 @@
+// Where the Python program is: see call_site.cpp.
+#pragma once
+
+#include "binding.h"
+
+namespace ferrule::python {
+
+void bind_call_sites();
+// To be called before an op runs without the GIL.
+void note_site_before_release();
+
+}  // namespace ferrule::python
