@@ -57,6 +57,7 @@ from ._ferrule import (
     result_type,
     set_grad_enabled,
     set_num_threads,
+    set_printoptions,
     set_rng_state,
     tensor,
     uint8,
@@ -77,7 +78,7 @@ from ._parts import (
 )
 
 if TYPE_CHECKING:
-    from . import datasets, utils
+    from . import array_api, datasets, utils
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from .serialization import load, save
@@ -95,6 +96,7 @@ globals().update(_ferrule.op_functions())
 
 # Loaded when first used, so that the import stays quick.
 _LAZY = {
+    "array_api": ("array_api", None),
     "datasets": ("datasets", None),
     "utils": ("utils", None),
     "Dim": ("_export", "Dim"),
@@ -136,6 +138,7 @@ __all__ = [
     "Size",
     "Tensor",
     "__version__",
+    "array_api",
     "as_strided",
     "as_tensor",
     "autograd",
@@ -195,6 +198,7 @@ __all__ = [
     "save",
     "set_grad_enabled",
     "set_num_threads",
+    "set_printoptions",
     "set_rng_state",
     "short",
     "split",

@@ -158,11 +158,15 @@ PyObject* wrap_int(Int v);  // a SymInt when it has an expression
 bool int_from(PyObject* o, Int* out);
 // SymInt's expression; -1 for every other object.
 int32_t expression_of(PyObject* o);
+// What Tensor.size is: the number of elements, and a function of a dimension.
+PyObject* wrap_size(PyObject* tensor);
 
 // A Python or NumPy number, or a 0-d array: an immediate.
 bool number_from(PyObject* o, Arg* out);
 
 PyObject* shape_tuple(const TensorImpl* t);
+// Dimension given by the user of the method `who`, non-negative.
+int dim_from(PyObject* o, const TensorImpl* t, const char* who);
 
 // --- NumPy, never imported by us unless asked
 
@@ -205,6 +209,8 @@ extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
 extern PyMethodDef kPartMethods[];
 extern PyMethodDef kInteropMethods[];
+extern PyMethodDef kDLPackMethods[];
+extern PyMethodDef kPickleMethods[];
 extern PyMethodDef kAutogradMethods[];
 extern PyGetSetDef kTensorProperties[];
 extern PyType_Slot kNumberSlots[];
@@ -216,7 +222,9 @@ void bind_promotion(nb::module_& m);
 void bind_symint(nb::module_& m);
 void bind_ops(nb::module_& m);
 void bind_constructors(nb::module_& m);
-void bind_interop(nb::module_& m);
+void bind_dlpack(nb::module_& m);
+void bind_pickle(nb::module_& m);
+void bind_repr(nb::module_& m);
 void bind_autograd(nb::module_& m);
 void bind_modes(nb::module_& m);
 void bind_nodes(nb::module_& m);

@@ -55,18 +55,16 @@ void release_exported(void* context) {
   PyGILState_Release(state);
 }
 
-// A tensor that looks into the memory of `o`.
-Tensor look_into(PyObject* o, bool writable, const char* who) {
+// A tensor that looks into the memory of `o`; it is as read-only as that.
+Tensor look_into(PyObject* o, const char* who) {
   auto buffer = std::make_unique<Buffer>();
-  int flags = writable ? PyBUF_FULL : PyBUF_FULL_RO;
-  if (PyObject_GetBuffer(o, &buffer->view, flags) < 0) {
+  if (PyObject_GetBuffer(o, &buffer->view, PyBUF_FULL_RO) < 0) {
     buffer->view.obj = nullptr;
     PyErr_Clear();
-    if (writable && PyObject_CheckBuffer(o)) {
+    if (PyObject_CheckBuffer(o)) {
       fail<ValueError>("[", who,
-                       "] the array cannot be shared, as it is "
-                       "read-only or of a type that no tensor has; copy it: "
-                       "ferrule.tensor(array)");
+                       "] the array is of a type that no tensor has; convert "
+                       "it with .astype(...)");
     }
     type_error("[", who,
                "] expected a NumPy array or a buffer of numbers, got ",
@@ -94,9 +92,18 @@ Tensor look_into(PyObject* o, bool writable, const char* who) {
     }
     strides.push(v.strides[i] / v.itemsize);
   }
+  if (reinterpret_cast<uintptr_t>(v.buf) %
+      (is_complex(t) ? v.itemsize / 2 : v.itemsize)) {
+    fail<ValueError>("[", who,
+                     "] the elements are not aligned and cannot be shared; "
+                     "copy the array: ferrule.from_numpy(array.copy())");
+  }
   void* data = v.buf;
-  return Tensor::wrap(data, shape, strides, t, {}, release_exported,
-                      buffer.release());
+  bool read_only = v.readonly;
+  Tensor x = Tensor::wrap(data, shape, strides, t, {}, release_exported,
+                          buffer.release());
+  x->storage->read_only = read_only;
+  return x;
 }
 
 // --- nested sequences
@@ -245,12 +252,12 @@ Tensor from_numpy(PyObject* array) {
     type_error("[from_numpy] expected a NumPy array, got ",
                Py_TYPE(array)->tp_name, "; use ferrule.tensor(data)");
   }
-  return look_into(array, true, "from_numpy");
+  return look_into(array, "from_numpy");
 }
 
 Tensor copy_of_array(PyObject* array) {
   nb::object dense = own(PyObject_CallMethod(array, "copy", nullptr));
-  Tensor view = look_into(dense.ptr(), false, "tensor");
+  Tensor view = look_into(dense.ptr(), "tensor");
   Tensor copy = Tensor::empty(view.shape(), view.dtype());
   if (view.numel()) std::memcpy(copy->bytes(), view->bytes(), copy->nbytes());
   return copy;
@@ -322,10 +329,13 @@ PyObject* tensor(PyObject*, PyObject* args, PyObject* kwargs) {
   });
 }
 
-bool is_writable(PyObject* array) {
-  nb::object flags = own(PyObject_GetAttrString(array, "flags"));
-  nb::object on = own(PyObject_GetAttrString(flags.ptr(), "writeable"));
-  return PyObject_IsTrue(on.ptr()) == 1;
+// Whether a tensor can look into it and write: aligned, no negative strides.
+bool is_shareable(nb::handle array) {
+  if (!nb::cast<bool>(array.attr("flags").attr("behaved"))) return false;
+  for (nb::handle stride : array.attr("strides")) {
+    if (nb::cast<int64_t>(stride) < 0) return false;
+  }
+  return true;
 }
 
 PyObject* as_tensor(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -346,7 +356,7 @@ PyObject* as_tensor(PyObject*, PyObject* args, PyObject* kwargs) {
     Tensor t;
     if (is_tensor(data)) {
       t = tensor_of(data);
-    } else if (is_numpy_array(data) && is_writable(data)) {
+    } else if (is_numpy_array(data) && is_shareable(data)) {
       t = from_numpy(data);
     } else {
       t = tensor_from(data, r.has_dtype ? &r.dtype : nullptr, "as_tensor");
@@ -390,9 +400,11 @@ PyMethodDef kFunctions[] = {
      "from_numpy(array)\n--\n\n"
      "A tensor that shares the memory of a NumPy array: a write to one shows "
      "in "
-     "the\nother.\n\n"
+     "the\nother. Of a read-only array the tensor is read-only, too: "
+     "operations in place\nraise an error.\n\n"
      "Raises:\n"
-     "    ValueError: the array is read-only or has negative strides.\n"
+     "    ValueError: the array has negative strides or elements that are not\n"
+     "        aligned.\n"
      "    DTypeError: no tensor has elements of its type.\n\n"
      "Example:\n"
      "    >>> import numpy as np, ferrule as fe\n"

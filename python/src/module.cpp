@@ -14,7 +14,9 @@ NB_MODULE(_ferrule, m) {
   bind_tensor_type(m);
   bind_ops(m);
   bind_constructors(m);
-  bind_interop(m);
+  bind_dlpack(m);
+  bind_pickle(m);
+  bind_repr(m);
   bind_autograd(m);
   bind_modes(m);
   bind_nodes(m);

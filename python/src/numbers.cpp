@@ -182,21 +182,47 @@ PyObject* power_in_place(PyObject* a, PyObject* b, PyObject*) {
   return binary_in_place(op::pow, a, b);
 }
 
+// The ops of these operators are looked up by name: they may be missing.
+template <const char* kName>
+const OpDef* op_named() {
+  static const OpDef* const op = find_op(kName);
+  return op;
+}
+template <const char* kName>
+PyObject* named_slot(PyObject* a, PyObject* b) {
+  const OpDef* op = op_named<kName>();
+  if (!op) Py_RETURN_NOTIMPLEMENTED;
+  return binary(*op, a, b);
+}
+template <const char* kName>
+PyObject* named_in_place_slot(PyObject* self, PyObject* other) {
+  const OpDef* op = op_named<kName>();
+  if (!op) Py_RETURN_NOTIMPLEMENTED;
+  return binary_in_place(*op, self, other);
+}
+
+constexpr char kFloorDivide[] = "floor_divide";
+constexpr char kRemainder[] = "remainder";
+constexpr char kLeftShift[] = "bitwise_left_shift";
+constexpr char kRightShift[] = "bitwise_right_shift";
+constexpr char kAnd[] = "bitwise_and";
+constexpr char kOr[] = "bitwise_or";
+constexpr char kXor[] = "bitwise_xor";
+
 PyObject* matrix_multiply(PyObject* a, PyObject* b) {
-  if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
+  for (PyObject* o : {a, b}) {
+    if (!is_tensor(o) && !is_numpy_array(o)) Py_RETURN_NOTIMPLEMENTED;
+  }
   return binary(op::matmul, a, b);
 }
 
-// // and %: by name, as their ops are not among the first.
-PyObject* floor_divide(PyObject* a, PyObject* b) {
-  static const OpDef* op = optional_op("floor_divide");
-  if (!op) Py_RETURN_NOTIMPLEMENTED;
-  return binary(*op, a, b);
-}
-PyObject* remainder(PyObject* a, PyObject* b) {
-  static const OpDef* op = optional_op("remainder");
-  if (!op) Py_RETURN_NOTIMPLEMENTED;
-  return binary(*op, a, b);
+PyObject* divide_with_remainder(PyObject* a, PyObject* b) {
+  return guarded([&]() -> PyObject* {
+    nb::object quotient = own(named_slot<kFloorDivide>(a, b));
+    if (quotient.ptr() == Py_NotImplemented) return quotient.release().ptr();
+    nb::object rest = own(named_slot<kRemainder>(a, b));
+    return PyTuple_Pack(2, quotient.ptr(), rest.ptr());
+  });
 }
 
 // & | ^ ~ of masks; of integers where the build has the bitwise ops.
@@ -302,11 +328,21 @@ PyType_Slot kNumberSlots[] = {
     {Py_nb_power, slot(power)},
     {Py_nb_inplace_power, slot(power_in_place)},
     {Py_nb_matrix_multiply, slot(matrix_multiply)},
-    {Py_nb_floor_divide, slot(floor_divide)},
-    {Py_nb_remainder, slot(remainder)},
+    {Py_nb_floor_divide, slot(named_slot<kFloorDivide>)},
+    {Py_nb_inplace_floor_divide, slot(named_in_place_slot<kFloorDivide>)},
+    {Py_nb_remainder, slot(named_slot<kRemainder>)},
+    {Py_nb_inplace_remainder, slot(named_in_place_slot<kRemainder>)},
+    {Py_nb_divmod, slot(divide_with_remainder)},
+    {Py_nb_lshift, slot(named_slot<kLeftShift>)},
+    {Py_nb_inplace_lshift, slot(named_in_place_slot<kLeftShift>)},
+    {Py_nb_rshift, slot(named_slot<kRightShift>)},
+    {Py_nb_inplace_rshift, slot(named_in_place_slot<kRightShift>)},
     {Py_nb_and, slot(bitwise_and)},
     {Py_nb_or, slot(bitwise_or)},
     {Py_nb_xor, slot(bitwise_xor)},
+    {Py_nb_inplace_and, slot(named_in_place_slot<kAnd>)},
+    {Py_nb_inplace_or, slot(named_in_place_slot<kOr>)},
+    {Py_nb_inplace_xor, slot(named_in_place_slot<kXor>)},
     {Py_nb_invert, slot(invert)},
     {Py_nb_negative, slot(negative)},
     {Py_nb_positive, slot(positive)},

@@ -2,22 +2,28 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <limits>
 
 #include "binding.h"
 
 namespace ferrule::python {
 namespace {
 
-constexpr int64_t kThreshold = 1000;  // larger tensors are summarised
-constexpr int64_t kEdge = 3;          // entries shown at both ends
-constexpr int kWidth = 80;
+// What set_printoptions sets; guarded by the GIL.
+struct PrintOptions {
+  int precision = 4;         // digits behind the point
+  int64_t threshold = 1000;  // larger tensors are summarised
+  int64_t edge = 3;          // entries shown at both ends
+  size_t width = 80;         // of a line
+  enum { automatic, always, never } scientific = automatic;
+};
+PrintOptions options;
 
 // Writes elements, all to the same width.
 class Formatter {
  public:
   Formatter(const Tensor& t, bool summarise) : t_(t), summarise_(summarise) {
-    if (is_float(t.dtype())) choose_notation();
+    if (is_differentiable(t.dtype())) choose_notation();
     each(0, t->bytes(),
          [&](const char* p) { width_ = std::max(width_, text(p).size()); });
   }
@@ -29,7 +35,7 @@ class Formatter {
   }
 
  private:
-  bool skips(int64_t n) const { return summarise_ && n > 2 * kEdge; }
+  bool skips(int64_t n) const { return summarise_ && n > 2 * options.edge; }
 
   // Visits the elements that are shown.
   template <class Visit>
@@ -38,39 +44,53 @@ class Formatter {
     int64_t n = t_.size(dim);
     int64_t step = t_.strides()[dim] * itemsize(t_.dtype());
     for (int64_t i = 0; i < n; ++i) {
-      if (skips(n) && i == kEdge) i = n - kEdge;
+      if (skips(n) && i == options.edge) i = n - options.edge;
       each(dim + 1, p + i * step, visit);
     }
   }
 
-  double number(const char* p) const {
+  // A floating or complex element; the imaginary part may be 0.
+  Py_complex number(const char* p) const {
     nb::object o = own(element(p, t_.dtype()));
-    return PyFloat_AsDouble(o.ptr());
+    return PyComplex_AsCComplex(o.ptr());
   }
 
   void choose_notation() {
     double low = INFINITY, high = 0;
     integral_ = true;
     each(0, t_->bytes(), [&](const char* p) {
-      double v = std::fabs(number(p));
-      if (!std::isfinite(v)) return;
-      integral_ &= v == std::floor(v);
-      high = std::max(high, v);
-      if (v != 0) low = std::min(low, v);
+      const Py_complex c = number(p);
+      for (double v : {std::fabs(c.real), std::fabs(c.imag)}) {
+        if (!std::isfinite(v)) continue;
+        integral_ &= v == std::floor(v);
+        high = std::max(high, v);
+        if (v != 0) low = std::min(low, v);
+      }
     });
     scientific_ =
         high >= 1e8 || (!integral_ && (low < 1e-4 || high > low * 1e6));
+    if (options.scientific != PrintOptions::automatic) {
+      scientific_ = options.scientific == PrintOptions::always;
+    }
+  }
+
+  std::string real_text(double v) const {
+    if (std::isnan(v)) return "nan";
+    if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
+    char buffer[384];  // the largest double has 309 digits
+    const char* format = scientific_ ? "%.*e" : integral_ ? "%.*f." : "%.*f";
+    int digits = integral_ && !scientific_ ? 0 : options.precision;
+    std::snprintf(buffer, sizeof buffer, format, digits, v);
+    return buffer;
   }
 
   std::string text(const char* p) const {
-    char buffer[64];
-    if (is_float(t_.dtype())) {
-      double v = number(p);
-      if (std::isnan(v)) return "nan";
-      if (std::isinf(v)) return v > 0 ? "inf" : "-inf";
-      const char* format = scientific_ ? "%.4e" : integral_ ? "%.0f." : "%.4f";
-      std::snprintf(buffer, sizeof buffer, format, v);
-      return buffer;
+    if (is_float(t_.dtype())) return real_text(number(p).real);
+    if (is_complex(t_.dtype())) {
+      const Py_complex c = number(p);
+      std::string imag = real_text(c.imag);
+      if (imag[0] != '-') imag = '+' + imag;
+      return real_text(c.real) + imag + 'j';
     }
     nb::object o = own(element(p, t_.dtype()));
     return nb::str(o).c_str();
@@ -98,7 +118,7 @@ class Formatter {
         if (!last) {
           out += gap;
           out.append(indent, ' ');
-        } else if (out.size() - line + indent + width_ + 2 > kWidth) {
+        } else if (out.size() - line + indent + width_ + 2 > options.width) {
           out += '\n';
           line = out.size();
           out.append(indent, ' ');
@@ -107,7 +127,7 @@ class Formatter {
           out += ' ';
         }
       }
-      if (skips(n) && i == kEdge) {
+      if (skips(n) && i == options.edge) {
         out += "...,";
         if (last) {
           out += ' ';
@@ -115,7 +135,7 @@ class Formatter {
           out += gap;
           out.append(indent, ' ');
         }
-        i = n - kEdge;
+        i = n - options.edge;
       }
       append_dim(out, dim + 1, p + i * step, indent);
     }
@@ -138,16 +158,102 @@ std::string repr(const Tensor& t, bool requires_grad) {
     out += "[]";
   } else {
     Tensor host = on_host(t, "repr");
-    out += Formatter(host, t.numel() > kThreshold).all(out.size());
+    out += Formatter(host, t.numel() > options.threshold).all(out.size());
   }
   std::string what = concat("shape=", t.shape(), ", dtype=", t.dtype(),
                             ", device=", t.device());
   if (requires_grad) what += ", requires_grad=True";
   size_t newline = out.rfind('\n');
   size_t column = out.size() - (newline == std::string::npos ? 0 : newline);
-  bool wraps = newline != std::string::npos || column + what.size() > kWidth;
+  bool wraps =
+      newline != std::string::npos || column + what.size() > options.width;
   out += wraps ? ",\n       " : ", ";
   return out + what + ")";
+}
+
+// --- options
+
+namespace {
+
+// An argument that was given: an int within bounds, or inf for the highest.
+bool given(nb::handle o, const char* name, int64_t low, int64_t high,
+           int64_t* out) {
+  if (o.is_none()) return false;
+  Int v;
+  if (PyFloat_Check(o.ptr()) && PyFloat_AS_DOUBLE(o.ptr()) == INFINITY) {
+    v = high;
+  } else if (!int_from(o.ptr(), &v)) {
+    type_error("[set_printoptions] ", name, " must be an int, got ",
+               Py_TYPE(o.ptr())->tp_name);
+  }
+  if (v.value < low || v.value > high) {
+    fail<ValueError>("[set_printoptions] ", name, " must be in [", low, ", ",
+                     high, "], got ", v.value);
+  }
+  *out = v.value;
+  return true;
+}
+
+void set_printoptions(nb::handle precision, nb::handle threshold,
+                      nb::handle edgeitems, nb::handle linewidth,
+                      nb::handle profile, nb::handle sci_mode) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  PrintOptions set = options;
+  if (!profile.is_none()) {
+    const std::string_view name = nb::cast<const char*>(profile);
+    set = {};
+    if (name == "short") {
+      set.precision = 2;
+      set.edge = 2;
+    } else if (name == "full") {
+      set.threshold = kMost;
+    } else if (name != "default") {
+      fail<ValueError>("[set_printoptions] profile must be 'default', 'short' "
+                       "or 'full', got '",
+                       name, "'");
+    }
+  }
+  int64_t v = 0;
+  if (given(precision, "precision", 0, 20, &v)) {
+    set.precision = static_cast<int>(v);
+  }
+  if (given(threshold, "threshold", 0, kMost, &v)) set.threshold = v;
+  if (given(edgeitems, "edgeitems", 1, kMost / 4, &v)) set.edge = v;
+  if (given(linewidth, "linewidth", 1, kMost, &v)) set.width = v;
+  if (!sci_mode.is_none()) {
+    set.scientific =
+        nb::cast<bool>(sci_mode) ? PrintOptions::always : PrintOptions::never;
+  }
+  options = set;
+}
+
+}  // namespace
+
+void bind_repr(nb::module_& m) {
+  m.def("set_printoptions", set_printoptions, nb::arg("precision") = nb::none(),
+        nb::arg("threshold") = nb::none(), nb::arg("edgeitems") = nb::none(),
+        nb::arg("linewidth") = nb::none(), nb::arg("profile") = nb::none(),
+        nb::arg("sci_mode") = nb::none(),
+        R"(How tensors are printed; what is not given stays as it is.
+
+Args:
+    precision: digits behind the point (4).
+    threshold: tensors with more elements are summarised (1000); inf: none.
+    edgeitems: entries that a summary shows at both ends of a dimension (3).
+    linewidth: characters a line (80).
+    profile: "default", "short" or "full": sets all of them.
+    sci_mode: True or False; a profile returns to choosing by the values.
+
+Raises:
+    ValueError: a number is out of range, or there is no such profile.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.set_printoptions(precision=2)
+    >>> fe.tensor([1 / 3])
+    tensor([0.33], shape=(1,), dtype=float32, device=cpu)
+    >>> fe.set_printoptions(profile="default")
+)");
 }
 
 }  // namespace ferrule::python

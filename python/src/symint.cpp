@@ -2,12 +2,27 @@
 //
 // While capturing, sizes of symbolic tensors are such. + - * // and % with
 // other integers keep the expression; everything else sees a plain int.
+//
+// Tensor.size is such an int that can be called, too: NumPy and the Array API
+// have x.size for the number of elements, PyTorch x.size() and x.size(dim).
 #include "binding.h"
 
 namespace ferrule::python {
 namespace {
 
 PyTypeObject* symint_type;
+PyTypeObject* size_type;
+
+nb::object make(PyTypeObject* type, Int v) {
+  nb::object plain = own(PyLong_FromLongLong(v.value));
+  nb::object args = own(PyTuple_Pack(1, plain.ptr()));
+  nb::object o = own(PyLong_Type.tp_new(type, args.ptr(), nullptr));
+  if (v.symbolic()) {
+    nb::object expr = own(PyLong_FromLong(v.expr));
+    check(PyObject_SetAttrString(o.ptr(), "expr", expr.ptr()));
+  }
+  return o;
+}
 
 PyObject* combined(IntOp op, PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
@@ -63,6 +78,30 @@ PyMethodDef kMethods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+// --- Tensor.size
+
+PyObject* size_call(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"dim", nullptr};
+  PyObject* dim = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:size",
+                                   const_cast<char**>(names), &dim)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    nb::object tensor = own(PyObject_GetAttrString(self, "_tensor"));
+    const TensorImpl* t = impl_of(tensor.ptr());
+    if (dim == Py_None) return shape_tuple(t);
+    return wrap_int(size_of(t, dim_from(dim, t, "size")));
+  });
+}
+
+PyMethodDef kSizeMethods[] = {
+    {"__call__", as_function(size_call), METH_VARARGS | METH_KEYWORDS,
+     "__call__($self, /, dim=None)\n--\n\n"
+     "The shape, or the size of one dimension."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 template <IntOp kOp>
 PyObject* chosen(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (n != 2) {
@@ -85,32 +124,48 @@ PyMethodDef kFunctions[] = {
 }  // namespace
 
 PyObject* wrap_int(Int v) {
-  nb::object plain = own(PyLong_FromLongLong(v.value));
-  if (!v.symbolic()) return plain.release().ptr();
-  nb::object args = own(PyTuple_Pack(1, plain.ptr()));
-  nb::object o = own(PyLong_Type.tp_new(symint_type, args.ptr(), nullptr));
-  nb::object expr = own(PyLong_FromLong(v.expr));
-  check(PyObject_SetAttrString(o.ptr(), "expr", expr.ptr()));
+  if (!v.symbolic()) return own(PyLong_FromLongLong(v.value)).release().ptr();
+  return make(symint_type, v).release().ptr();
+}
+
+PyObject* wrap_size(PyObject* tensor) {
+  nb::object o = make(size_type, numel_of(impl_of(tensor)));
+  check(PyObject_SetAttrString(o.ptr(), "_tensor", tensor));
   return o.release().ptr();
 }
 
 int32_t expression_of(PyObject* o) {
-  if (Py_TYPE(o) != symint_type) return -1;
+  if (!PyType_IsSubtype(Py_TYPE(o), symint_type)) return -1;
   nb::object expr = own(PyObject_GetAttrString(o, "expr"));
   long e = PyLong_AsLong(expr.ptr());
   if (e == -1 && PyErr_Occurred()) nb::raise_python_error();
   return static_cast<int32_t>(e);
 }
 
-void bind_symint(nb::module_& m) {
+namespace {
+
+// class NAME(BASE): expr = -1
+PyTypeObject* make_class(nb::module_& m, const char* name, PyTypeObject* base,
+                         PyMethodDef* methods, const char* doc) {
   nb::object type = own(PyObject_CallFunction(
-      reinterpret_cast<PyObject*>(&PyType_Type), "s(O){s:s,s:i,s:s}", "SymInt",
-      &PyLong_Type, "__module__", "ferrule", "expr", -1, "__doc__",
-      "A size that remembers how it follows from the sizes of the inputs."));
-  symint_type = reinterpret_cast<PyTypeObject*>(type.ptr());
-  add_methods(symint_type, kMethods);
-  m.attr("SymInt") = type;
-  type.release();  // lives as long as the process
+      reinterpret_cast<PyObject*>(&PyType_Type), "s(O){s:s,s:i,s:s}", name,
+      base, "__module__", "ferrule", "expr", -1, "__doc__", doc));
+  m.attr(name) = type;
+  // Lives as long as the process.
+  auto* made = reinterpret_cast<PyTypeObject*>(type.release().ptr());
+  add_methods(made, methods);
+  return made;
+}
+
+}  // namespace
+
+void bind_symint(nb::module_& m) {
+  symint_type = make_class(
+      m, "SymInt", &PyLong_Type, kMethods,
+      "A size that remembers how it follows from the sizes of the inputs.");
+  size_type = make_class(m, "TensorSize", symint_type, kSizeMethods,
+                         "What Tensor.size is: an int, the number of elements, "
+                         "that can be called for the shape.");
   check(PyModule_AddFunctions(m.ptr(), kFunctions));
 }
 

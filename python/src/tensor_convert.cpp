@@ -74,6 +74,30 @@ PyObject* cpu(PyObject* self, PyObject*) {
   });
 }
 
+// The Array API's name for to(device).
+PyObject* to_device_method(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"device", "stream", nullptr};
+  PyObject *where, *stream = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:to_device",
+                                   const_cast<char**>(names), &where,
+                                   &stream)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    Device device;
+    if (!device_from(where, &device)) {
+      type_error("[to_device] device must be a device such as \"cpu\", got ",
+                 Py_TYPE(where)->tp_name);
+    }
+    if (stream != Py_None) {
+      fail<ValueError>("[to_device] streams cannot be chosen; stream must be "
+                       "None");
+    }
+    if (impl_of(self)->device == device) return Py_NewRef(self);
+    return wrap(to_device(tensor_of(self), device));
+  });
+}
+
 PyObject* type_as(PyObject* self, PyObject* other) {
   return guarded([&] {
     if (!is_tensor(other)) type_error("[type_as] expected a Tensor");
@@ -130,6 +154,9 @@ PyMethodDef kConvertMethods[] = {
      "    >>> fe.tensor([1.5]).to(fe.int64).tolist()\n"
      "    [1]\n"},
     {"cpu", cpu, METH_NOARGS, "cpu($self)\n--\n\nThe tensor in CPU memory."},
+    {"to_device", as_function(to_device_method), METH_VARARGS | METH_KEYWORDS,
+     "to_device($self, device, /, *, stream=None)\n--\n\n"
+     "The tensor on another device: the Array API's name for to(device)."},
     {"float", cast_method<DType::f32>, METH_NOARGS,
      "float($self)\n--\n\nThe tensor as float32."},
     {"double", cast_method<DType::f64>, METH_NOARGS,

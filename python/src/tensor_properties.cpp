@@ -17,12 +17,28 @@ PyObject* shape_tuple(const TensorImpl* t) {
   return tuple.release().ptr();
 }
 
+int dim_from(PyObject* o, const TensorImpl* t, const char* who) {
+  Int d;
+  if (!int_from(o, &d)) {
+    type_error("[", who, "] dim must be an int, got ", Py_TYPE(o)->tp_name);
+  }
+  int64_t n = t->ndim;
+  if (d.value < -n || d.value >= n) {
+    fail<IndexError>("[", who, "] dim ", d.value, " is out of range for shape ",
+                     t->sizes(), n ? concat("; valid: ", -n, "..", n - 1) : "");
+  }
+  return static_cast<int>(d.value < 0 ? d.value + n : d.value);
+}
+
 namespace {
 
 PyObject* to_bool(bool on) { return PyBool_FromLong(on); }
 
 PyObject* get_shape(PyObject* self, void*) {
   return guarded([&] { return shape_tuple(impl_of(self)); });
+}
+PyObject* get_size(PyObject* self, void*) {
+  return guarded([&] { return wrap_size(self); });
 }
 PyObject* get_dtype(PyObject* self, void*) {
   return wrap_dtype(impl_of(self)->dtype);
@@ -129,34 +145,6 @@ PyObject* get_mt(PyObject* self, void*) {
 
 // --- methods
 
-// Dimension given by the user, non-negative.
-int dim_from(PyObject* o, const Tensor& t, const char* who) {
-  Int d;
-  if (!int_from(o, &d)) {
-    type_error("[", who, "] dim must be an int, got ", Py_TYPE(o)->tp_name);
-  }
-  int64_t n = t.ndim();
-  if (d.value < -n || d.value >= n) {
-    fail<IndexError>("[", who, "] dim ", d.value, " is out of range for shape ",
-                     t.shape(), n ? concat("; valid: ", -n, "..", n - 1) : "");
-  }
-  return static_cast<int>(d.value < 0 ? d.value + n : d.value);
-}
-
-PyObject* size(PyObject* self, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"dim", nullptr};
-  PyObject* dim = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:size",
-                                   const_cast<char**>(names), &dim)) {
-    return nullptr;
-  }
-  return guarded([&] {
-    Tensor t = tensor_of(self);
-    if (dim == Py_None) return shape_tuple(t.impl());
-    return wrap_int(size_of(t.impl(), dim_from(dim, t, "size")));
-  });
-}
-
 PyObject* stride(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"dim", nullptr};
   PyObject* dim = Py_None;
@@ -167,7 +155,8 @@ PyObject* stride(PyObject* self, PyObject* args, PyObject* kwargs) {
   return guarded([&] {
     Tensor t = tensor_of(self);
     if (dim != Py_None) {
-      return PyLong_FromLongLong(t.strides()[dim_from(dim, t, "stride")]);
+      return PyLong_FromLongLong(
+          t.strides()[dim_from(dim, t.impl(), "stride")]);
     }
     nb::object tuple = own(PyTuple_New(t.ndim()));
     for (int i = 0; i < t.ndim(); ++i) {
@@ -202,6 +191,16 @@ PyObject* is_complex_method(PyObject* self, PyObject*) {
   return to_bool(is_complex(impl_of(self)->dtype));
 }
 
+PyObject* complex_method(PyObject* self, PyObject*) {
+  return guarded([&] {
+    nb::object value = own(item(tensor_of(self)));
+    if (PyComplex_Check(value.ptr())) return value.release().ptr();
+    double real = PyFloat_AsDouble(value.ptr());
+    if (real == -1 && PyErr_Occurred()) nb::raise_python_error();
+    return PyComplex_FromDoubles(real, 0);
+  });
+}
+
 PyObject* item_method(PyObject* self, PyObject*) {
   return guarded([&] { return item(tensor_of(self)); });
 }
@@ -224,12 +223,15 @@ PyObject* tolist(PyObject* self, PyObject*) {
   });
 }
 
-// f"{loss:.4f}" formats the number of a 0-d tensor.
+// f"{loss:.4f}" formats the number of a 0-d tensor; larger ones have one form.
 PyObject* format(PyObject* self, PyObject* spec) {
   return guarded([&] {
-    if (impl_of(self)->ndim > 0 || impl_of(self)->device.is_graph()) {
-      nb::object text = own(PyObject_Str(self));
-      return PyObject_Format(text.ptr(), spec);
+    const TensorImpl* t = impl_of(self);
+    if (t->ndim > 0 || t->device.is_graph()) {
+      if (PyUnicode_GetLength(spec) == 0) return PyObject_Str(self);
+      type_error("a tensor of shape ", t->sizes(),
+                 " takes no format; only the number of a 0-d tensor does, as "
+                 "in f\"{x.mean():.3f}\"");
     }
     nb::object value = own(item(tensor_of(self)));
     return PyObject_Format(value.ptr(), spec);
@@ -249,6 +251,10 @@ PyObject* replace_method(PyObject* self, PyObject* other) {
 }  // namespace
 
 PyGetSetDef kTensorProperties[] = {
+    {"size", get_size, nullptr,
+     "The number of elements, as in NumPy and the Array API; called, as in "
+     "PyTorch,\nsize() is the shape and size(dim) the size of one dimension.",
+     nullptr},
     {"shape", get_shape, nullptr, "Sizes of the dimensions, a tuple.", nullptr},
     {"dtype", get_dtype, nullptr, "Type of the elements.", nullptr},
     {"ndim", get_ndim, nullptr, "Number of dimensions.", nullptr},
@@ -277,8 +283,6 @@ PyGetSetDef kTensorProperties[] = {
 };
 
 PyMethodDef kTensorMethods[] = {
-    {"size", as_function(size), METH_VARARGS | METH_KEYWORDS,
-     "size($self, dim=None)\n--\n\nThe shape, or the size of one dimension."},
     {"stride", as_function(stride), METH_VARARGS | METH_KEYWORDS,
      "stride($self, dim=None)\n--\n\n"
      "Distance of neighbours along every dimension, or one, in elements."},
@@ -308,6 +312,7 @@ PyMethodDef kTensorMethods[] = {
     {"tolist", tolist, METH_NOARGS,
      "tolist($self)\n--\n\nThe elements in nested lists."},
     {"__format__", format, METH_O, nullptr},
+    {"__complex__", complex_method, METH_NOARGS, nullptr},
     {"_replace", replace_method, METH_O,
      "_replace($self, other)\n--\n\n"
      "This object takes over what `other` is: values, dtype, history."},

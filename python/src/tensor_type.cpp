@@ -190,8 +190,9 @@ void bind_tensor_type(nb::module_& m) {
                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots.data()};
   nb::object type = own(PyType_FromSpec(&spec));
   tensor_type = reinterpret_cast<PyTypeObject*>(type.ptr());
-  for (PyMethodDef* methods : {kTensorMethods, kConvertMethods, kInteropMethods,
-                               kAutogradMethods, kPartMethods}) {
+  for (PyMethodDef* methods :
+       {kTensorMethods, kConvertMethods, kInteropMethods, kDLPackMethods,
+        kPickleMethods, kAutogradMethods, kPartMethods}) {
     add_methods(tensor_type, methods);
   }
   // NumPy's operators leave mixed operands to Tensor's.

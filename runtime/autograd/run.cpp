@@ -180,6 +180,11 @@ void check_writable(const OpCall& c, TensorImpl* t) {
                        ", share memory (it was expanded or unfolded); write "
                        "into a clone()");
   }
+  if (t->storage && t->storage->read_only) {
+    c.fail<ValueError>("the memory of a tensor (", t->dtype, " ", t->sizes(),
+                       ") was shared as read-only and cannot be written in "
+                       "place; clone() the tensor first");
+  }
   if (!modes.grad) return;
   const TensorImpl* root = t->root ? t->root : t;
   if ((t->requires_grad && !t->history) ||

@@ -33,10 +33,8 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return Parameter, (self.detach(), self.requires_grad)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        # As in PyTorch, the gradient stays behind: a copied model starts anew.
         copy = Parameter(self.detach().clone(), self.requires_grad)
         memo[id(self)] = copy
         return copy
