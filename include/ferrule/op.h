@@ -235,8 +235,9 @@ struct OpDef {
   // Tensors the gradient needs, by name: "input other out". Others are dropped,
   // and so is "input@other" unless the argument `other` wants a gradient.
   const char* saves = "";
-  // Shape, dtype, errors. Creates the results by OpCall::out/view.
-  void (*infer)(OpCall&);
+  // Shape, dtype, errors. Creates the results by OpCall::out/view. An op that
+  // has no kernel anywhere has none: its `decompose` checks the arguments.
+  void (*infer)(OpCall&) = nullptr;
   // Gradient in terms of ops, so that every order exists.
   void (*vjp)(Vjp&) = nullptr;
   // The op in terms of simpler ops: reference, gradient if there is no vjp,

@@ -64,7 +64,15 @@ from ._ferrule import (
 )
 from ._ferrule import Device as device
 from ._ferrule import DType as dtype
-from ._functions import flatten, max, min, std
+from ._functions import (
+    broadcast_shapes,
+    broadcast_tensors,
+    cartesian_prod,
+    max,
+    meshgrid,
+    min,
+    tensordot,
+)
 from ._parts import (
     as_strided,
     chunk,
@@ -158,7 +166,6 @@ __all__ = [
     "enable_grad",
     "export",
     "finfo",
-    "flatten",
     "float16",
     "float32",
     "float64",
@@ -203,7 +210,6 @@ __all__ = [
     "short",
     "split",
     "split_with_sizes",
-    "std",
     "tensor",
     "tensor_split",
     "uint8",

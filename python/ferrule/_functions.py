@@ -1,30 +1,33 @@
-"""Functions of `ferrule` that are methods of Tensor and not ops themselves.
+"""Functions of `ferrule` that no op definition can express: overloads, any
+number of tensors as arguments, tuples of tensors as results.
 
 An op of the same name in the op table takes their place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
-from ._ferrule import Tensor
+from ._ferrule import InvalidValue, ShapeError, Tensor, ops
 
-__all__ = ["flatten", "max", "min", "std"]
+__all__ = [
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "cartesian_prod",
+    "max",
+    "meshgrid",
+    "min",
+    "tensordot",
+]
 
 
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Joins the dimensions from `start_dim` to `end_dim` (inclusive) into one.
-
-    Raises:
-        IndexOutOfRange: a dimension is out of range.
-        InvalidValue: `start_dim` is behind `end_dim`.
-
-    Example:
-        >>> import ferrule as fe
-        >>> fe.flatten(fe.zeros((2, 3, 4)), 1).shape
-        (2, 12)
-    """
-    return input.flatten(start_dim, end_dim)
+def _listed(tensors: tuple[Any, ...]) -> list[Tensor]:
+    """The tensors given one by one, or as one list."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        return list(tensors[0])
+    return list(tensors)
 
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
@@ -56,17 +59,162 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return input.min(dim, keepdim)
 
 
-def std(
-    input: Tensor,
-    dim: int | list[int] | tuple[int, ...] | None = None,
-    correction: int = 1,
-    keepdim: bool = False,
-) -> Tensor:
-    """Standard deviation: the square root of `var`, with its arguments.
+def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to.
+
+    Raises:
+        ShapeError: two sizes differ, and neither is 1.
 
     Example:
         >>> import ferrule as fe
-        >>> fe.std(fe.tensor([1.0, 3.0]), correction=0).item()
-        1.0
+        >>> fe.broadcast_shapes((2, 1), (3,))
+        (2, 3)
     """
-    return input.std(dim, correction, keepdim)
+    result: list[int] = []
+    for given in shapes:
+        shape = [given] if isinstance(given, int) else list(given)
+        if any(n < 0 for n in shape):
+            raise ShapeError(f"[broadcast_shapes] negative size in {tuple(shape)}")
+        result = [1] * (len(shape) - len(result)) + result
+        for d in range(-len(shape), 0):
+            if result[d] == 1:
+                result[d] = shape[d]
+            elif shape[d] not in (1, result[d]):
+                raise ShapeError(
+                    f"[broadcast_shapes] {tuple(shape)} does not fit "
+                    f"{tuple(result)}: sizes {shape[d]} and {result[d]} differ in "
+                    f"dimension {d}"
+                )
+    return tuple(result)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Views of the tensors, all of the shape that they broadcast to.
+
+    Raises:
+        ShapeError: two sizes differ, and neither is 1.
+
+    Example:
+        >>> import ferrule as fe
+        >>> a, b = fe.broadcast_tensors(fe.tensor([1, 2]), fe.tensor([[3], [4]]))
+        >>> a.tolist(), b.tolist()
+        ([[1, 2], [1, 2]], [[3, 3], [4, 4]])
+    """
+    found = _listed(tensors)
+    shape = broadcast_shapes(*(t.shape for t in found))
+    return tuple(t.expand(shape) for t in found)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinates of the points of a grid, one tensor a vector.
+
+    Args:
+        tensors: vectors (or 0-d tensors), one by one or as a list.
+        indexing: "ij": dimension k of the results belongs to vector k; "xy":
+            the first two dimensions change places.
+
+    Returns:
+        Views whose repeated elements share memory.
+
+    Raises:
+        InvalidValue: `indexing` is something else.
+        ShapeError: a tensor has more than one dimension.
+
+    Example:
+        >>> import ferrule as fe
+        >>> x, y = fe.meshgrid(fe.tensor([1, 2]), fe.tensor([3, 4]))
+        >>> x.tolist(), y.tolist()
+        ([[1, 1], [2, 2]], [[3, 4], [3, 4]])
+    """
+    if indexing not in ("ij", "xy"):
+        raise InvalidValue(
+            f'[meshgrid] indexing must be "ij" or "xy", got {indexing!r}'
+        )
+    found = _listed(tensors)
+    for t in found:
+        if t.ndim > 1:
+            raise ShapeError(
+                f"[meshgrid] tensors must have one dimension, got shape {t.shape}"
+            )
+    order = list(range(len(found)))
+    if indexing == "xy" and len(found) > 1:
+        order[:2] = [1, 0]
+    sizes = [t.numel() for t in found]
+    shape = tuple(sizes[k] for k in order)
+    grids = []
+    for k, t in enumerate(found):
+        line = [1] * len(found)
+        line[order.index(k)] = sizes[k]
+        grids.append(t.reshape(line).expand(shape))
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All combinations of the elements of vectors, one a row.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.cartesian_prod(fe.tensor([1, 2]), fe.tensor([3, 4])).tolist()
+        [[1, 3], [1, 4], [2, 3], [2, 4]]
+    """
+    found = _listed(tensors)
+    if len(found) == 1:
+        return found[0]
+    return ops.stack([t.reshape(-1) for t in meshgrid(found)], -1)
+
+
+def tensordot(
+    a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2, out: None = None
+) -> Tensor:
+    """Products of `a` and `b`, summed over pairs of their dimensions.
+
+    Args:
+        a, b: tensors of one dtype.
+        dims: a number n: the last n dimensions of `a` and the first n of `b`; or
+            two lists of dimensions, which are paired.
+
+    Returns:
+        The other dimensions of `a`, then those of `b`.
+
+    Raises:
+        InvalidValue: the lists have different lengths.
+        ShapeError: the sizes of a pair differ.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.tensordot(fe.ones((2, 3)), fe.ones((3, 2)), 1).tolist()
+        [[3.0, 3.0], [3.0, 3.0]]
+
+    Source: numpy.tensordot.
+    """
+    if isinstance(dims, int):
+        if not 0 <= dims <= sorted([a.ndim, b.ndim])[0]:
+            raise InvalidValue(
+                f"[tensordot] dims = {dims} is out of range for shapes {a.shape} "
+                f"and {b.shape}"
+            )
+        of_a = list(range(a.ndim - dims, a.ndim))
+        of_b = list(range(dims))
+    else:
+        if len(dims) != 2:
+            raise InvalidValue("[tensordot] dims must be an int or two lists")
+        of_a, of_b = ([d] if isinstance(d, int) else list(d) for d in dims)
+        of_a = [range(a.ndim)[d] for d in of_a]
+        of_b = [range(b.ndim)[d] for d in of_b]
+    if len(of_a) != len(of_b):
+        raise InvalidValue(
+            f"[tensordot] {len(of_a)} dimensions of a and {len(of_b)} of b"
+        )
+    for i, j in zip(of_a, of_b, strict=True):
+        if a.shape[i] != b.shape[j]:
+            raise ShapeError(
+                f"[tensordot] dimension {i} of {a.shape} and {j} of {b.shape} differ"
+            )
+    free_a = [d for d in range(a.ndim) if d not in of_a]
+    free_b = [d for d in range(b.ndim) if d not in of_b]
+    shape_a = [a.shape[d] for d in free_a]
+    shape_b = [b.shape[d] for d in free_b]
+    inner = prod(a.shape[d] for d in of_a)
+    left = a.permute(free_a + of_a).reshape(prod(shape_a), inner)
+    right = b.permute(of_b + free_b).reshape(inner, prod(shape_b))
+    return (left @ right).reshape(shape_a + shape_b)

@@ -33,7 +33,8 @@ bool same_text(PyObject* key, std::string_view name) {
 int varargs_parameter(const Schema& s) {
   for (int i = 0; i < s.n && i < 2; ++i) {
     const Param& p = s.params[i];
-    bool named = p.name == "size" || p.name == "shape" || p.name == "dims";
+    bool named = p.name == "size" || p.name == "shape" || p.name == "dims" ||
+                 p.name == "repeats";
     if (p.kind == ParamKind::ints && !p.fixed_len && named) {
       return s.required <= i + 1 ? i : -1;
     }

@@ -98,42 +98,6 @@ PyObject* min(PyObject* self, PyObject* args, PyObject* kwargs) {
 
 // --- shape
 
-PyObject* flatten(PyObject* self, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"start_dim", "end_dim", nullptr};
-  int start = 0, end = -1;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ii:flatten",
-                                   const_cast<char**>(names), &start, &end)) {
-    return nullptr;
-  }
-  return guarded([&] {
-    Tensor x = tensor_of(self);
-    int n = std::max(x.ndim(), 1);
-    for (int d : {start, end}) {
-      if (d < -n || d >= n) {
-        fail<IndexError>("[flatten] dim ", d, " is out of range for shape ",
-                         x.shape(), "; valid: ", -n, "..", n - 1);
-      }
-    }
-    if (x.ndim() == 0) return wrap(op::reshape(x, IntList{1}));
-    start += start < 0 ? n : 0;
-    end += end < 0 ? n : 0;
-    if (start > end) {
-      fail<ValueError>("[flatten] start_dim ", start, " is behind end_dim ",
-                       end);
-    }
-    IntList shape;
-    Int merged = 1;
-    for (int i = 0; i < n; ++i) {
-      Int size = size_of(x.impl(), i);
-      bool inside = i >= start && i <= end;
-      if (inside) merged = merged * size;
-      if (!inside) shape.push(size);
-      if (i == end) shape.push(merged);
-    }
-    return wrap(op::reshape(x, shape));
-  });
-}
-
 Tensor view_of(const Tensor& x, const IntList& shape) {
   Tensor y = op::reshape(x, shape);
   bool shared =
@@ -188,24 +152,6 @@ PyObject* t(PyObject* self, PyObject*) {
   });
 }
 
-// --- statistics
-
-// sqrt(var(...)) with the arguments of var.
-PyObject* std_deviation(PyObject* self, PyObject* args, PyObject* kwargs) {
-  return guarded([&] {
-    nb::object var = own(PyObject_GetAttrString(self, "var"));
-    nb::object v = own(PyObject_Call(var.ptr(), args, kwargs));
-    return wrap(op::sqrt(tensor_of(v.ptr())));
-  });
-}
-
-PyObject* norm(PyObject* self, PyObject*) {
-  return guarded([&] {
-    Tensor x = tensor_of(self);
-    return wrap(op::sqrt(op::sum(op::mul(x, x))));
-  });
-}
-
 }  // namespace
 
 PyMethodDef kComposedMethods[] = {
@@ -222,13 +168,6 @@ PyMethodDef kComposedMethods[] = {
      "min($self, dim=None, keepdim=False)\n--\n\n"
      "The smallest element; with `dim`, a tuple of the smallest along it and "
      "their\nindices; with a tensor for `dim`, the elementwise minimum."},
-    {"flatten", as_function(flatten), METH_VARARGS | METH_KEYWORDS,
-     "flatten($self, start_dim=0, end_dim=-1)\n--\n\n"
-     "The dimensions start_dim..end_dim merged into one.\n\n"
-     "Example:\n"
-     "    >>> import ferrule as fe\n"
-     "    >>> fe.zeros(2, 3, 4).flatten(1).shape\n"
-     "    (2, 12)\n"},
     {"view", view, METH_VARARGS,
      "view($self, *shape)\n--\n\n"
      "The same memory with another shape; one size may be -1.\n\n"
@@ -242,11 +181,6 @@ PyMethodDef kComposedMethods[] = {
      "expand_as($self, other)\n--\n\nexpand(other.shape)."},
     {"t", t, METH_NOARGS,
      "t($self)\n--\n\nThe matrix transposed; a vector is itself."},
-    {"std", as_function(std_deviation), METH_VARARGS | METH_KEYWORDS,
-     "std($self, dim=None, correction=1, keepdim=False)\n--\n\n"
-     "Standard deviation: the square root of `var`."},
-    {"norm", norm, METH_NOARGS,
-     "norm($self)\n--\n\nSquare root of the sum of squares of all elements."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,6 +1,7 @@
-// CPU kernels of sum, mean, amax, amin, var, argmax and argmin.
+// CPU kernels of sum, mean, prod, any, all, amax, amin, var, argmax, argmin.
 #include <algorithm>
 
+#include "runtime/core/thread_pool.h"
 #include "runtime/cpu/reduce.h"
 
 namespace ferrule {
@@ -98,8 +99,11 @@ void arg_kernel(OpCall& c) {
 // sample variance", 1983).
 void var_kernel(OpCall& c) {
   const Reduction r = reduction_of(c);
-  const double freedom = std::max<double>(
-      0, static_cast<double>(r.count()) - static_cast<double>(c.i(2)));
+  const double correction = c.has(4)   ? c.number(4)
+                            : c.has(2) ? static_cast<double>(c.b(2))
+                                       : 1.0;
+  const double freedom =
+      std::max(0.0, static_cast<double>(r.count()) - correction);
   void* mean = static_cast<char*>(c.scratch) + values_bytes(r);
   void* values = values_of(c);
   r.run(Fold::sum, {.a = &c.in(0)}, mean, partials(c, r, 2));
@@ -108,6 +112,84 @@ void var_kernel(OpCall& c) {
         partials(c, r, 2));
   divide(c, values, r.results(), freedom);
   write_values(c, values);
+}
+
+// Folds the elements of every result one after another, tile by tile:
+// value = step(value, elements, n).
+template <class T, class Read, class Step>
+void fold_in_order(OpCall& c, DType read_as, T start, T* values,
+                   const Step& step) {
+  const TensorImpl& x = c.in(0);
+  const uint32_t mask = mask_of(c);
+  Order order;
+  int64_t results = 1, count = 1;
+  for (int d = 0; d < x.ndim; ++d) {
+    if (mask >> d & 1) continue;
+    order.push(d);
+    results *= x.shape[d];
+  }
+  for (int d = 0; d < x.ndim; ++d) {
+    if (!(mask >> d & 1)) continue;
+    order.push(d);
+    count *= x.shape[d];
+  }
+  if (count == 0) {
+    std::fill_n(values, results, start);
+    return;
+  }
+  const Reader reader(x, layout_of(x, order), read_as);
+  constexpr int64_t kGrain = 16384;
+  parallel_for(results, std::max<int64_t>(1, kGrain / count),
+               [&](int64_t r, int64_t end) {
+                 Reader in = reader;
+                 TileBuffer buffer;
+                 in.seek(r * count);
+                 for (; r < end; ++r) {
+                   T value = start;
+                   for (int64_t at = 0; at < count; at += kTile) {
+                     const int64_t n = std::min(kTile, count - at);
+                     value = step(
+                         value,
+                         static_cast<const Read*>(in.next(n, buffer.bytes)), n);
+                   }
+                   values[r] = value;
+                 }
+               });
+}
+
+// Integers wrap around, which unsigned ones are allowed to.
+template <class T>
+void multiply_all(OpCall& c, void* values) {
+  fold_in_order<T, T>(c, compute_type(c.compute), T(1), static_cast<T*>(values),
+                      [](T value, const T* x, int64_t n) {
+                        for (int64_t k = 0; k < n; ++k) value *= x[k];
+                        return value;
+                      });
+}
+
+void prod_kernel(OpCall& c) {
+  void* values = values_of(c);
+  const DType t = compute_type(c.compute);
+  if (t == DType::f32) multiply_all<float>(c, values);
+  if (t == DType::f64) multiply_all<double>(c, values);
+  if (t == DType::i64) multiply_all<uint64_t>(c, values);
+  write_values(c, values);
+}
+
+template <bool kAll>
+void truth_kernel(OpCall& c) {
+  fold_in_order<uint8_t, uint8_t>(
+      c, DType::bool_, kAll, c.out_impl().ptr<uint8_t>(),
+      [](uint8_t value, const uint8_t* x, int64_t n) {
+        for (int64_t k = 0; k < n; ++k) {
+          value = static_cast<uint8_t>(kAll ? value & x[k] : value | x[k]);
+        }
+        return value;
+      });
+}
+
+int64_t prod_scratch(const OpCall& c) {
+  return align64(c.out_impl().numel * 8);
 }
 
 int64_t var_scratch(const OpCall& c) {
@@ -128,6 +210,22 @@ extern const KernelDef mean_cpu = {
     .run = cpu::mean_kernel,
     .contiguous = false,
     .scratch = cpu::reduce_scratch,
+};
+extern const KernelDef prod_cpu = {
+    .name = "prod",
+    .run = cpu::prod_kernel,
+    .contiguous = false,
+    .scratch = cpu::prod_scratch,
+};
+extern const KernelDef any_cpu = {
+    .name = "any",
+    .run = cpu::truth_kernel<false>,
+    .contiguous = false,
+};
+extern const KernelDef all_cpu = {
+    .name = "all",
+    .run = cpu::truth_kernel<true>,
+    .contiguous = false,
 };
 extern const KernelDef amax_cpu = {
     .name = "amax",

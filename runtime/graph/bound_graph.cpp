@@ -128,12 +128,11 @@ void BoundGraph::bind_node(size_t index) {
     fail<FormatError>("the size of its result depends on data, which that of ",
                       "a node cannot");
   }
+  if (!node.op->infer) {
+    fail<FormatError>("it is a composition: its parts stand in a graph");
+  }
   OpCall& call = calls.emplace_back(*node.op);
   bind_args(node, call);
-  if (node.op->data_dependent) {
-    fail<FormatError>("the size of its result depends on data, so it cannot "
-                      "stand in a graph");
-  }
   // As while capturing: there are shapes and no data yet.
   call.device = {DeviceKind::graph, 0};
   call.op.infer(call);

@@ -146,4 +146,15 @@ int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask) {
   return n;
 }
 
+DType accumulated_dtype(const OpCall& c, int arg) {
+  check_real(c, 0);
+  const DType own = c.in(0).dtype;
+  const DType t = c.has(arg) ? c.dtype(arg) : is_float(own) ? own : DType::i64;
+  if (is_complex(t) || t == DType::bool_) {
+    c.fail<DTypeError>("cannot compute in ", t,
+                       t == DType::bool_ ? "; use any or all" : "");
+  }
+  return t;
+}
+
 }  // namespace ferrule

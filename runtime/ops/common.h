@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
@@ -46,6 +47,25 @@ uint32_t dim_mask(const OpCall& c, int arg, int ndim);
 Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask, bool keepdim);
 // Product of the dimensions in `mask`.
 int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask);
+
+// The dtype that a sum or product is computed and returned in: the `dtype?`
+// argument `arg`, else that of argument 0, int64 for integers and bools.
+DType accumulated_dtype(const OpCall& c, int arg);
+
+// --- compositions
+
+// One result of a decomposition.
+inline Results one(Tensor t) {
+  Results r;
+  r.n = 1;
+  r[0] = std::move(t);
+  return r;
+}
+// For constants that a decomposition makes: the device of `t`, or none while
+// capturing, when what does not depend on symbols is computed at once.
+inline Arg device_of(const Tensor& t) {
+  return t.device().is_graph() ? Arg() : Arg(t.device());
+}
 
 // --- gradients
 #ifndef FE_RUNTIME_ONLY

@@ -1,4 +1,5 @@
 // Reductions.
+#include "ferrule/autograd.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -12,20 +13,33 @@ void infer_reduced(OpCall& c, DType result, int keepdim) {
   c.out(0, result, reduced_shape(x.sizes(), mask, c.b(keepdim)));
 }
 
-// Integers and bools are summed in int64.
+// sum, prod: integers and bools are computed in int64 unless `dtype` is given.
 void infer_sum(OpCall& c) {
-  check_real(c, 0);
-  const DType t = c.in(0).dtype;
-  c.compute = is_float(t) ? t : DType::i64;
+  c.compute = accumulated_dtype(c, 3);
   infer_reduced(c, c.compute, 2);
 }
 
 void infer_mean(OpCall& c) {
-  c.compute = c.in(0).dtype;
+  if (!c.has(3)) check_floating(c, 0);
+  c.compute = c.has(3) ? c.dtype(3) : c.in(0).dtype;
+  if (!is_float(c.compute)) {
+    c.fail<DTypeError>("dtype must be floating-point, got ", c.compute);
+  }
+  check_real(c, 0);
   infer_reduced(c, c.compute, 2);
 }
 
+// any, all
+void infer_truth(OpCall& c) {
+  check_real(c, 0);
+  c.compute = DType::bool_;
+  infer_reduced(c, DType::bool_, 2);
+}
+
 void infer_var(OpCall& c) {
+  if (c.has(2) && c.has(4)) {
+    c.fail<ValueError>("unbiased and correction mean the same; give one");
+  }
   c.compute = c.in(0).dtype;
   infer_reduced(c, c.compute, 3);
 }
@@ -92,6 +106,60 @@ void infer_index(OpCall& c) {
   return n;
 }
 
+// What the sum of squares is divided by for the variance: never negative.
+[[maybe_unused]] Tensor divide_by_freedom(const Vjp& v, const Tensor& t) {
+  const Arg& given = v.args[4];
+  if (given.tag != ArgTag::float_) {
+    const Int correction = given.tag == ArgTag::int_    ? Int(given.i, given.n)
+                           : given.tag == ArgTag::bool_ ? Int(given.b)
+                           : v.has(2)                   ? Int(v.args[2].b)
+                                                        : Int(1);
+    return op::div(t, combine(IntOp::max, count_of(v) - correction, 0));
+  }
+  const Tensor count = op::full(IntList{}, count_of(v), t.dtype());
+  return op::div(t, op::maximum(op::sub(count, given.f), 0.0));
+}
+
+// Products of all elements but one, without division: those in front of it
+// times those behind it.
+[[maybe_unused]] Tensor products_of_others(const Tensor& x, int64_t d) {
+  const auto in_front = [d](const Tensor& t) {
+    const Int n = size_of(t.impl(), static_cast<int>(d));
+    const Tensor one = op::ones_like(op::slice(t, d, 0, 1));
+    const Tensor products = op::cumprod(op::slice(t, d, 0, n - 1), d);
+    return op::cat(std::vector<Tensor>{one, products}, d);
+  };
+  const IntList dim{d};
+  return op::mul(in_front(x), op::flip(in_front(op::flip(x, dim)), dim));
+}
+
+// One line of all reduced elements, behind the dimensions that stay.
+[[maybe_unused]] void prod_vjp(Vjp& v) {
+  Tensor x = v.in(0), g = v.grad();
+  if (x.numel() == 0) return v.set(0, op::zeros_like(x));
+  const uint32_t mask = reduced_dims(v);
+  IntList order, back, lines, kept;
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int d = 0; d < x.ndim(); ++d) {
+      if ((mask >> d & 1) == static_cast<uint32_t>(pass)) order.push(d);
+      if (pass == 0 && !(mask >> d & 1)) kept.push(size_of(x.impl(), d));
+    }
+  }
+  back.n = order.n;
+  for (int k = 0; k < order.n; ++k) {
+    back[static_cast<int>(order[k].value)] = k;
+  }
+  lines = kept;
+  lines.push(count_of(v));
+  kept.push(1);
+  if (x.dtype() != g.dtype()) x = op::cast(x, g.dtype());
+  const Tensor moved = op::permute(x, order);
+  const Tensor others =
+      products_of_others(op::reshape(moved, lines), kept.n - 1);
+  const Tensor d = op::mul(op::reshape(g, kept), others);
+  v.set(0, op::permute(op::reshape(d, sizes_of(moved.impl())), back));
+}
+
 // Shared evenly by all elements that are the extreme one.
 [[maybe_unused]] void share_among_ties(Vjp& v) {
   const Tensor best = op::eq(v.in(0), keep_dims(v, v.out(), 2));
@@ -104,7 +172,8 @@ void infer_index(OpCall& c) {
 
 extern const OpDef sum_op = {
     .name = "sum",
-    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False",
+    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False, *, "
+           "dtype: dtype? = None",
     .doc = FE_DOC(R"(Sum over dimensions; of nothing it is 0.
 
 The order of summation is a tree that the shape decides: the result is the same
@@ -114,9 +183,11 @@ Args:
     input: any shape.
     dim: the dimensions to reduce; None: all.
     keepdim: keep them, with size 1.
+    dtype: what to compute in and to return; None: that of `input`, int64 for
+        integers and bools.
 
 Returns:
-    Tensor without the reduced dimensions; int64 for integers and bools.
+    Tensor without the reduced dimensions.
 
 Raises:
     IndexError: a dimension is out of range.
@@ -132,6 +203,8 @@ Source: numpy.sum.
     .examples = FE_DOC("f(2, 3)\n"
                        "f(2, 3, 4), dim=[1]\n"
                        "f(2, 3, 4), dim=[0, -1], keepdim=True\n"
+                       "f(2, 3), dtype=fe.float64\n"
+                       "i(9, 4, 3), [0]\n"
                        "f()"),
     .reference =
         FE_DOC("np.sum(input, axis=None if dim is None else tuple(dim), "
@@ -144,14 +217,15 @@ Source: numpy.sum.
 
 extern const OpDef mean_op = {
     .name = "mean",
-    .sig = "input: Tensor[float], dim: int[]? = None, keepdim: bool = "
-           "False",
+    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False, *, "
+           "dtype: dtype? = None",
     .doc = FE_DOC(R"(Mean over dimensions; of nothing it is NaN.
 
 Args:
-    input: any shape; floating-point.
+    input: any shape; floating-point, unless `dtype` is given.
     dim: the dimensions to reduce; None: all.
     keepdim: keep them, with size 1.
+    dtype: what to compute in and to return; None: that of `input`.
 
 Returns:
     Tensor without the reduced dimensions.
@@ -171,6 +245,7 @@ Source: numpy.mean.
     .examples = FE_DOC("f(2, 3)\n"
                        "f(2, 3, 4), dim=[1]\n"
                        "f(2, 3, 4), dim=[0, -1], keepdim=True\n"
+                       "i(9, 4, 3), [0], dtype=fe.float64\n"
                        "f()"),
     .reference =
         FE_DOC("np.mean(input, axis=None if dim is None else tuple(dim), "
@@ -180,6 +255,118 @@ Source: numpy.mean.
       const Tensor share = op::div(v.grad(), count_of(v));
       v.set(0, op::expand(keep_dims(v, share, 2), v.sizes(0)));
     }),
+};
+
+extern const OpDef prod_op = {
+    .name = "prod",
+    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False, *, "
+           "dtype: dtype? = None",
+    .doc = FE_DOC(R"(Product over dimensions; of nothing it is 1.
+
+The gradient is exact where elements are 0.
+
+Args:
+    input: any shape.
+    dim: the dimensions to reduce; None: all.
+    keepdim: keep them, with size 1.
+    dtype: what to compute in and to return; None: that of `input`, int64 for
+        integers and bools.
+
+Returns:
+    Tensor without the reduced dimensions.
+
+Raises:
+    IndexError: a dimension is out of range.
+    ValueError: a dimension is named twice.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.prod(fe.tensor([[1.0, 2.0], [3.0, 4.0]]), 0).tolist()
+    [3.0, 8.0]
+
+Source: numpy.prod.
+)"),
+    .examples = FE_DOC("f(2, 3)\n"
+                       "f(2, 3, 4), 1\n"
+                       "f(2, 3, 4), dim=[0, -1], keepdim=True\n"
+                       "np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]), 1\n"
+                       "f(0, 3), 0\n"
+                       "i(9, 4, 3), [0]\n"
+                       "f()"),
+    .reference = FE_DOC(
+        "np.prod(input, axis=None if dim is None else tuple(np.atleast_1d("
+        "dim)), keepdims=keepdim)"),
+    .saves = "input",
+    .infer = infer_sum,
+    .vjp = FE_GRAD(prod_vjp),
+};
+
+extern const OpDef any_op = {
+    .name = "any",
+    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False",
+    .doc = FE_DOC(R"(Is an element true, that is, not 0? Of nothing: False.
+
+Args:
+    input: any shape.
+    dim: the dimensions to reduce; None: all.
+    keepdim: keep them, with size 1.
+
+Returns:
+    bool tensor without the reduced dimensions.
+
+Raises:
+    IndexError: a dimension is out of range.
+    ValueError: a dimension is named twice.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.any(fe.tensor([[False, True], [False, False]]), 1).tolist()
+    [True, False]
+
+Source: numpy.any.
+)"),
+    .examples = FE_DOC("b(2, 3)\n"
+                       "b(2, 3, 4), 1\n"
+                       "i(2, 2, 3, 4), dim=[0, -1], keepdim=True\n"
+                       "f(0, 3), 0"),
+    .reference = FE_DOC(
+        "np.any(input, axis=None if dim is None else tuple(np.atleast_1d("
+        "dim)), keepdims=keepdim)"),
+    .infer = infer_truth,
+};
+
+extern const OpDef all_op = {
+    .name = "all",
+    .sig = "input: Tensor, dim: int[]? = None, keepdim: bool = False",
+    .doc = FE_DOC(R"(Are all elements true, that is, not 0? Of nothing: True.
+
+Args:
+    input: any shape.
+    dim: the dimensions to reduce; None: all.
+    keepdim: keep them, with size 1.
+
+Returns:
+    bool tensor without the reduced dimensions.
+
+Raises:
+    IndexError: a dimension is out of range.
+    ValueError: a dimension is named twice.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.all(fe.tensor([[True, True], [False, True]]), 1).tolist()
+    [True, False]
+
+Source: numpy.all.
+)"),
+    .examples = FE_DOC("b(2, 3)\n"
+                       "b(2, 3, 4), 1\n"
+                       "i(5, 2, 3, 4), dim=[0, -1], keepdim=True\n"
+                       "f(0, 3), 0"),
+    .reference = FE_DOC(
+        "np.all(input, axis=None if dim is None else tuple(np.atleast_1d("
+        "dim)), keepdims=keepdim)"),
+    .infer = infer_truth,
 };
 
 extern const OpDef amax_op = {
@@ -262,17 +449,18 @@ Source: numpy.amin.
 
 extern const OpDef var_op = {
     .name = "var",
-    .sig = "input: Tensor[float], dim: int[]? = None, correction: int "
-           "= 1, keepdim: bool = False",
+    .sig = "input: Tensor[float], dim: int[]? = None, unbiased: bool? = None, "
+           "keepdim: bool = False, *, correction: Scalar? = None",
     .doc = FE_DOC(
         R"(Variance over dimensions: first the mean, then the squares.
 
 Args:
     input: any shape; floating-point.
     dim: the dimensions to reduce; None: all.
-    correction: the sum of squares is divided by the number of elements minus
-        this; 1 is Bessel's correction, 0 the variance of the values.
+    unbiased: True is correction=1, False correction=0.
     keepdim: keep them, with size 1.
+    correction: the sum of squares is divided by the number of elements minus
+        this; 1 (None) is Bessel's correction, 0 the variance of the values.
 
 Returns:
     Tensor without the reduced dimensions; NaN of too few elements.
@@ -291,18 +479,19 @@ Source: numpy.var.
 )"),
     .examples = FE_DOC("f(2, 3)\n"
                        "f(2, 3, 4), dim=[1]\n"
-                       "f(2, 3, 4), dim=[0, -1], correction=0, keepdim=True"),
+                       "f(2, 3, 4), dim=[0, -1], correction=0, keepdim=True\n"
+                       "f(4, 3), [0], False\n"
+                       "f(4, 3), [0], correction=0.5"),
     .reference =
         FE_DOC("np.var(input, axis=None if dim is None else tuple(dim), "
-               "ddof=correction, keepdims=keepdim)"),
+               "ddof=unbiased is not False if correction is None else "
+               "correction, keepdims=keepdim)"),
     .saves = "input",
     .infer = infer_var,
     .vjp = FE_GRAD([](Vjp& v) {
       const Tensor x = v.in(0);
-      const Int correction(v.args[2].i, v.args[2].n);
-      const Int freedom = combine(IntOp::max, count_of(v) - correction, 0);
       const Tensor share =
-          op::div(op::mul(keep_dims(v, v.grad(), 3), 2.0), freedom);
+          divide_by_freedom(v, op::mul(keep_dims(v, v.grad(), 3), 2.0));
       v.set(0, op::mul(op::sub(x, op::mean(x, v.args[1], true)), share));
     }),
 };

@@ -163,6 +163,11 @@ def test_derivatives(op: str) -> None:
         if sum(t.numel() for t in leaves) <= 150:
             assert fe.autograd.gradgradcheck(call, leaves), str(case)
         checked += 1
+    if not checked and not TABLE[op]["has_vjp"]:
+        # A composition may be one of integers or bools.
+        floats = [t for case in cases(op) for t in run(case) if is_float(t)]
+        assert not floats, "no example was checked"
+        pytest.skip("no result is floating-point")
     assert checked, "no example was checked"
 
 
