@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _ferrule, autograd, nn, optim
 from ._dtypes import finfo, iinfo, is_complex, is_floating_point, is_tensor
+from ._einsum import einsum
 from ._ferrule import (
     AutogradError,
     DeviceError,
@@ -152,7 +153,10 @@ __all__ = [
     "autograd",
     "bfloat16",
     "bool",
+    "broadcast_shapes",
+    "broadcast_tensors",
     "can_cast",
+    "cartesian_prod",
     "cdouble",
     "cfloat",
     "chunk",
@@ -163,6 +167,7 @@ __all__ = [
     "double",
     "dsplit",
     "dtype",
+    "einsum",
     "enable_grad",
     "export",
     "finfo",
@@ -193,6 +198,7 @@ __all__ = [
     "manual_seed",
     "max",
     "memory_stats",
+    "meshgrid",
     "min",
     "nan",
     "nn",
@@ -212,6 +218,7 @@ __all__ = [
     "split_with_sizes",
     "tensor",
     "tensor_split",
+    "tensordot",
     "uint8",
     "unbind",
     "utils",

@@ -39,8 +39,11 @@ template <class T>
 void search_as(OpCall& c) {
   const TensorImpl &sequence = c.in(0), &out = c.out_impl();
   char* room = static_cast<char*>(c.scratch);
-  const auto* sorted =
-      static_cast<const T*>(dense_values(sequence, search_type(c), room));
+  const T* sorted = nullptr;
+  if (sequence.numel > 0) {
+    sorted =
+        static_cast<const T*>(dense_values(sequence, search_type(c), room));
+  }
   room += align64(sequence.numel * 8);
   T number;
   const T* values = &number;

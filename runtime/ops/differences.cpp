@@ -77,16 +77,15 @@ Results decompose_repeat_interleave(OpCall& c) {
                        " elements of dimension ", d);
   }
   const auto* counts = repeats.data<int64_t>();
+  int64_t total = 0;
   for (int64_t i = 0; i < n; ++i) {
     if (counts[i] < 0) {
       c.fail<ValueError>("repeats must be 0 or more, got ", counts[i]);
     }
-    if (counts[i] > kMaxNumel) {
-      c.fail<ShapeError>("repeats ", counts[i], " makes too large a tensor");
-    }
+    total = apply(IntOp::add, total, counts[i]);
   }
-  Tensor ends = op::cumsum(repeats, 0);
-  const int64_t total = n > 0 ? ends.data<int64_t>()[n - 1] : 0;
+  // Element i of the result comes from the first whose copies end behind i.
+  const Tensor ends = op::cumsum(repeats, 0);
   const Tensor index = op::searchsorted(ends, op::arange(total), false, true);
   return one(op::index_select(x, d, index));
 }
