@@ -278,7 +278,8 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         lambda: fe.sum(fe.ones(2), dims=0),
         TypeError,
         "[sum] unknown argument 'dims'\n  sum(input: Tensor, dim: int | "
-        "tuple[int, ...] | None = None, keepdim: bool = False)",
+        "tuple[int, ...] | None = None, keepdim: bool = False, *, dtype: "
+        "DType | None = None)",
     ),
     (
         "missing argument",
