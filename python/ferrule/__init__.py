@@ -13,7 +13,7 @@ from importlib import import_module
 from math import inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from . import _ferrule, autograd, nn, optim
+from . import _ferrule, autograd, nn, optim, random
 from ._dtypes import finfo, iinfo, is_complex, is_floating_point, is_tensor
 from ._einsum import einsum
 from ._ferrule import (
@@ -23,6 +23,7 @@ from ._ferrule import (
     FerruleError,
     FerruleWarning,
     FormatError,
+    Generator,
     IndexOutOfRange,
     InvalidValue,
     OutOfMemory,
@@ -42,7 +43,6 @@ from ._ferrule import (
     from_dlpack,
     from_numpy,
     get_num_threads,
-    get_rng_state,
     inference_mode,
     int8,
     int16,
@@ -50,7 +50,6 @@ from ._ferrule import (
     int64,
     is_grad_enabled,
     is_inference_mode_enabled,
-    manual_seed,
     memory_stats,
     no_grad,
     ops,
@@ -59,7 +58,6 @@ from ._ferrule import (
     set_grad_enabled,
     set_num_threads,
     set_printoptions,
-    set_rng_state,
     tensor,
     uint8,
 )
@@ -84,6 +82,16 @@ from ._parts import (
     tensor_split,
     unbind,
     vsplit,
+)
+from .random import (
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    randint,
+    randint_like,
+    seed,
+    set_rng_state,
 )
 
 if TYPE_CHECKING:
@@ -139,6 +147,7 @@ __all__ = [
     "FerruleError",
     "FerruleWarning",
     "FormatError",
+    "Generator",
     "IndexOutOfRange",
     "InvalidValue",
     "OutOfMemory",
@@ -163,6 +172,7 @@ __all__ = [
     "complex64",
     "complex128",
     "datasets",
+    "default_generator",
     "device",
     "double",
     "dsplit",
@@ -183,6 +193,7 @@ __all__ = [
     "iinfo",
     "inf",
     "inference_mode",
+    "initial_seed",
     "int8",
     "int16",
     "int32",
@@ -207,8 +218,12 @@ __all__ = [
     "optim",
     "pi",
     "promote_types",
+    "randint",
+    "randint_like",
+    "random",
     "result_type",
     "save",
+    "seed",
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",

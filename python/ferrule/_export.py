@@ -161,12 +161,12 @@ def export(
         _capture_train_step(
             builder, model, [*inputs, *wanted], len(inputs), choices[0], state, train
         )
-    before = _ferrule.get_rng_state()
+    before = _ferrule.rng_state()
     builder.set_rng(*before)
     sample = [i.example.detach() for i in inputs]
     eager = _eager(model, sample)
-    random = _ferrule.get_rng_state() != before
-    _ferrule.set_rng_state(before)
+    random = _ferrule.rng_state() != before
+    _ferrule.set_rng(*before)
     if not random:
         builder.add_golden("forward", sample, eager)
 
@@ -174,7 +174,7 @@ def export(
     if check and not random:
         for choice in choices:
             _check(program, model, inputs, choice)
-        _ferrule.set_rng_state(before)
+        _ferrule.set_rng(*before)
     if path is not None:
         program.save(path)
     return program

@@ -4,6 +4,7 @@
 #include "call_site.h"
 
 #include "ferrule/autograd.h"
+#include "ferrule/random.h"
 
 namespace ferrule::python {
 namespace {
@@ -100,6 +101,10 @@ void Binder::parse_keywords(PyObject* const* values, PyObject* kwnames) {
     int i = find_keyword(key);
     if (i < 0 && entry_.creates && same_text(key, "requires_grad")) {
       requires_grad_ = PyObject_IsTrue(values[k]) == 1;
+      continue;
+    }
+    if (i < 0 && entry_.op->random && same_text(key, "generator")) {
+      generator_ = generator_from(values[k]);
       continue;
     }
     if (i < 0) {
@@ -425,6 +430,10 @@ PyObject* Binder::finish(Results r) {
 }
 
 PyObject* Binder::call() {
+  if (generator_) [[unlikely]] {
+    UseGenerator use(*std::exchange(generator_, nullptr));
+    return call();
+  }
   if (is_large() && !is_symbolic()) [[unlikely]]
     return finish(run_released());
   return finish(

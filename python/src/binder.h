@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "binding.h"
+#include "random_py.h"
 
 namespace ferrule::python {
 
@@ -73,6 +74,7 @@ class Binder {
   int nints_ = 0;
   bool ran_python_ = false;  // a conversion called into Python
   bool requires_grad_ = false;
+  Generator* generator_ = nullptr;  // given to an op that draws
   std::vector<std::vector<Tensor>> lists_;
   std::vector<Tensor> made_;  // from NumPy arrays
 };

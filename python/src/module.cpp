@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "call_site.h"
 #include "capture_py.h"
+#include "random_py.h"
 
 NB_MODULE(_ferrule, m) {
   using namespace ferrule::python;
@@ -21,7 +22,8 @@ NB_MODULE(_ferrule, m) {
   bind_modes(m);
   bind_nodes(m);
   bind_call_sites();
-  bind_random(m);
+  bind_generators(m);
+  bind_process(m);
   bind_op_table(m);
   bind_capture(m);
 }

@@ -1,57 +1,183 @@
-// The random state, and the settings of the process.
-#include "binding.h"
+// Generators of random numbers from Python.
+#include "random_py.h"
+
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "ferrule/capture.h"
 #include "ferrule/random.h"
-#include "runtime/core/allocator.h"
-#include "runtime/core/thread_pool.h"
 
 namespace ferrule::python {
+namespace {
 
-void bind_random(nb::module_& m) {
-  m.def(
-      "manual_seed", [](uint64_t seed) { manual_seed(seed); }, nb::arg("seed"),
-      "Starts the random numbers anew: the same seed gives the same numbers, "
-      "on every\ndevice and with any number of threads.");
-  m.def(
-      "get_rng_state",
-      [] {
-        RngState s = rng_state();
-        return nb::make_tuple(s.seed, s.offset);
-      },
-      "The state of the random numbers, (seed, offset).");
-  m.def(
-      "set_rng_state",
-      [](nb::tuple state) {
-        if (state.size() != 2) {
-          type_error("[set_rng_state] expected (seed, offset)");
-        }
-        set_rng_state(
-            {nb::cast<uint64_t>(state[0]), nb::cast<uint64_t>(state[1])});
-      },
-      nb::arg("state"), "Takes a state that get_rng_state gave.");
-  m.def(
-      "set_num_threads",
-      [](int n) {
-        if (n < 1) {
-          fail<ValueError>("[set_num_threads] needs at least 1, got ", n);
-        }
-        GilRelease released(true);
-        set_num_threads(n);
-      },
-      nb::arg("n"),
-      "Threads that one operation may use. Results do not depend on it.");
-  m.def("get_num_threads", &num_threads, "Threads that one operation may use.");
-  m.def(
-      "memory_stats",
-      [] {
-        MemoryStats s = memory_stats();
-        nb::dict d;
-        d["allocated"] = s.allocated;
-        d["cached"] = s.cached;
-        d["peak"] = s.peak;
-        return d;
-      },
-      "Bytes of CPU memory: allocated now, cached for reuse, highest so far.");
-  m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
+// A generator of its own, or the process's.
+struct PyGenerator {
+  std::shared_ptr<Generator> generator;
+};
+
+// As PyTorch: negative seeds stand for those above 2^63.
+uint64_t seed_from(nb::handle seed) {
+  nb::object index = own(PyNumber_Index(seed.ptr()));
+  const nb::object low = own(PyLong_FromLongLong(INT64_MIN));
+  const nb::object high = own(PyLong_FromUnsignedLongLong(UINT64_MAX));
+  if (index < low || index > high) {
+    fail<ValueError>("[manual_seed] a seed is in -2^63..2^64 - 1, got ",
+                     nb::str(index).c_str());
+  }
+  return PyLong_AsUnsignedLongLongMask(index.ptr());
+}
+
+// The state as a tensor of 16 bytes, little-endian: seed, offset.
+nb::object state_tensor(RngState s) {
+  Tensor t = Tensor::empty({16}, DType::u8);
+  auto* bytes = t.data<uint8_t>();
+  for (int i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<uint8_t>(s.seed >> (8 * i));
+    bytes[8 + i] = static_cast<uint8_t>(s.offset >> (8 * i));
+  }
+  return nb::steal(wrap(t));
+}
+
+RngState state_from(nb::handle o) {
+  if (!is_tensor(o.ptr())) {
+    type_error("[set_state] expected the tensor that get_state gave, got ",
+               Py_TYPE(o.ptr())->tp_name);
+  }
+  Tensor t = on_host(tensor_of(o.ptr()), "set_state");
+  if (t.dtype() != DType::u8 || t.ndim() != 1 || t.numel() != 16) {
+    fail<ValueError>("[set_state] a state is uint8 (16,), got ", t.dtype(), " ",
+                     t.shape());
+  }
+  RngState s;
+  for (int i = 0; i < 8; ++i) {
+    const int64_t step = t.strides()[0];
+    s.seed |= uint64_t{t.data<uint8_t>()[i * step]} << (8 * i);
+    s.offset |= uint64_t{t.data<uint8_t>()[(8 + i) * step]} << (8 * i);
+  }
+  return s;
+}
+
+uint64_t fresh_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+Generator* generator_from(PyObject* o) {
+  if (o == Py_None) return nullptr;
+  if (!nb::isinstance<PyGenerator>(o)) {
+    type_error("generator must be a ferrule.Generator or None, got ",
+               Py_TYPE(o)->tp_name);
+  }
+  Generator* g = nb::cast<PyGenerator&>(nb::handle(o)).generator.get();
+  if (Capture::current() && g != &default_generator()) {
+    fail<RuntimeError>("a captured program draws from its own random state: "
+                       "leave generator= out");
+  }
+  return g;
+}
+
+void bind_generators(nb::module_& m) {
+  auto c = nb::class_<PyGenerator>(
+      m, "Generator",
+      "Generator(device=\"cpu\")\n--\n\n"
+      "A source of random numbers of its own, for the keyword `generator` of "
+      "the random\nfunctions.\n\n"
+      "The same seed gives the same numbers, on every device and with any "
+      "number of\nthreads: each call takes one tick of a counter. Safe to use "
+      "from several threads.\n\n"
+      "Example:\n"
+      "    >>> import ferrule as fe\n"
+      "    >>> g = fe.Generator().manual_seed(1)\n"
+      "    >>> a = fe.rand(3, generator=g)\n"
+      "    >>> g.manual_seed(1)\n"
+      "    <ferrule.Generator seed=1 offset=0>\n"
+      "    >>> fe.rand(3, generator=g).tolist() == a.tolist()\n"
+      "    True\n\n"
+      "Source: Philox4x32-10, see rand.\n");
+  c.def(
+       "__init__",
+       [](PyGenerator* self, nb::object device) {
+         Device d;
+         if (!device_from(device.ptr(), &d)) {
+           type_error("[Generator] device must be a device such as \"cpu\"");
+         }
+         if (!d.is_cpu()) {
+           fail<DeviceError>("[Generator] its state is on the CPU; it serves "
+                             "every device, leave device out");
+         }
+         new (self) PyGenerator{std::make_shared<Generator>()};
+       },
+       nb::arg("device") = "cpu")
+      .def(
+          "manual_seed",
+          [](nb::object self, nb::object seed) {
+            nb::cast<PyGenerator&>(self).generator->manual_seed(
+                seed_from(seed));
+            return self;
+          },
+          nb::arg("seed"), "Starts anew with a seed; returns the generator.")
+      .def(
+          "seed",
+          [](PyGenerator& g) {
+            const uint64_t s = fresh_seed();
+            g.generator->manual_seed(s);
+            return s;
+          },
+          "Starts anew with a seed from the system, which is returned.")
+      .def(
+          "initial_seed",
+          [](PyGenerator& g) { return g.generator->state().seed; },
+          "The seed that it was started with.")
+      .def(
+          "get_state",
+          [](PyGenerator& g) { return state_tensor(g.generator->state()); },
+          "The state, a uint8 tensor of 16 bytes, to be saved with a model.")
+      .def(
+          "set_state",
+          [](PyGenerator& g, nb::object state) {
+            g.generator->set_state(state_from(state));
+          },
+          nb::arg("state"), "Takes a state that get_state gave.")
+      .def(
+          "clone_state",
+          [](PyGenerator& g) {
+            return PyGenerator{
+                std::make_shared<Generator>(g.generator->state())};
+          },
+          "Another generator in the same state.")
+      .def_prop_ro(
+          "device", [](PyGenerator&) { return nb::steal(wrap_device({})); },
+          "Where the state is: always the CPU.")
+      .def("__getstate__",
+           [](PyGenerator& g) {
+             RngState s = g.generator->state();
+             return nb::make_tuple(s.seed, s.offset);
+           })
+      .def("__setstate__",
+           [](PyGenerator& g, nb::tuple s) {
+             new (&g) PyGenerator{std::make_shared<Generator>(
+                 RngState{nb::cast<uint64_t>(s[0]), nb::cast<uint64_t>(s[1])})};
+           })
+      .def("__repr__", [](PyGenerator& g) {
+        RngState s = g.generator->state();
+        return nb::str(
+            concat("<ferrule.Generator seed=", std::to_string(s.seed),
+                   " offset=", std::to_string(s.offset), ">")
+                .c_str());
+      });
+  c.attr("__module__") = "ferrule";
+  m.attr("default_generator") = nb::cast(PyGenerator{
+      std::shared_ptr<Generator>(&default_generator(), [](Generator*) {})});
+  m.def("rng_state", [] {
+    RngState s = rng_state();
+    return nb::make_tuple(s.seed, s.offset);
+  });
+  m.def("set_rng",
+        [](uint64_t seed, uint64_t offset) { set_rng_state({seed, offset}); });
 }
 
 }  // namespace ferrule::python

@@ -71,6 +71,11 @@ std::string signature_text(const OpEntry& entry) {
       append_default(out, p.fallback);
     }
   }
+  if (entry.op->random) {
+    if (s.n) out += ", ";
+    if (s.positional == s.n) out += "*, ";
+    out += "generator: Generator | None = None";
+  }
   return out + ")";
 }
 
@@ -94,6 +99,10 @@ std::string text_signature(const OpEntry& entry, bool method) {
     } else if (p.optional) {
       out += "=None";
     }
+  }
+  if (entry.op->random) {
+    if (s.positional == s.n) out += ", *";
+    out += ", generator=None";
   }
   return out + ")";
 }

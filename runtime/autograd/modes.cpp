@@ -1,7 +1,7 @@
-// Recording modes and the random state of the process.
+// Recording modes, and the generator in use.
 #include "runtime/autograd/modes.h"
 
-#include <mutex>
+#include <utility>
 
 #include "ferrule/autograd.h"
 #include "ferrule/random.h"
@@ -18,30 +18,17 @@ void set_inference_mode(bool on) {
 
 void set_decompose(bool on) { modes.decompose = on; }
 
-namespace {
-
-std::mutex rng_mutex;
-RngState rng;
-
-}  // namespace
-
-void manual_seed(uint64_t seed) { set_rng_state({seed, 0}); }
-
-RngState rng_state() {
-  std::lock_guard lock(rng_mutex);
-  return rng;
+Generator& default_generator() {
+  static Generator generator;
+  return generator;
 }
 
-void set_rng_state(RngState state) {
-  std::lock_guard lock(rng_mutex);
-  rng = state;
-}
+UseGenerator::UseGenerator(Generator& g)
+    : before_(std::exchange(modes.generator, &g)) {}
+UseGenerator::~UseGenerator() { modes.generator = before_; }
 
 RngState next_tick() {
-  std::lock_guard lock(rng_mutex);
-  RngState now = rng;
-  ++rng.offset;
-  return now;
+  return (modes.generator ? *modes.generator : default_generator()).tick();
 }
 
 }  // namespace ferrule

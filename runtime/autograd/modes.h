@@ -9,6 +9,7 @@ namespace ferrule {
 
 class Capture;
 struct SavedHooks;
+class Generator;
 
 struct Modes {
   bool grad = true;
@@ -18,6 +19,7 @@ struct Modes {
   bool check_nan = false;
   Capture* capture = nullptr;
   SavedHooks* saved_hooks = nullptr;  // innermost
+  Generator* generator = nullptr;     // null: the default one
 };
 FE_FAST_TLS inline thread_local constinit Modes modes;
 

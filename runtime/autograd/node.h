@@ -28,14 +28,19 @@ struct BackwardCall {
   bool create_graph = false;
 };
 
-// Rare data of a node.
-struct NodeExtras;
-
 struct NodeHook {
   int64_t id = 0;
   uint32_t nr = 0;
   TensorHook call;               // empty: retain_grad
   TensorImpl* retain = nullptr;  // not owned; its GradMeta takes it back
+};
+
+// Rare data of a node.
+struct NodeExtras {
+  std::vector<NodeHook> hooks;
+  std::string stack;  // call stack of the op, in anomaly mode
+  // By record: what saved-tensor hooks made of it.
+  std::vector<std::unique_ptr<SavedTensor>> saved;
 };
 
 struct TapeNode : History {
@@ -47,8 +52,7 @@ struct TapeNode : History {
   uint64_t site = 0;  // where the op was called (CallSites)
   std::unique_ptr<NodeExtras> extras;
 
-  TapeNode();
-  virtual ~TapeNode();
+  virtual ~TapeNode() = default;
   NodeExtras& more();  // made on first use
   virtual const char* name() const = 0;
   virtual void backward(BackwardCall& call) = 0;
@@ -63,13 +67,6 @@ struct TapeNode : History {
     refs.fetch_add(1, std::memory_order_relaxed);
   }
   void release_history() noexcept final;
-};
-
-struct NodeExtras {
-  std::vector<NodeHook> hooks;
-  std::string stack;  // call stack of the op, in anomaly mode
-  // By record: what saved-tensor hooks made of it.
-  std::vector<std::unique_ptr<SavedTensor>> saved;
 };
 
 // Where the gradient of a leaf ends. The leaf owns it; `leaf` is taken back

@@ -8,9 +8,6 @@ namespace ferrule {
 
 // --- rare data of nodes
 
-TapeNode::TapeNode() = default;
-TapeNode::~TapeNode() = default;
-
 NodeExtras& TapeNode::more() {
   if (!extras) extras.reset(new NodeExtras);
   return *extras;

@@ -42,11 +42,4 @@ inline double uniform_double(uint32_t hi, uint32_t lo) {
   return static_cast<double>(x) * 0x1p-53;
 }
 
-// State: each random op takes the seed and one tick of the offset.
-struct Generator {
-  uint64_t seed = 0;
-  uint64_t offset = 0;
-  uint64_t tick() { return offset++; }
-};
-
 }  // namespace ferrule

@@ -2,8 +2,12 @@
 // the Philox stream by its number i alone: words i for numbers of 32 bits, 2i
 // and 2i + 1 for those of 64.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "ferrule/op.h"
+#include "runtime/core/random.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/cursor.h"
 #include "runtime/cpu/random_bits.h"
@@ -87,7 +91,8 @@ void fill_uniform(OpCall& c, double low, double high) {
 }
 
 // Elements 2i and 2i + 1 are made of the words of both.
-void fill_normal(OpCall& c, double mean, double std) {
+template <class Map>
+void fill_normal(OpCall& c, double mean, double std, const Map& map) {
   const TensorImpl& out = c.out_impl();
   const bool wide = out.dtype == DType::f64;
   each_tile<double>(
@@ -106,19 +111,154 @@ void fill_normal(OpCall& c, double mean, double std) {
           }
         }
         FE_BEST(box_muller)(z, u1, u2, pairs);
-        for (int64_t k = 0; k < n; ++k) to[k] = z[k] * std + mean;
+        for (int64_t k = 0; k < n; ++k) to[k] = map(z[k] * std + mean);
       });
 }
 
 void rand(OpCall& c) { fill_uniform(c, 0, 1); }
-void randn(OpCall& c) { fill_normal(c, 0, 1); }
+void randn(OpCall& c) {
+  fill_normal(c, 0, 1, [](double x) { return x; });
+}
 void uniform(OpCall& c) { fill_uniform(c, c.f(1), c.f(2)); }
-void normal(OpCall& c) { fill_normal(c, c.f(1), c.f(2)); }
+void normal(OpCall& c) {
+  fill_normal(c, c.f(1), c.f(2), [](double x) { return x; });
+}
+
+// Exponential numbers of rate 1: -ln u, as half the square of a radius of
+// Box and Muller's, which is the same on every machine.
+template <class Make>
+void fill_from_exponential(OpCall& c, const Make& make) {
+  each_tile<double>(c, c.out_impl(), DType::f64, 2,
+                    [&](double* to, const Words& words, int64_t, int64_t n) {
+                      double u1[kTile], u2[kTile] = {}, z[2 * kTile];
+                      for (int64_t k = 0; k < n; ++k) {
+                        u1[k] = static_cast<double>((words.wide(k) >> 11) + 1) *
+                                0x1p-53;
+                      }
+                      FE_BEST(box_muller)(z, u1, u2, n);
+                      for (int64_t k = 0; k < n; ++k) {
+                        to[k] = make(0.5 * z[2 * k] * z[2 * k]);
+                      }
+                    });
+}
+
+void exponential(OpCall& c) {
+  const double lambd = c.f(1);
+  fill_from_exponential(c, [=](double e) { return e / lambd; });
+}
+
+void geometric(OpCall& c) {
+  const double rate = -std::log1p(-c.f(1));
+  fill_from_exponential(
+      c, [=](double e) { return std::max(1.0, std::ceil(e / rate)); });
+}
+
+// cot(2 pi u) is the quotient of cosine and sine, which Box and Muller give.
+void cauchy(OpCall& c) {
+  const double median = c.f(1), sigma = c.f(2);
+  each_tile<double>(
+      c, c.out_impl(), DType::f64, 2,
+      [&](double* to, const Words& words, int64_t, int64_t n) {
+        double u1[kTile], u2[kTile], z[2 * kTile];
+        for (int64_t k = 0; k < n; ++k) {
+          u1[k] = 0.5;
+          // Neither 0 nor 1/2, where the sine is 0.
+          u2[k] = (static_cast<double>(words.wide(k) >> 12) + 0.5) * 0x1p-52;
+        }
+        FE_BEST(box_muller)(z, u1, u2, n);
+        for (int64_t k = 0; k < n; ++k) {
+          to[k] = median + sigma * (z[2 * k] / z[2 * k + 1]);
+        }
+      });
+}
+
+void log_normal(OpCall& c) {
+  fill_normal(c, c.f(1), c.f(2), [](double x) { return std::exp(x); });
+}
+
+// One row of weights; false when they are none.
+struct Weights {
+  const TensorImpl& w;
+  int64_t row, n = w.shape[w.ndim - 1];
+
+  void read(double* to) const {
+    Reader reader(w, layout_of(w, row_order(w.ndim)), DType::f64);
+    reader.seek(row * n);
+    TileBuffer tile;
+    for (int64_t i = 0; i < n; i += kTile) {
+      const int64_t count = std::min(kTile, n - i);
+      std::memcpy(to + i, reader.next(count, &tile), count * sizeof *to);
+    }
+  }
+};
+
+// Number `i` of 64 bits of the call.
+uint64_t wide_word(const OpCall& c, int64_t i) {
+  const Philox4 p = philox(c.rng.seed, c.rng.offset, i / 2);
+  const int k = i % 2 * 2;
+  return uint64_t{p.v[k]} << 32 | p.v[k + 1];
+}
+
+struct Race {
+  double time;
+  int64_t index;
+  bool operator<(const Race& o) const {
+    return time != o.time ? time < o.time : index < o.index;
+  }
+};
+
+// Rows one after the other: this is not where time goes.
+void multinomial(OpCall& c) {
+  const TensorImpl& w = c.in(0);
+  const int64_t n = w.shape[w.ndim - 1], count = c.i(1);
+  const int64_t rows = w.numel / n;
+  auto* weight = static_cast<double*>(c.scratch);
+  auto* race = reinterpret_cast<Race*>(weight + n);
+  auto* to = c.out_impl().ptr<int64_t>();
+  for (int64_t row = 0; row < rows; ++row, to += count) {
+    Weights{w, row}.read(weight);
+    double sum = 0;
+    int64_t usable = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (!(weight[i] >= 0 &&
+            weight[i] <= std::numeric_limits<double>::max())) {
+        return c.report("weight {} is negative or not finite; n = {}", i, n);
+      }
+      usable += weight[i] > 0;
+      sum += weight[i];
+    }
+    const int64_t wanted = c.b(2) ? 1 : count;
+    if (usable < wanted) {
+      return c.report("{} weights are above 0, needed: {}", usable, wanted);
+    }
+    if (!c.b(2)) {
+      for (int64_t i = 0; i < n; ++i) {
+        const uint64_t bits = (wide_word(c, row * n + i) >> 11) + 1;
+        const double e = -std::log(static_cast<double>(bits) * 0x1p-53);
+        race[i] = {weight[i] > 0 ? e / weight[i]
+                                 : std::numeric_limits<double>::infinity(),
+                   i};
+      }
+      std::partial_sort(race, race + count, race + n);
+      for (int64_t k = 0; k < count; ++k) to[k] = race[k].index;
+      continue;
+    }
+    double below = 0;
+    int64_t last = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (weight[i] > 0) last = i;
+      weight[i] = below += weight[i];
+    }
+    for (int64_t k = 0; k < count; ++k) {
+      const uint64_t bits = wide_word(c, row * count + k) >> 11;
+      const double u = static_cast<double>(bits) * 0x1p-53 * below;
+      to[k] = std::min(std::upper_bound(weight, weight + n, u) - weight, last);
+    }
+  }
+}
 
 // The upper half of the product of 64 random bits and the number of values.
-void randint(OpCall& c) {
-  const auto low = static_cast<uint64_t>(c.i(0));
-  const uint64_t range = static_cast<uint64_t>(c.i(1)) - low;
+void fill_integers(OpCall& c, uint64_t low, uint64_t range) {
   each_tile<int64_t>(
       c, c.out_impl(), DType::i64, 2,
       [&](int64_t* to, const Words& words, int64_t, int64_t n) {
@@ -128,6 +268,35 @@ void randint(OpCall& c) {
           to[k] = static_cast<int64_t>(low + static_cast<uint64_t>(p >> 64));
         }
       });
+}
+
+void randint(OpCall& c) {
+  const auto low = static_cast<uint64_t>(c.i(0));
+  fill_integers(c, low, static_cast<uint64_t>(c.i(1)) - low);
+}
+
+// The integers from 0 up to the greatest below which the dtype has them all.
+uint64_t integers_of(DType t) {
+  switch (t) {
+    case DType::bool_:
+      return 2;
+    case DType::f64:
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+      return (uint64_t{1} << uniform_bits(t)) + 1;
+    case DType::u8:
+      return 256;
+    default:
+      return uint64_t{1} << (8 * itemsize(t) - 1);
+  }
+}
+
+void random(OpCall& c) {
+  if (!c.has(1)) return fill_integers(c, 0, integers_of(c.in(0).dtype));
+  const auto first = static_cast<uint64_t>(c.i(1));
+  if (!c.has(2)) return fill_integers(c, 0, first);
+  fill_integers(c, first, static_cast<uint64_t>(c.i(2)) - first);
 }
 
 struct Key {
@@ -163,9 +332,12 @@ void randperm(OpCall& c) {
 
 double uniform_word(uint32_t w) { return static_cast<double>(w) * 0x1p-32; }
 
+void bernoulli_in_place(OpCall& c);
+
 void bernoulli(OpCall& c) {
   const TensorImpl& p = c.in(0);
   if (p.numel == 0) return;
+  if (c.has(1)) return bernoulli_in_place(c);
   const Reader probabilities(p, layout_of(p, row_order(p.ndim)), DType::f64);
   each_tile<float>(c, c.out_impl(), DType::f32, 1,
                    [&](float* to, const Words& words, int64_t i, int64_t n) {
@@ -305,6 +477,43 @@ extern const KernelDef bernoulli__cpu = {
     .name = "bernoulli_",
     .run = cpu::bernoulli_in_place,
     .contiguous = false,
+};
+
+extern const KernelDef exponential__cpu = {
+    .name = "exponential_",
+    .run = cpu::exponential,
+    .contiguous = false,
+};
+extern const KernelDef geometric__cpu = {
+    .name = "geometric_",
+    .run = cpu::geometric,
+    .contiguous = false,
+};
+extern const KernelDef cauchy__cpu = {
+    .name = "cauchy_",
+    .run = cpu::cauchy,
+    .contiguous = false,
+};
+extern const KernelDef log_normal__cpu = {
+    .name = "log_normal_",
+    .run = cpu::log_normal,
+    .contiguous = false,
+};
+extern const KernelDef random__cpu = {
+    .name = "random_",
+    .run = cpu::random,
+    .contiguous = false,
+};
+extern const KernelDef multinomial_cpu = {
+    .name = "multinomial",
+    .run = cpu::multinomial,
+    .contiguous = false,
+    .scratch =
+        [](const OpCall& c) {
+          const TensorImpl& w = c.in(0);
+          return w.shape[w.ndim - 1] *
+                 static_cast<int64_t>(sizeof(double) + sizeof(cpu::Race));
+        },
 };
 
 }  // namespace ferrule

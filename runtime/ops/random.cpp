@@ -195,7 +195,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.amax(fe.randint(0, 3, (100,))).item()
+    >>> fe.amax(fe.ops.randint(0, 3, (100,))).item()
     2
 
 Source: D. Lemire, "Fast random integer generation in an interval", ACM Trans.
@@ -203,7 +203,7 @@ Model. Comput. Simul. 29 (2019), over Philox4x32-10.
 )"),
     .examples = FE_DOC("0, 10, (2, 3)\n"
                        "-5, 2, (400, 300), fe.int32"),
-    .where = kFunction,
+    .where = kInternal,  // fe.randint: also as randint(high, size)
     .random = true,
     .infer =
         [](OpCall& c) {
@@ -259,17 +259,19 @@ Source: the order of n random 64-bit numbers of Philox4x32-10.
 
 extern const OpDef bernoulli_op = {
     .name = "bernoulli",
-    .sig = "input: Tensor[float]",
+    .sig = "input: Tensor[float], p: float? = None",
     .doc = FE_DOC(R"(1 with the probability given by each element, else 0.
 
 Args:
     input: probabilities; below 0 they count as 0, above 1 as 1.
+    p: one probability for all elements, in place of theirs.
 
 Returns:
     Shape and dtype of `input`. Takes one tick of the generator.
 
 Raises:
     DTypeError: `input` is not a floating-point tensor.
+    ValueError: p is not a probability.
 
 Example:
     >>> import ferrule as fe
@@ -279,9 +281,14 @@ Example:
 Source: torch.bernoulli, over Philox4x32-10.
 )"),
     .examples = FE_DOC("u(2, 3)\n"
-                       "u(5)"),
+                       "u(5)\n"
+                       "f(4), 0.25"),
     .random = true,
-    .infer = [](OpCall& c) { c.out_like(0, 0); },
+    .infer =
+        [](OpCall& c) {
+          if (c.has(1)) require_probability(c, 1);
+          c.out_like(0, 0);
+        },
 };
 
 // Without training there is nothing to draw and nothing to record: the input

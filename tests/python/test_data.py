@@ -257,9 +257,9 @@ def test_random_samples_differ_by_sample_and_epoch():
 
 def test_reading_in_order_does_not_change_what_training_draws():
     fe.manual_seed(0)
-    before = fe.get_rng_state()
+    before = fe._ferrule.rng_state()
     list(data.DataLoader(Noise(4), num_workers=2))
-    assert fe.get_rng_state() == before
+    assert fe._ferrule.rng_state() == before
 
 
 def test_workers_read_ahead_but_not_too_far():

@@ -190,10 +190,10 @@ def test_export_leaves_the_model_as_it_was() -> None:
     model, optimizer = make("adam")
     train(model, optimizer, x, y, 0, 1)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    rng = fe.get_rng_state()
+    rng = fe._ferrule.rng_state()
     modes = [m.training for m in model.modules()]
     export(model, optimizer, x, y)
-    assert fe.get_rng_state() == rng
+    assert fe._ferrule.rng_state() == rng
     assert [m.training for m in model.modules()] == modes
     for name, value in model.state_dict().items():
         assert value.device.type == "cpu"

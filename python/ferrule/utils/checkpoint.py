@@ -10,10 +10,10 @@ from .._ferrule import (
     AutogradError,
     Tensor,
     enable_grad,
-    get_rng_state,
     is_capturing,
     is_grad_enabled,
-    set_rng_state,
+    rng_state,
+    set_rng,
 )
 from ..autograd.graph import saved_tensors_hooks
 
@@ -43,7 +43,7 @@ class _Segment:
         self._again = again
         self._places: list[weakref.ref[_Place]] = []
         # What was computed again; goes with the op that wants it.
-        self._values: weakref.WeakKeyDictionary[_Place, Tensor]
+        self._values: weakref.WeakKeyDictionary[_Place, tuple[Tensor, int]]
         self._values = weakref.WeakKeyDictionary()
 
     def pack(self, tensor: Tensor) -> _Place:
@@ -60,7 +60,13 @@ class _Segment:
                 f"fewer than the {len(self._places)} tensors of the first time; it "
                 "must do the same both times"
             )
-        return self._values[place]
+        tensor, version = self._values[place]
+        if tensor._version != version:
+            raise AutogradError(
+                "[checkpoint] a tensor saved for a gradient was overwritten in place "
+                "by the function; write into a clone() instead"
+            )
+        return tensor
 
     def _compute_again(self) -> None:
         count = 0
@@ -78,7 +84,7 @@ class _Segment:
                             f"{place.kind[1]} {place.kind[0]}; it must do the same "
                             "both times"
                         )
-                    self._values[place] = tensor
+                    self._values[place] = (tensor, tensor._version)
             count += 1
             if count == len(self._places):
                 raise _Done
@@ -132,7 +138,7 @@ def checkpoint(
         raise ValueError("[checkpoint] use_reentrant=True is not supported; use False")
     if not is_grad_enabled() or is_capturing():
         return function(*args, **kwargs)
-    rng = get_rng_state() if preserve_rng_state else None
+    rng = rng_state() if preserve_rng_state else None
 
     def again() -> None:
         # On stand-ins: what is recorded now must not reach the first graph.
@@ -141,12 +147,12 @@ def checkpoint(
         if rng is None:
             function(*new_args, **new_kwargs)
             return
-        now = get_rng_state()
-        set_rng_state(rng)
+        now = rng_state()
+        set_rng(*rng)
         try:
             function(*new_args, **new_kwargs)
         finally:
-            set_rng_state(now)
+            set_rng(*now)
 
     segment = _Segment(again)
     with saved_tensors_hooks(segment.pack, segment.unpack):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..._ferrule import randint
+from ..._ferrule import Generator, ops
 
 
-def draw_key() -> int:
-    """A number from the generator that `ferrule.manual_seed` sets; one tick."""
-    return int(randint(0, 1 << 62, (1,)).item())
+def draw_key(generator: Generator | None = None) -> int:
+    """A number from a generator, or the one of the process; one tick."""
+    return int(ops.randint(0, 1 << 62, (1,), generator=generator).item())
 
 
 def philox(*key: int) -> np.random.Philox:

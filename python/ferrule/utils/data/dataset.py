@@ -9,7 +9,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..._ferrule import IndexOutOfRange, ShapeError, Tensor, from_numpy, no_grad
+from ..._ferrule import (
+    Generator,
+    IndexOutOfRange,
+    ShapeError,
+    Tensor,
+    from_numpy,
+    no_grad,
+)
 from ._random import draw_key, permutation
 from .collate import default_collate
 from .fetch import fetch_batch, fetch_samples
@@ -188,7 +195,10 @@ class ConcatDataset(Dataset[Any]):
 
 
 def random_split(
-    dataset: Dataset[T_co], lengths: Sequence[float], seed: int | None = None
+    dataset: Dataset[T_co],
+    lengths: Sequence[float],
+    seed: int | None = None,
+    generator: Generator | None = None,
 ) -> list[Subset[T_co]]:
     """Splits a data set at random into parts that do not overlap.
 
@@ -198,6 +208,7 @@ def random_split(
             leaves over goes to the first parts.
         seed: gives the same split every time; None draws from the generator
             that `ferrule.manual_seed` sets.
+        generator: what is drawn from, if `seed` is None.
 
     Raises:
         ValueError: the lengths do not sum to the data set's length or to 1.
@@ -222,7 +233,7 @@ def random_split(
         raise ValueError(
             f"[random_split] lengths {list(lengths)} do not sum to the {total} samples"
         )
-    order = permutation(total, draw_key() if seed is None else seed)
+    order = permutation(total, draw_key(generator) if seed is None else seed)
     ends = list(accumulate(sizes))
     return [
         Subset(dataset, order[end - size : end].tolist())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from ..._ferrule import get_rng_state
+from ..._ferrule import Generator, rng_state
 from .collate import default_collate
 from .dataset import IterableDataset
 from .fetch import fetch, take
@@ -38,6 +38,8 @@ class DataLoader:
         seed: gives the same orders and `sample_generator`s every time; None takes
             them from the generator that `ferrule.manual_seed` sets (`shuffle`
             draws one number per epoch).
+        generator: what is drawn from, if `seed` is None; None: the generator that
+            `ferrule.manual_seed` sets.
         prefetch_factor: batches per worker that are read ahead.
 
     Raises:
@@ -65,6 +67,7 @@ class DataLoader:
         drop_last: bool = False,
         *,
         seed: int | None = None,
+        generator: Generator | None = None,
         prefetch_factor: int = 2,
     ) -> None:
         if num_workers < 0 or prefetch_factor < 1:
@@ -91,6 +94,7 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.seed = seed
+        self.generator = generator
         self.prefetch_factor = prefetch_factor
         self.sampler = sampler
         self.batch_sampler = batch_sampler
@@ -104,7 +108,7 @@ class DataLoader:
             return
         if sampler is None and batch_sampler is None:
             if shuffle:
-                self.sampler = RandomSampler(dataset, seed=seed)
+                self.sampler = RandomSampler(dataset, seed=seed, generator=generator)
             else:
                 self.sampler = SequentialSampler(dataset)
         if self.batch_sampler is None and batch_size is not None:
@@ -130,7 +134,12 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         # Looks at the generator without drawing, so that a pass over test data
         # does not change what training draws.
-        base = get_rng_state() if self.seed is None else (self.seed,)
+        if self.seed is not None:
+            base: tuple[int, ...] = (self.seed,)
+        elif self.generator is not None:
+            base = self.generator.__getstate__()
+        else:
+            base = rng_state()
         key = (*base, self._epoch)
         self._epoch += 1
         if isinstance(self.dataset, IterableDataset):

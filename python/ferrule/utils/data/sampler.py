@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
+from ..._ferrule import Generator
 from ._random import draw_key, permutation, philox
 
 __all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler"]
@@ -51,6 +52,7 @@ class RandomSampler(Sampler[int]):
         num_samples: how many a epoch; None: the length of `data_source`.
         seed: gives the same orders every time; None draws from the generator
             that `ferrule.manual_seed` sets, one number per epoch.
+        generator: what is drawn from, if `seed` is None.
 
     Raises:
         ValueError: `num_samples` is negative, or more than there are without
@@ -68,6 +70,7 @@ class RandomSampler(Sampler[int]):
         replacement: bool = False,
         num_samples: int | None = None,
         seed: int | None = None,
+        generator: Generator | None = None,
     ) -> None:
         n = len(data_source)
         count = n if num_samples is None else num_samples
@@ -80,11 +83,15 @@ class RandomSampler(Sampler[int]):
         self.replacement = replacement
         self.num_samples = count
         self.seed = seed
+        self.generator = generator
         self.epoch = 0
 
     def __iter__(self) -> Iterator[int]:
         n = len(self.data_source)
-        key = (draw_key(),) if self.seed is None else (self.seed, self.epoch)
+        if self.seed is None:
+            key: tuple[int, ...] = (draw_key(self.generator),)
+        else:
+            key = (self.seed, self.epoch)
         self.epoch += 1
         if not self.replacement:
             return iter(permutation(n, *key)[: self.num_samples].tolist())

@@ -1,0 +1,35 @@
+// Settings of the process: threads and memory.
+#include "binding.h"
+#include "runtime/core/allocator.h"
+#include "runtime/core/thread_pool.h"
+
+namespace ferrule::python {
+
+void bind_process(nb::module_& m) {
+  m.def(
+      "set_num_threads",
+      [](int n) {
+        if (n < 1) {
+          fail<ValueError>("[set_num_threads] needs at least 1, got ", n);
+        }
+        GilRelease released(true);
+        set_num_threads(n);
+      },
+      nb::arg("n"),
+      "Threads that one operation may use. Results do not depend on it.");
+  m.def("get_num_threads", &num_threads, "Threads that one operation may use.");
+  m.def(
+      "memory_stats",
+      [] {
+        MemoryStats s = memory_stats();
+        nb::dict d;
+        d["allocated"] = s.allocated;
+        d["cached"] = s.cached;
+        d["peak"] = s.peak;
+        return d;
+      },
+      "Bytes of CPU memory: allocated now, cached for reuse, highest so far.");
+  m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
+}
+
+}  // namespace ferrule::python
