@@ -243,6 +243,9 @@ struct OpDef {
   // The op in terms of simpler ops: reference, gradient if there is no vjp,
   // fallback kernel, lowering.
   Results (*decompose)(OpCall&) = nullptr;
+  // The op in terms of others where an argument is complex, if no kernel takes
+  // complex operands (those that do: runtime/cpu/complex.cpp).
+  Results (*complex)(OpCall&) = nullptr;
 
   mutable std::atomic<const OpInfo*> info{nullptr};
 
@@ -298,6 +301,8 @@ struct OpInfo {
   uint32_t saves_inputs[kMaxArgs] = {};
   uint32_t saves_outputs[kMaxOuts] = {};
   const KernelDef* cpu = nullptr;
+  // Takes the place of `cpu` where the arithmetic is complex.
+  const KernelDef* cpu_complex = nullptr;
   // Kernels of plugins, by device kind, opaque (runtime/core/backend.h).
   mutable std::atomic<const void*> plugin[kMaxDeviceKinds]{};
 };

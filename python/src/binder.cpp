@@ -254,6 +254,23 @@ void Binder::convert(int i, PyObject* o) {
   }
 }
 
+// What decides the width of a Python complex number at argument `i`: float64
+// where another argument is a tensor of 64-bit parts or the dtype of such.
+DType Binder::dtype_beside(int i) const {
+  for (int k = 0; k < entry_.info->schema.n; ++k) {
+    PyObject* o = objects_[k];
+    if (k == i || !o) continue;
+    DType t = DType::f32;
+    if (is_tensor(o)) {
+      t = impl_of(o)->dtype;
+    } else if (entry_.info->schema.params[k].kind == ParamKind::dtype) {
+      dtype_from(o, &t);
+    }
+    if (to_real(t) == DType::f64) return t;
+  }
+  return DType::f32;
+}
+
 void Binder::convert_operand(int i, PyObject* o) {
   const Param& p = entry_.info->schema.params[i];
   Arg& a = args_.v[i];
@@ -269,6 +286,12 @@ void Binder::convert_operand(int i, PyObject* o) {
     }
     ran_python_ = true;
     if (number_from(o, &a)) return;
+    Tensor t;
+    if (complex_from(o, dtype_beside(i), &t)) {
+      made_.push_back(std::move(t));
+      a = Arg(made_.back());
+      return;
+    }
   }
   if (is_numpy_array(o)) {
     ran_python_ = true;

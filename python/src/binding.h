@@ -163,6 +163,9 @@ PyObject* wrap_size(PyObject* tensor);
 
 // A Python or NumPy number, or a 0-d array: an immediate.
 bool number_from(PyObject* o, Arg* out);
+// A Python or NumPy complex number, as a 0-d tensor that is weak beside a
+// tensor of dtype `beside`.
+bool complex_from(PyObject* o, DType beside, Tensor* out);
 
 PyObject* shape_tuple(const TensorImpl* t);
 // Dimension given by the user of the method `who`, non-negative.

@@ -226,7 +226,10 @@ Tensor Nested::write(DType dtype) {
   DType own = kind_ == ScalarKind::complex_ ? DType::c128
               : kind_ == ScalarKind::float_ ? DType::f64
                                             : DType::i64;
-  if (own != DType::c128 && (dtype == DType::f32 || dtype == DType::f64)) {
+  if (own == DType::c128 && !is_complex(dtype)) {
+    fail<DTypeError>("[", who_, "] a complex number does not fit into ", dtype);
+  }
+  if ((dtype == DType::f32 || dtype == DType::f64)) {
     own = dtype;
   }
   if (is_complex(dtype)) own = dtype;

@@ -101,6 +101,25 @@ bool number_from(PyObject* o, Arg* out) {
   return false;
 }
 
+bool complex_from(PyObject* o, DType beside, Tensor* out) {
+  nb::object plain = nb::borrow(o);
+  if (!PyComplex_Check(o)) {
+    if (!is_numpy_scalar(o)) return false;
+    plain = own(PyObject_CallMethod(o, "item", nullptr));
+    if (!PyComplex_Check(plain.ptr())) return false;
+  }
+  const Py_complex z = PyComplex_AsCComplex(plain.ptr());
+  *out = Tensor::empty({}, to_complex(beside));
+  if (out->dtype() == DType::c128) {
+    out->data<double>()[0] = z.real;
+    out->data<double>()[1] = z.imag;
+  } else {
+    out->data<float>()[0] = static_cast<float>(z.real);
+    out->data<float>()[1] = static_cast<float>(z.imag);
+  }
+  return true;
+}
+
 // --- binary operators
 
 namespace {
@@ -112,6 +131,11 @@ bool operand_from(PyObject* o, PyObject* other, Arg* out, Tensor* made) {
     return true;
   }
   if (number_from(o, out)) return true;
+  if (complex_from(o, impl_of(other)->dtype, made)) {
+    *made = to_device(*made, impl_of(other)->device);
+    *out = Arg(*made);
+    return true;
+  }
   if (!is_numpy_array(o)) return false;
   *made = copy_of_array(o);
   DType t = impl_of(other)->dtype;

@@ -143,6 +143,28 @@ PyObject* get_mt(PyObject* self, void*) {
   return guarded([&] { return transposed(self, "mT"); });
 }
 
+PyObject* get_real(PyObject* self, void*) {
+  return guarded([&] { return wrap(op::real(impl_of(self))); });
+}
+PyObject* get_imag(PyObject* self, void*) {
+  return guarded([&] { return wrap(op::imag(impl_of(self))); });
+}
+// z.real = value
+int set_part(const OpDef& part, PyObject* self, PyObject* value) {
+  return guarded_int([&] {
+    if (!value) type_error("[", part.name, "] cannot be deleted");
+    nb::object view = own(wrap(part(impl_of(self))));
+    nb::object all = nb::steal(Py_NewRef(Py_Ellipsis));
+    return set_item(view.ptr(), all.ptr(), value);
+  });
+}
+int set_real(PyObject* self, PyObject* value, void*) {
+  return set_part(op::real, self, value);
+}
+int set_imag(PyObject* self, PyObject* value, void*) {
+  return set_part(op::imag, self, value);
+}
+
 // --- methods
 
 PyObject* stride(PyObject* self, PyObject* args, PyObject* kwargs) {
@@ -203,6 +225,14 @@ PyObject* complex_method(PyObject* self, PyObject*) {
 
 PyObject* item_method(PyObject* self, PyObject*) {
   return guarded([&] { return item(tensor_of(self)); });
+}
+
+PyObject* to_complex_number(PyObject* self, PyObject*) {
+  return guarded([&] {
+    nb::object value = own(item(tensor_of(self)));
+    return PyObject_CallOneArg(reinterpret_cast<PyObject*>(&PyComplex_Type),
+                               value.ptr());
+  });
 }
 
 PyObject* nested_list(const Tensor& t, int dim, const char* p) {
@@ -276,6 +306,14 @@ PyGetSetDef kTensorProperties[] = {
      "In-place writes that its memory has seen.", nullptr},
     {"data", get_data, set_data,
      "The same memory without history; setting it copies the values.", nullptr},
+    {"real", get_real, set_real,
+     "The real parts, as a view; a tensor that is not complex is its own.",
+     nullptr},
+    {"imag", get_imag, set_imag, "The imaginary parts, as a view.", nullptr},
+    {"real", get_real, set_real,
+     "The real parts, as a view; a tensor that is not complex is its own.",
+     nullptr},
+    {"imag", get_imag, set_imag, "The imaginary parts, as a view.", nullptr},
     {"T", get_t, nullptr, "The matrix transposed; a vector is itself.",
      nullptr},
     {"mT", get_mt, nullptr, "The last two dimensions swapped.", nullptr},
@@ -311,6 +349,7 @@ PyMethodDef kTensorMethods[] = {
      "    ValueError: there is not exactly one element.\n"},
     {"tolist", tolist, METH_NOARGS,
      "tolist($self)\n--\n\nThe elements in nested lists."},
+    {"__complex__", to_complex_number, METH_NOARGS, nullptr},
     {"__format__", format, METH_O, nullptr},
     {"__complex__", complex_method, METH_NOARGS, nullptr},
     {"_replace", replace_method, METH_O,

@@ -338,6 +338,10 @@ void seed_outputs(Run& run, std::span<const Tensor> outputs,
             "; without one the output must have one element, e.g. "
             "loss.mean().backward()");
       }
+      if (is_complex(t->dtype)) {
+        fail<AutogradError>("[backward] a gradient is needed for a complex "
+                            "output; a loss is real, e.g. abs(), real");
+      }
       g = op::full(IntList(t->sizes()), 1.0, t->dtype, t->device);
     }
     if (!std::equal(g.shape().begin(), g.shape().end(), t->shape,

@@ -374,16 +374,34 @@ struct Look {
   }
 };
 
+// `root` with the elements of another dtype: the parts of complex numbers, or
+// complex numbers of real parts.
+Tensor with_dtype(TensorImpl* root, DType dtype) {
+  const Tensor whole = Tensor::share(root);
+  if (!is_complex(dtype)) {
+    // Flat, where that is possible, as there may be no rank left.
+    return op::view_as_real(
+        root->contiguous ? op::reshape(whole, IntList{numel_of(root)}) : whole);
+  }
+  if (!root->contiguous) return op::view_as_complex(whole);
+  // The pairs begin at an even element of the memory.
+  const int64_t first = root->offset % 2;
+  const Int n = (numel_of(root) - first) / 2;
+  return op::view_as_complex(
+      op::as_strided(whole, IntList{n, 2}, IntList{2, 1}, first));
+}
+
 }  // namespace
 
 void refresh_view(TensorImpl* t) {
   TensorImpl* root = t->root;
   t->history_seen = root->history_version;
   if (t->requires_grad && !t->history) return;  // a leaf of its own
-  const Look look(root, t);
   const GradMode recorded(true);
-  Tensor again =
-      op::as_strided(Tensor::share(root), look.size, look.stride, look.offset);
+  const bool same = t->dtype == root->dtype;
+  const Tensor base = same ? Tensor::share(root) : with_dtype(root, t->dtype);
+  const Look look(base.impl(), t);
+  Tensor again = op::as_strided(base, look.size, look.stride, look.offset);
   t->graph_value = again->graph_value;
   set_history(t, static_cast<TapeNode*>(std::exchange(again->history, nullptr)),
               again->history_nr);

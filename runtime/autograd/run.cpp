@@ -173,7 +173,7 @@ void note_write(const OpCall& c, TensorImpl* t) {
   t->storage->writer_site = call_sites.written ? call_sites.written() : 0;
 }
 
-void check_writable(const OpCall& c, TensorImpl* t) {
+void check_writable(const OpCall& c, TensorImpl* t, bool recorded) {
   if (overlaps_itself(t)) {
     c.fail<ValueError>("elements of the tensor that is written, shape ",
                        t->sizes(), " with strides ", t->steps(),
@@ -187,6 +187,12 @@ void check_writable(const OpCall& c, TensorImpl* t) {
   }
   if (!modes.grad) return;
   const TensorImpl* root = t->root ? t->root : t;
+  if (root->dtype != t->dtype && (recorded || wants_grad(root))) {
+    c.fail<AutogradError>("a write through a view of ", t->dtype,
+                          " into a tensor of ", root->dtype,
+                          " cannot be recorded; compute both parts and join "
+                          "them with complex(), or write under fe.no_grad()");
+  }
   if ((t->requires_grad && !t->history) ||
       (root->requires_grad && !root->history)) {
     c.fail<AutogradError>(
@@ -205,14 +211,16 @@ void check_writable(const OpCall& c, TensorImpl* t) {
   }
 }
 
-void check_targets(const OpCall& c, bool in_place) {
+void check_targets(const OpCall& c, bool in_place, bool recorded) {
   const Schema& s = c.info.schema;
   for (int i = 0; i < s.n; ++i) {
     if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
-    if (c.args[i].tag == ArgTag::tensor) check_writable(c, c.args[i].tensor);
+    if (c.args[i].tag == ArgTag::tensor) {
+      check_writable(c, c.args[i].tensor, recorded);
+    }
     if (c.args[i].tag != ArgTag::tensors) continue;
     for (TensorImpl* t : c.list(i)) {
-      if (t) check_writable(c, t);
+      if (t) check_writable(c, t, recorded);
     }
   }
 }
@@ -262,6 +270,12 @@ bool has_kernel(const OpCall& c) {
   return backend_of(c.device)->find_kernel(c.op.name, c.op.version) != nullptr;
 }
 
+bool has_complex(OpCall& c) {
+  bool any = false;
+  each_input(c, [&](int, TensorImpl* t) { any |= is_complex(t->dtype); });
+  return any;
+}
+
 struct NodeGuard {
   OpNode* node;
   ~NodeGuard() {
@@ -279,7 +293,10 @@ Results run(OpCall& c) {
   // copy_, fill_: argument 0 is written by the op itself.
   bool in_place = c.in_place || (mutates && s.nouts == 1 &&
                                  s.params[0].mutated && c.is_tensor(0));
-  if (in_place || mutates) check_targets(c, in_place);
+  if (in_place || mutates) check_targets(c, in_place, grad);
+  if (c.op.complex && has_complex(c)) {
+    return c.in_place ? run_apart(c) : c.op.complex(c);
+  }
   if (!has_kernel(c)) {
     return c.in_place ? run_apart(c) : c.op.decompose(c);
   }

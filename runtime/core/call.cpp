@@ -77,7 +77,7 @@ void check_class(const OpDef& op, const Param& p, const TensorImpl* t) {
     case TensorClass::any:
       return;
     case TensorClass::floating:
-      ok = is_float(t->dtype);
+      ok = is_float(t->dtype) || (op.complex && is_complex(t->dtype));
       want = "a floating-point tensor";
       break;
     case TensorClass::integer:

@@ -9,6 +9,7 @@
 
 #include "ferrule/op.h"
 #include "runtime/core/schema.h"
+#include "runtime/cpu/complex.h"
 
 namespace ferrule {
 
@@ -49,6 +50,13 @@ const KernelDef* find_cpu_kernel(const OpDef& op) {
   return nullptr;
 }
 
+const KernelDef* find_complex_kernel(const OpDef& op) {
+  for (const KernelDef& k : cpu::complex_kernels()) {
+    if (std::strcmp(k.name, op.name) == 0) return &k;
+  }
+  return nullptr;
+}
+
 void link_all() {
   for (int i = 0; i < kOpCount; ++i) {
     const OpDef& op = *kOpTable[i];
@@ -58,6 +66,7 @@ void link_all() {
     info->schema = parse_schema(op);
     find_saved(*info, op.saves);
     info->cpu = find_cpu_kernel(op);
+    info->cpu_complex = find_complex_kernel(op);
     op.info.store(info, std::memory_order_release);
   }
 }

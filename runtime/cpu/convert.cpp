@@ -24,13 +24,49 @@ void saturate(void* to, const void* from, int64_t n) {
   }
 }
 
+// Complex numbers are pairs of parts.
+template <class Part>
+void add_imaginary(void* to, const void* from, int64_t n) {
+  auto* o = static_cast<Part*>(to);
+  const auto* x = static_cast<const Part*>(from);
+  for (int64_t i = 0; i < n; ++i) {
+    o[2 * i] = x[i];
+    o[2 * i + 1] = 0;
+  }
+}
+
+template <class Part>
+void drop_imaginary(void* to, const void* from, int64_t n) {
+  auto* o = static_cast<Part*>(to);
+  const auto* x = static_cast<const Part*>(from);
+  for (int64_t i = 0; i < n; ++i) o[i] = x[2 * i];
+}
+
+template <class To, class From>
+void both_parts(void* to, const void* from, int64_t n) {
+  plain<To, From>(to, from, 2 * n);
+}
+
+template <class Part>
+void either_part(void* to, const void* from, int64_t n) {
+  auto* o = static_cast<uint8_t*>(to);
+  const auto* x = static_cast<const Part*>(from);
+  for (int64_t i = 0; i < n; ++i) o[i] = x[2 * i] != 0 || x[2 * i + 1] != 0;
+}
+
 ConvertFn function_of(Step step) {
   static constexpr ConvertFn kScalarSteps[] = {
-      plain<float, int8_t>,    plain<float, int16_t>,  plain<double, uint8_t>,
-      plain<double, int8_t>,   plain<double, int16_t>, plain<int64_t, int8_t>,
-      plain<int64_t, int16_t>, plain<int8_t, int64_t>, plain<int16_t, int64_t>,
-      saturate<uint8_t>,       saturate<int8_t>,       saturate<int16_t>,
-      saturate<int32_t>};
+      plain<float, int8_t>,      plain<float, int16_t>,
+      plain<double, uint8_t>,    plain<double, int8_t>,
+      plain<double, int16_t>,    plain<int64_t, int8_t>,
+      plain<int64_t, int16_t>,   plain<int8_t, int64_t>,
+      plain<int16_t, int64_t>,   saturate<uint8_t>,
+      saturate<int8_t>,          saturate<int16_t>,
+      saturate<int32_t>,         add_imaginary<float>,
+      add_imaginary<double>,     drop_imaginary<float>,
+      drop_imaginary<double>,    both_parts<double, float>,
+      both_parts<float, double>, either_part<float>,
+      either_part<double>};
   if (step < kFirstScalarStep) return FE_BEST(convert_step)(step);
   return kScalarSteps[static_cast<int>(step) -
                       static_cast<int>(kFirstScalarStep)];
@@ -63,6 +99,24 @@ int widen(DType from, DType to, Step* steps) {
 int find_steps(DType from, DType to, Step* steps) {
   using enum Step;
   if (from == to) return 0;
+  if (is_complex(from) && is_complex(to)) {
+    steps[0] = from == DType::c64 ? c64_c128 : c128_c64;
+    return 1;
+  }
+  if (is_complex(to)) {
+    const int n = find_steps(from, to_real(to), steps);
+    steps[n] = to == DType::c64 ? f32_c64 : f64_c128;
+    return n + 1;
+  }
+  if (is_complex(from)) {
+    const bool single = from == DType::c64;
+    if (to == DType::bool_) {
+      steps[0] = single ? c64_bool : c128_bool;
+      return 1;
+    }
+    steps[0] = single ? c64_f32 : c128_f64;
+    return 1 + find_steps(to_real(from), to, steps + 1);
+  }
   const DType wide = compute_type(from);
   int n = 0;
   if (to == DType::f16 || to == DType::bf16) {

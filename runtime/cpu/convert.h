@@ -2,10 +2,11 @@
 //
 // A conversion is a route of up to three steps: every dtype has a step to and
 // from the types that arithmetic is done in (float, double, int64), and these
-// have steps to each other. 32 loops serve all pairs.
+// have steps to each other. 40 loops serve all pairs.
 //
 // Integers wrap when narrowed to integers, floats saturate when converted to
-// integers (NaN gives 0), whatever becomes bool is compared with zero.
+// integers (NaN gives 0), whatever becomes bool is compared with zero, and a
+// complex number that becomes real drops its imaginary part.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +56,14 @@ enum class Step : uint8_t {
   sat_i8,
   sat_i16,
   sat_i32,
+  f32_c64,
+  f64_c128,
+  c64_f32,
+  c128_f64,
+  c64_c128,
+  c128_c64,
+  c64_bool,
+  c128_bool,
 };
 inline constexpr Step kFirstScalarStep = Step::i8_f32;
 
@@ -62,9 +71,9 @@ FE_SIMD(ConvertFn convert_step(Step step);)
 
 // How many elements a step may be given at a time by users of Route.
 inline constexpr int64_t kTile = 512;
-// Room for kTile elements of any real dtype.
+// Room for kTile elements of any dtype.
 struct alignas(64) TileBuffer {
-  char bytes[kTile * 8];
+  char bytes[kTile * 16];
 };
 
 struct Route {
@@ -72,14 +81,15 @@ struct Route {
   ConvertFn step[3] = {};
 
   Route() = default;
-  // Real dtypes only.
   Route(DType from, DType to);
   // n <= kTile elements; `from` and `to` must not overlap.
   void convert(void* to, const void* from, int64_t n) const;
 };
 
-// The type that arithmetic on elements of type t is done in: f32, f64 or i64.
+// The type that arithmetic on elements of type t is done in: f32, f64, i64 or
+// c128.
 constexpr DType compute_type(DType t) {
+  if (is_complex(t)) return DType::c128;
   return t == DType::f64 ? t : is_float(t) ? DType::f32 : DType::i64;
 }
 

@@ -1,6 +1,8 @@
 // Walking strided and broadcast tensors.
 #include "runtime/cpu/cursor.h"
 
+#include <complex>
+
 namespace ferrule::cpu {
 namespace {
 
@@ -167,7 +169,7 @@ Reader::Reader(const TensorImpl& t, const Layout& layout, DType as)
     : cursor_(t.bytes(), layout, itemsize(t.dtype)),
       route_(t.dtype, as),
       itemsize_(itemsize(as)),
-      constant_(cursor_.constant() && itemsize_ <= 8) {
+      constant_(cursor_.constant()) {
   if (!constant_) return;
   if (route_.n == 0) {
     std::memcpy(value_, t.bytes(), itemsize_);
@@ -190,6 +192,9 @@ void fill_number(const Arg& number, DType as, void* to, int64_t n) {
   } else if (as == DType::f64) {
     fill(static_cast<double*>(to), n,
          is_float ? number.f : static_cast<double>(whole));
+  } else if (as == DType::c128) {
+    fill(static_cast<std::complex<double>*>(to), n,
+         {is_float ? number.f : static_cast<double>(whole), 0.0});
   } else {
     fill(static_cast<int64_t*>(to), n, whole);
   }

@@ -107,7 +107,7 @@ class Cursor {
   int64_t index_[kMaxRank] = {};
 };
 
-// n times the number, as f32, f64 or (unless it is a float) i64.
+// n times the number, as f32, f64, c128 or (unless it is a float) i64.
 void fill_number(const Arg& number, DType as, void* to, int64_t n);
 
 // Gives out elements as dense tiles of one dtype.
@@ -143,7 +143,7 @@ class Reader {
   int64_t itemsize_ = 0;
   bool constant_ = false;
   int64_t filled_ = 0;
-  alignas(8) char value_[8] = {};
+  alignas(16) char value_[16] = {};
 };
 
 // Takes elements as dense tiles of one dtype.

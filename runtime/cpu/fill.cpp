@@ -15,7 +15,7 @@ namespace {
 // Any strides and dtype.
 void fill_with(const TensorImpl& out, const Arg& number) {
   const DType computed = compute_type(out.dtype);
-  alignas(8) char value[8];
+  alignas(16) char value[16];
   fill_number(number, computed, value, 1);
   Storage storage;
   storage.data = value;
@@ -43,7 +43,11 @@ void fill_each(const TensorImpl& out, DType computed, const Value& value) {
   });
 }
 
-void full(OpCall& c) { fill_with(c.out_impl(), c.args[1]); }
+// The value is a number or a 0-d tensor.
+void full(OpCall& c) {
+  if (c.is_tensor(1)) return strided_copy(c.in(1), c.out_impl());
+  fill_with(c.out_impl(), c.args[1]);
+}
 void ones(OpCall& c) { fill_with(c.out_impl(), Arg(1)); }
 void zeros(OpCall& c) { fill_zero(c.out_impl()); }
 void zeros_in_place(OpCall& c) { fill_with(c.out_impl(), Arg(0)); }

@@ -27,6 +27,11 @@ bool has_work(const OpCall& c) {
   return false;
 }
 
+const KernelDef& kernel_of(const OpCall& c) {
+  const bool complex = c.info.cpu_complex && is_complex(c.compute);
+  return complex ? *c.info.cpu_complex : *c.info.cpu;
+}
+
 }  // namespace
 
 void* Workspace::reserve(int64_t bytes) {
@@ -47,7 +52,7 @@ Workspace::~Workspace() {
 }
 
 int64_t workspace_bytes(const OpCall& c) {
-  const KernelDef& k = *c.info.cpu;
+  const KernelDef& k = kernel_of(c);
   int64_t bytes = k.scratch ? align64(k.scratch(c)) : 0;
   if (k.contiguous) {
     each_strided_input(c, [&](int i) { bytes += align64(c.in(i).nbytes()); });
@@ -57,7 +62,7 @@ int64_t workspace_bytes(const OpCall& c) {
 
 void run_cpu_kernel(OpCall& c, void* workspace) {
   if (!has_work(c)) return;
-  const KernelDef& k = *c.info.cpu;
+  const KernelDef& k = kernel_of(c);
   char* p = static_cast<char*>(workspace);
   TensorImpl* strided[kMaxArgs] = {};
   if (k.contiguous) {

@@ -140,8 +140,14 @@ Source: scipy.special.expit.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::sigmoid_backward(v.grad(), v.out())); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      const Tensor y = v.out();
+      if (!is_complex(y.dtype())) {
+        return v.set(0, op::sigmoid_backward(v.grad(), y));
+      }
+      const Tensor slope = op::mul(y, op::sub(1.0, y));
+      v.set(0, op::mul(v.grad(), conj(slope)));
+    }),
 };
 
 extern const OpDef sigmoid_backward_op = {
@@ -206,8 +212,14 @@ Source: numpy.tanh.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary_float,
-    .vjp =
-        FE_GRAD([](Vjp& v) { v.set(0, op::tanh_backward(v.grad(), v.out())); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      const Tensor y = v.out();
+      if (!is_complex(y.dtype())) {
+        return v.set(0, op::tanh_backward(v.grad(), y));
+      }
+      const Tensor slope = op::sub(1.0, op::mul(y, y));
+      v.set(0, op::mul(v.grad(), conj(slope)));
+    }),
 };
 
 extern const OpDef tanh_backward_op = {

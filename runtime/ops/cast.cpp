@@ -7,13 +7,8 @@ namespace ferrule {
 namespace {
 
 void infer_cast(OpCall& c) {
-  const DType from = c.in(0).dtype;
-  const DType to = c.dtype(1);
-  if (is_complex(from) != is_complex(to) || (is_complex(to) && from != to)) {
-    c.fail<DTypeError>("cannot convert ", from, " to ", to);
-  }
-  c.compute = to;
-  c.out(0, to, c.in(0).sizes());
+  c.compute = c.dtype(1);
+  c.out(0, c.compute, c.in(0).sizes());
 }
 
 void infer_clone(OpCall& c) {
@@ -30,7 +25,7 @@ extern const OpDef cast_op = {
 
 Floats lose their fraction when they become integers, saturate at the ends of
 the range, and NaN becomes 0, on every machine alike; integers wrap. What is
-not 0 becomes True.
+not 0 becomes True. A complex number that becomes real loses its imaginary part.
 
 Args:
     input: any shape.
@@ -38,9 +33,6 @@ Args:
 
 Returns:
     Tensor of the same shape.
-
-Raises:
-    DTypeError: one of the dtypes is complex, and not the other.
 
 Example:
     >>> import ferrule as fe

@@ -1,6 +1,8 @@
 // Checks and result shapes that many op definitions share.
 #include "runtime/ops/common.h"
 
+#include "ferrule/ops.h"
+
 namespace ferrule {
 namespace {
 
@@ -15,6 +17,7 @@ void infer_operands(OpCall& c, bool to_float) {
 
 void check_real(const OpCall& c, int i) {
   if (!c.is_tensor(i) || !is_complex(c.in(i).dtype)) return;
+  if (c.info.cpu_complex) return;
   c.fail<DTypeError>("'", c.info.schema.params[i].name, "' is ", c.in(i).dtype,
                      " of shape ", c.in(i).sizes(),
                      "; this op takes real tensors");
@@ -34,10 +37,16 @@ void infer_unary(OpCall& c) {
   c.out_like(0, 0);
 }
 
+void infer_magnitude(OpCall& c) {
+  check_real(c, 0);
+  c.compute = c.in(0).dtype;
+  c.out(0, to_real(c.compute), c.in(0).sizes());
+}
+
 void infer_unary_float(OpCall& c) {
   check_real(c, 0);
   const DType t = c.in(0).dtype;
-  c.compute = is_float(t) ? t : DType::f32;
+  c.compute = is_differentiable(t) ? t : DType::f32;
   c.out(0, c.compute, c.in(0).sizes());
 }
 
@@ -137,6 +146,43 @@ Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask,
   }
   return r;
 }
+
+namespace {
+
+// Calls the op on part 0 (real) or 1 (imaginary) of its complex arguments.
+Results on_part(OpCall& c, int part) {
+  Arg args[kMaxArgs];
+  Tensor parts[kMaxArgs];
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    args[i] = c.args[i];
+    if (!c.is_tensor(i)) continue;
+    if (is_float(c.in(i).dtype)) {
+      c.fail<DTypeError>("'", c.info.schema.params[i].name, "' is ",
+                         c.in(i).dtype,
+                         " beside a complex tensor; convert it "
+                         "with .to(dtype)");
+    }
+    if (!is_complex(c.in(i).dtype)) continue;
+    parts[i] = part == 0 ? op::real(c.tensor(i)) : op::imag(c.tensor(i));
+    args[i] = Arg(parts[i]);
+  }
+  return c.op.call(args, c.info.schema.n);
+}
+
+}  // namespace
+
+Results by_parts(OpCall& c) {
+  Results real = on_part(c, 0);
+  Results imag = on_part(c, 1);
+  for (int i = 0; i < real.n; ++i) real[i] = op::complex(real[i], imag[i]);
+  return real;
+}
+
+#ifndef FE_RUNTIME_ONLY
+Tensor conj(const Tensor& t) {
+  return t && is_complex(t.dtype()) ? op::conj(t) : t;
+}
+#endif
 
 int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask) {
   int64_t n = 1;

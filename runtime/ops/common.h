@@ -11,7 +11,8 @@ namespace ferrule {
 
 // --- dtypes
 
-// Throws DTypeError when tensor argument `i` is complex.
+// Throws DTypeError when tensor argument `i` is complex and no kernel of the op
+// takes complex operands.
 void check_real(const OpCall& c, int i);
 // Throws DTypeError that teaches .float() when argument `i` is not floating.
 void check_floating(const OpCall& c, int i);
@@ -24,7 +25,9 @@ constexpr DType accumulator(DType t) {
 
 // Argument 0's shape and dtype.
 void infer_unary(OpCall& c);
-// The same, but integers and bools give float32.
+// The same, but a complex argument gives the dtype of its parts.
+void infer_magnitude(OpCall& c);
+// As infer_unary, but integers and bools give float32.
 void infer_unary_float(OpCall& c);
 // Promoted dtype of operands 0 and 1.
 void infer_binary(OpCall& c);
@@ -67,8 +70,17 @@ inline Arg device_of(const Tensor& t) {
   return t.device().is_graph() ? Arg() : Arg(t.device());
 }
 
+// `OpDef::complex` of an op that is linear in its floating-point arguments: the
+// real and the imaginary parts apart.
+Results by_parts(OpCall& c);
+
 // --- gradients
 #ifndef FE_RUNTIME_ONLY
+
+// Where f is differentiable as a complex function, the gradient of f(z) is that
+// of its result times the conjugate of f'(z): (du/dx + i du/dy) for the real
+// loss u, as in PyTorch. `conj` of a real tensor is the tensor itself.
+Tensor conj(const Tensor& t);
 
 // Operand `i` of a call, to be passed on to an op: the saved tensor or the
 // number. Keeps the tensor alive as long as it lives itself.
@@ -78,11 +90,19 @@ class OperandOf {
       : tensor_(v.args[i].is_number() ? Tensor() : v.in(i)),
         arg_(tensor_ ? Arg(tensor_) : v.args[i]) {}
   OperandOf(const OperandOf&) = delete;
+  // Its conjugate.
+  static OperandOf conj(Vjp& v, int i) {
+    return OperandOf(ferrule::conj(v.args[i].is_number() ? Tensor() : v.in(i)),
+                     v.args[i]);
+  }
   operator Arg() const { return arg_; }
   bool is_tensor() const { return static_cast<bool>(tensor_); }
   const Tensor& tensor() const { return tensor_; }
 
  private:
+  OperandOf(Tensor t, const Arg& number)
+      : tensor_(std::move(t)), arg_(tensor_ ? Arg(tensor_) : number) {}
+
   Tensor tensor_;
   Arg arg_;
 };

@@ -30,7 +30,7 @@ void infer_pow(OpCall& c) {
     c.fail<DTypeError>("bool tensors have no powers; convert them with "
                        ".long()");
   }
-  if (!is_float(c.compute) && c.args[1].is_number() && c.number(1) < 0) {
+  if (is_integer(c.compute) && c.args[1].is_number() && c.number(1) < 0) {
     c.fail<ValueError>("an integer to a negative integer power (", c.i(1),
                        ") is no integer; convert the base with .float()");
   }
@@ -68,21 +68,25 @@ void infer_where(OpCall& c) {
     if (exponent == 0) return op::zeros_like(grad);
     if (exponent == 1) return grad;
     const Tensor slope = exponent == 2 ? a : op::pow(a, Arg(exponent - 1));
-    return op::mul(grad, op::mul(slope, exponent));
+    return op::mul(grad, conj(op::mul(slope, exponent)));
   }
   const Tensor slope = op::mul(b, op::pow(a, op::sub(b, 1)));
-  return op::where(op::eq(b, 0), 0.0, op::mul(grad, slope));
+  return op::where(op::eq(b, 0), 0.0, op::mul(grad, conj(slope)));
 }
 
-// Gradient of a^b for b; 0 where a is 0 and b is not negative, as the limit.
+// Gradient of a^b for b; 0 where a is 0 and b is real and not negative, as the
+// limit.
 [[maybe_unused]] Tensor gradient_of_exponent(const Tensor& grad, const Arg& a,
                                              const Tensor& b,
                                              const Tensor& power) {
-  const Tensor base =
+  Tensor base =
       a.is_tensor() ? Tensor::share(a.tensor) : op::mul(op::ones_like(b), a);
+  // A negative real number has a complex logarithm.
+  if (base.dtype() != power.dtype()) base = op::cast(base, power.dtype());
   const Tensor slope = op::mul(power, op::log(base));
-  const Tensor flat = op::mul(op::eq(base, 0), op::ge(b, 0));
-  return op::where(flat, 0.0, op::mul(grad, slope));
+  Tensor flat = op::mul(op::eq(base, 0), op::ge(op::real(b), 0));
+  if (is_complex(b.dtype())) flat = op::mul(flat, op::eq(op::imag(b), 0));
+  return op::where(flat, 0.0, op::mul(grad, conj(slope)));
 }
 
 }  // namespace
@@ -192,8 +196,8 @@ Source: numpy.multiply.
     .saves = "input@other other@input",
     .infer = infer_binary,
     .vjp = FE_GRAD([](Vjp& v) {
-      if (v.needs(0)) v.set(0, op::mul(v.grad(), OperandOf(v, 1)));
-      if (v.needs(1)) v.set(1, op::mul(v.grad(), OperandOf(v, 0)));
+      if (v.needs(0)) v.set(0, op::mul(v.grad(), OperandOf::conj(v, 1)));
+      if (v.needs(1)) v.set(1, op::mul(v.grad(), OperandOf::conj(v, 0)));
     }),
 };
 
@@ -229,10 +233,10 @@ Source: numpy.true_divide.
     .saves = "other out@other",
     .infer = infer_binary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      const OperandOf other(v, 1);
+      const OperandOf other = OperandOf::conj(v, 1);
       if (v.needs(0)) v.set(0, op::div(v.grad(), other));
       if (v.needs(1)) {
-        v.set(1, op::neg(op::div(op::mul(v.grad(), v.out()), other)));
+        v.set(1, op::neg(op::div(op::mul(v.grad(), conj(v.out())), other)));
       }
     }),
 };
@@ -451,7 +455,7 @@ Args:
     input: any shape and dtype.
 
 Returns:
-    Tensor of the same shape.
+    Tensor of the same shape; real, where `input` is complex.
 
 Example:
     >>> import ferrule as fe
@@ -466,7 +470,7 @@ Source: numpy.abs.
     .reference = FE_DOC("np.abs(input)"),
     .has_inplace = true,
     .saves = "input",
-    .infer = infer_unary,
+    .infer = infer_magnitude,
     .vjp =
         FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), op::sign(v.in(0)))); }),
 };
@@ -475,6 +479,8 @@ extern const OpDef sign_op = {
     .name = "sign",
     .sig = "input: Tensor",
     .doc = FE_DOC(R"(-1, 0 or 1 by the sign of every element; NaN stays NaN.
+
+A complex number gives that of magnitude 1 in its direction, 0 gives 0.
 
 Args:
     input: any shape and dtype.
@@ -494,8 +500,16 @@ Source: numpy.sign.
                        "f()"),
     .reference = FE_DOC("np.sign(input)"),
     .has_inplace = true,
+    .saves = "input out",
     .infer = infer_unary,
-    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::zeros_like(v.grad())); }),
+    // Of a complex number: what of the gradient lies across its direction.
+    .vjp = FE_GRAD([](Vjp& v) {
+      if (!is_complex(v.dtype(0))) return v.set(0, op::zeros_like(v.grad()));
+      const Tensor z = v.in(0), s = v.out();
+      const Tensor along = op::real(op::mul(v.grad(), conj(s)));
+      const Tensor across = op::sub(v.grad(), op::mul(along, s));
+      v.set(0, op::where(op::eq(z, 0), 0.0, op::div(across, op::abs(z))));
+    }),
 };
 
 extern const OpDef exp_op = {
@@ -523,7 +537,7 @@ Source: numpy.exp.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary_float,
-    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), v.out())); }),
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), conj(v.out()))); }),
 };
 
 extern const OpDef log_op = {
@@ -551,7 +565,7 @@ Source: numpy.log.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_unary_float,
-    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::div(v.grad(), v.in(0))); }),
+    .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::div(v.grad(), conj(v.in(0)))); }),
 };
 
 extern const OpDef sqrt_op = {
@@ -579,8 +593,9 @@ Source: numpy.sqrt.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::div(op::mul(v.grad(), 0.5), v.out())); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::div(op::mul(v.grad(), 0.5), conj(v.out())));
+    }),
 };
 
 extern const OpDef sin_op = {
@@ -608,8 +623,8 @@ Source: numpy.sin.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_unary_float,
-    .vjp =
-        FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), op::cos(v.in(0)))); }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::mul(v.grad(), conj(op::cos(v.in(0))))); }),
 };
 
 extern const OpDef cos_op = {
@@ -637,8 +652,9 @@ Source: numpy.cos.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::neg(op::mul(v.grad(), op::sin(v.in(0))))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::neg(op::mul(v.grad(), conj(op::sin(v.in(0))))));
+    }),
 };
 
 }  // namespace ferrule

@@ -1,25 +1,38 @@
 // New tensors of known values.
 #include <cmath>
 
+#include "ferrule/autograd.h"
 #include "ferrule/op.h"
 #include "runtime/ops/checks.h"
 
 namespace ferrule {
 namespace {
 
-// dtype of a number, as PyTorch finds it for full and arange.
+// dtype of a value, as PyTorch finds it for full and arange.
 DType number_dtype(const Arg& a) {
+  if (a.is_tensor()) return a.tensor->dtype;
   return a.tag == ArgTag::bool_  ? DType::bool_
          : a.tag == ArgTag::int_ ? DType::i64
                                  : DType::f32;
 }
 
 DType dtype_or(const OpCall& c, int arg, DType fallback) {
-  const DType t = c.has(arg) ? c.dtype(arg) : fallback;
+  return c.has(arg) ? c.dtype(arg) : fallback;
+}
+
+DType real_dtype_or(const OpCall& c, int arg, DType fallback) {
+  const DType t = dtype_or(c, arg, fallback);
   if (is_complex(t)) {
-    c.fail<DTypeError>("cannot fill a tensor of ", t, "; only real dtypes");
+    c.fail<DTypeError>("counts in real numbers, got dtype ", t);
   }
   return t;
+}
+
+// full, full_like: argument 1 is a number or a 0-d tensor.
+void check_fill_value(const OpCall& c) {
+  if (!c.is_tensor(1) || c.in(1).ndim == 0) return;
+  c.fail<ShapeError>("fill_value must be a number or a 0-d tensor, got shape ",
+                     c.in(1).sizes());
 }
 
 // zeros, ones, empty: size, dtype, device.
@@ -67,7 +80,7 @@ void infer_arange(OpCall& c) {
     c.fail<ShapeError>("from ", from, " to ", to, " by ", by,
                        " there are more than 2^56 numbers");
   }
-  c.out(0, dtype_or(c, 3, exact ? DType::i64 : DType::f32),
+  c.out(0, real_dtype_or(c, 3, exact ? DType::i64 : DType::f32),
         Dims{static_cast<int64_t>(length)});
 }
 
@@ -75,21 +88,22 @@ void infer_arange(OpCall& c) {
 
 extern const OpDef full_op = {
     .name = "full",
-    .sig = "size: int[], fill_value: Scalar, dtype: dtype? = None, "
+    .sig = "size: int[], fill_value: Operand, dtype: dtype? = None, "
            "device: device? = None",
     .doc = FE_DOC(R"(A tensor filled with one number.
 
 Args:
     size: the shape.
-    fill_value: the number.
-    dtype: None is bool, int64 or float32, by the kind of the number.
+    fill_value: the number; also a 0-d tensor.
+    dtype: None is bool, int64, float32 or complex64, by the kind of the number,
+        or that of the tensor.
     device: None is the CPU.
 
 Returns:
     Shape `size`.
 
 Raises:
-    ShapeError: a negative size.
+    ShapeError: a negative size, or a fill_value with dimensions.
 
 Example:
     >>> import ferrule as fe
@@ -103,8 +117,10 @@ Source: numpy.full.
     .where = kFunction,
     .infer =
         [](OpCall& c) {
+          check_fill_value(c);
           c.out(0, dtype_or(c, 2, number_dtype(c.args[1])), shape_of(c, 0));
         },
+    .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
 };
 
 extern const OpDef zeros_op = {
@@ -196,13 +212,13 @@ Source: numpy.empty.
 
 extern const OpDef full_like_op = {
     .name = "full_like",
-    .sig = "input: Tensor, fill_value: Scalar, dtype: dtype? = None, "
+    .sig = "input: Tensor, fill_value: Operand, dtype: dtype? = None, "
            "device: device? = None",
     .doc = FE_DOC(R"(A tensor of the shape of another, filled with one number.
 
 Args:
     input: gives the shape.
-    fill_value: the number.
+    fill_value: the number; also a 0-d tensor.
     dtype: None is that of `input`.
     device: None is that of `input`.
 
@@ -211,6 +227,7 @@ Returns:
 
 Raises:
     DeviceError: there is no such device.
+    ShapeError: `fill_value` has dimensions.
 
 Example:
     >>> import ferrule as fe
@@ -222,7 +239,12 @@ Source: numpy.full_like.
     .examples = FE_DOC("f(2, 3), 1.5\nf(), 2"),
     .reference = FE_DOC("np.full(input.shape, fill_value)"),
     .where = kFunction,
-    .infer = [](OpCall& c) { infer_like(c, 2); },
+    .infer =
+        [](OpCall& c) {
+          check_fill_value(c);
+          infer_like(c, 2);
+        },
+    .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
 };
 
 extern const OpDef zeros_like_op = {
@@ -380,7 +402,7 @@ Source: numpy.linspace.
           if (c.i(2) < 0) {
             c.fail<ValueError>("steps must be 0 or more, got ", c.i(2));
           }
-          c.out(0, dtype_or(c, 3, DType::f32), Dims{c.i(2)});
+          c.out(0, real_dtype_or(c, 3, DType::f32), Dims{c.i(2)});
         },
 };
 

@@ -398,19 +398,20 @@ Source: the chain rule.
 
 extern const OpDef masked_fill_op = {
     .name = "masked_fill",
-    .sig = "input: Tensor, mask: Tensor[bool], value: Scalar",
+    .sig = "input: Tensor, mask: Tensor[bool], value: Operand",
     .doc = FE_DOC(R"(Puts a number where a mask is True.
 
 Args:
     input: any shape.
     mask: bool; the shapes broadcast.
-    value: the number, converted to the dtype of `input`.
+    value: the number, converted to the dtype of `input`; also a 0-d tensor.
 
 Returns:
     The broadcast shape, the dtype of `input`.
 
 Raises:
-    ShapeError: the shapes do not broadcast.
+    ShapeError: the shapes do not broadcast, or `value` has dimensions.
+    DTypeError: `value` is complex and `input` is not.
 
 Example:
     >>> import ferrule as fe
@@ -427,12 +428,23 @@ Source: torch.masked_fill.
     .saves = "mask",
     .infer =
         [](OpCall& c) {
-          check_real(c, 0);
-          c.out(0, c.in(0).dtype,
-                broadcast(c, c.in(0).sizes(), c.in(1).sizes()));
+          if (c.is_tensor(2) && c.in(2).ndim != 0) {
+            c.fail<ShapeError>("value must be a number or a 0-d tensor, got "
+                               "shape ",
+                               c.in(2).sizes(), "; use where");
+          }
+          c.compute = c.in(0).dtype;
+          if (c.is_tensor(2) && is_complex(c.in(2).dtype) &&
+              !is_complex(c.compute)) {
+            c.fail<DTypeError>("a complex value does not fit into a tensor of ",
+                               c.compute);
+          }
+          c.out(0, c.compute, broadcast(c, c.in(0).sizes(), c.in(1).sizes()));
         },
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::masked_fill(v.grad(), v.in(1), 0.0)); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      if (v.needs(0)) v.set(0, op::masked_fill(v.grad(), v.in(1), 0.0));
+      if (v.needs(2)) v.set(2, op::where(v.in(1), v.grad(), 0.0));
+    }),
 };
 
 // Its size is only known from the data: it is counted while the result is

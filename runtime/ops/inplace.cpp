@@ -11,6 +11,19 @@ void infer_target(OpCall& c) {
   c.view(0, 0, x.sizes(), x.steps(), x.offset);
 }
 
+// Argument 1, a tensor, stands for one number.
+void check_value(const OpCall& c) {
+  const TensorImpl& value = c.in(1);
+  if (value.ndim != 0) {
+    c.fail<ShapeError>("value must be a number or a 0-d tensor, got shape ",
+                       value.sizes(), "; use copy_");
+  }
+  if (is_complex(value.dtype) && !is_complex(c.in(0).dtype)) {
+    c.fail<DTypeError>("a complex value does not fit into a tensor of ",
+                       c.in(0).dtype);
+  }
+}
+
 void infer_random_target(OpCall& c) {
   if (!is_float(c.in(0).dtype)) {
     c.fail<DTypeError>("draws floating-point numbers, input is ",
@@ -63,18 +76,19 @@ Source: torch.Tensor.copy_.
 
 extern const OpDef fill__op = {
     .name = "fill_",
-    .sig = "input: Tensor!, value: Scalar",
+    .sig = "input: Tensor!, value: Operand",
     .doc = FE_DOC(R"(Overwrites a tensor with one number.
 
 Args:
     input: the tensor that is written.
-    value: the number, converted to the dtype of `input`.
+    value: the number, converted to the dtype of `input`; also a 0-d tensor.
 
 Returns:
     `input`.
 
 Raises:
-    ShapeError: elements of `input` share memory.
+    ShapeError: elements of `input` share memory, or `value` has dimensions.
+    DTypeError: `value` is complex and `input` is not.
 
 Example:
     >>> import ferrule as fe
@@ -86,8 +100,12 @@ Source: torch.Tensor.fill_.
     .examples = FE_DOC("f(2, 3), 2.5\n"
                        "i(9, 4), 3"),
     .where = kMethod,
-    .infer = infer_target,
-    .vjp = FE_GRAD([](Vjp&) {}),
+    .infer =
+        [](OpCall& c) {
+          if (c.is_tensor(1)) check_value(c);
+          infer_target(c);
+        },
+    .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
 };
 
 extern const OpDef zero__op = {

@@ -57,6 +57,31 @@ void infer_matmul(OpCall& c) {
   c.out(0, c.in(0).dtype, shape);
 }
 
+// (a + ib)(c + id), each product a real one.
+Results complex_matmul(OpCall& c) {
+  require_same_dtype(c, {0, 1});
+  const Tensor x = c.tensor(0), y = c.tensor(1);
+  const Tensor a = op::real(x), b = op::imag(x);
+  const Tensor re = op::real(y), im = op::imag(y);
+  const auto product = [&](const Tensor& left, const Tensor& right) {
+    return op::matmul(left, right, c.args[2], c.args[3]);
+  };
+  Results r;
+  r.n = 1;
+  r[0] = op::complex(op::sub(product(a, re), product(b, im)),
+                     op::add(product(a, im), product(b, re)));
+  return r;
+}
+
+Results complex_linear(OpCall& c) {
+  require_same_dtype(c, {0, 1, 2});
+  Results r;
+  r.n = 1;
+  r[0] = op::matmul(c.tensor(0), c.tensor(1), false, true);
+  if (c.has(2)) r[0] = op::add(r[0], c.tensor(2));
+  return r;
+}
+
 }  // namespace
 
 // Kernel: floating dtypes, and integers (products and sums wrap around).
@@ -140,6 +165,7 @@ Source: numpy.matmul, whose rules for shapes these are.
         v.set(1, d);
       }
     }),
+    .complex = complex_matmul,
 };
 
 extern const OpDef linear_op = {
@@ -209,6 +235,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
       }
       if (v.needs(2)) v.set(2, v.grad());
     }),
+    .complex = complex_linear,
 };
 
 }  // namespace ferrule

@@ -72,6 +72,16 @@ void infer_index(OpCall& c) {
   c.out(0, DType::i64, reduced_shape(x.sizes(), mask, c.b(2)));
 }
 
+// The variance of a complex number is that of both its parts.
+Results complex_var(OpCall& c) {
+  const Tensor x = c.tensor(0);
+  Results r;
+  r.n = 1;
+  r[0] = op::add(op::var(op::real(x), c.args[1], c.args[2], c.args[3]),
+                 op::var(op::imag(x), c.args[1], c.args[2], c.args[3]));
+  return r;
+}
+
 // --- for gradients: the dimensions of argument 1, as a mask
 
 [[maybe_unused]] uint32_t reduced_dims(const Vjp& v) {
@@ -213,6 +223,7 @@ Source: numpy.sum.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::expand(keep_dims(v, v.grad(), 2), v.sizes(0)));
     }),
+    .complex = by_parts,
 };
 
 extern const OpDef mean_op = {
@@ -222,7 +233,7 @@ extern const OpDef mean_op = {
     .doc = FE_DOC(R"(Mean over dimensions; of nothing it is NaN.
 
 Args:
-    input: any shape; floating-point, unless `dtype` is given.
+    input: any shape; floating-point or complex, unless `dtype` is given.
     dim: the dimensions to reduce; None: all.
     keepdim: keep them, with size 1.
     dtype: what to compute in and to return; None: that of `input`.
@@ -255,6 +266,7 @@ Source: numpy.mean.
       const Tensor share = op::div(v.grad(), count_of(v));
       v.set(0, op::expand(keep_dims(v, share, 2), v.sizes(0)));
     }),
+    .complex = by_parts,
 };
 
 extern const OpDef prod_op = {
@@ -454,8 +466,10 @@ extern const OpDef var_op = {
     .doc = FE_DOC(
         R"(Variance over dimensions: first the mean, then the squares.
 
+The variance of complex numbers is real: that of their distance to the mean.
+
 Args:
-    input: any shape; floating-point.
+    input: any shape; floating-point or complex.
     dim: the dimensions to reduce; None: all.
     unbiased: True is correction=1, False correction=0.
     keepdim: keep them, with size 1.
@@ -494,6 +508,7 @@ Source: numpy.var.
           divide_by_freedom(v, op::mul(keep_dims(v, v.grad(), 3), 2.0));
       v.set(0, op::mul(op::sub(x, op::mean(x, v.args[1], true)), share));
     }),
+    .complex = complex_var,
 };
 
 extern const OpDef argmax_op = {
