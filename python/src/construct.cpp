@@ -126,6 +126,7 @@ class Nested {
     return default_dtype(leaves_.empty() ? ScalarKind::float_ : kind_);
   }
   Tensor write(DType dtype);
+  void check_range(DType dtype) const;
 
  private:
   void visit(PyObject* o, int depth);
@@ -222,7 +223,24 @@ void store_complex(T* out, const std::vector<PyObject*>& leaves) {
   }
 }
 
+// An integer that is written down is meant: it does not wrap.
+void Nested::check_range(DType dtype) const {
+  const int bits = 8 * static_cast<int>(itemsize(dtype)) - is_signed(dtype);
+  const bool narrow = is_integer(dtype) && bits < 63;
+  if (!narrow || kind_ != ScalarKind::int_) return;
+  const int64_t high = (int64_t{1} << bits) - 1;
+  const int64_t low = is_signed(dtype) ? -high - 1 : 0;
+  for (PyObject* o : leaves_) {
+    Arg a;
+    number_from(o, &a);
+    if (a.tag != ArgTag::int_ || (a.i >= low && a.i <= high)) continue;
+    fail<ValueError>("[", who_, "] ", dtype, " (", low, "..", high,
+                     ") cannot hold ", a.i);
+  }
+}
+
 Tensor Nested::write(DType dtype) {
+  check_range(dtype);
   DType own = kind_ == ScalarKind::complex_ ? DType::c128
               : kind_ == ScalarKind::float_ ? DType::f64
                                             : DType::i64;
@@ -384,7 +402,8 @@ PyMethodDef kFunctions[] = {
      "and\ncomplex numbers complex64; arrays and tensors keep theirs.\n\n"
      "Raises:\n"
      "    ShapeError: the lists are ragged or too deep.\n"
-     "    TypeError: something is no number.\n\n"
+     "    TypeError: something is no number.\n"
+     "    ValueError: the dtype cannot hold an integer so large.\n\n"
      "Example:\n"
      "    >>> import ferrule as fe\n"
      "    >>> fe.tensor([[1, 2], [3, 4]]).shape\n"

@@ -132,7 +132,8 @@ bool operand_from(PyObject* o, PyObject* other, Arg* out, Tensor* made) {
   }
   if (number_from(o, out)) return true;
   if (complex_from(o, impl_of(other)->dtype, made)) {
-    *made = to_device(*made, impl_of(other)->device);
+    const Device device = impl_of(other)->device;
+    if (!device.is_graph()) *made = to_device(*made, device);
     *out = Arg(*made);
     return true;
   }

@@ -1,6 +1,8 @@
 // Checks and result shapes that many op definitions share.
 #include "runtime/ops/common.h"
 
+#include <algorithm>
+
 #include "ferrule/ops.h"
 
 namespace ferrule {
@@ -29,6 +31,18 @@ void check_floating(const OpCall& c, int i) {
                      "' must be a floating-point tensor, got ", c.in(i).dtype,
                      " of shape ", c.in(i).sizes(),
                      "; convert it with .float()");
+}
+
+void check_in_range(const OpCall& c, int i, DType t) {
+  if (c.args[i].tag != ArgTag::int_ || !is_integer(t)) return;
+  const int bits = 8 * static_cast<int>(itemsize(t)) - is_signed(t);
+  if (bits >= 63) return;
+  const int64_t high = (int64_t{1} << bits) - 1;
+  const int64_t low = is_signed(t) ? -high - 1 : 0;
+  if (c.i(i) >= low && c.i(i) <= high) return;
+  c.fail<ValueError>("'", c.info.schema.params[i].name, "' is ", c.i(i),
+                     ", which ", t, " (", low, "..", high,
+                     ") cannot hold; convert the tensor to a wider dtype");
 }
 
 void infer_unary(OpCall& c) {
@@ -87,6 +101,7 @@ static bool infer_alike(OpCall& c) {
 void infer_binary(OpCall& c) {
   if (infer_alike(c)) return;
   infer_operands(c, false);
+  for (int i : {0, 1}) check_in_range(c, i, c.compute);
   out_broadcast(c, c.compute);
 }
 
@@ -147,43 +162,6 @@ Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask,
   return r;
 }
 
-namespace {
-
-// Calls the op on part 0 (real) or 1 (imaginary) of its complex arguments.
-Results on_part(OpCall& c, int part) {
-  Arg args[kMaxArgs];
-  Tensor parts[kMaxArgs];
-  for (int i = 0; i < c.info.schema.n; ++i) {
-    args[i] = c.args[i];
-    if (!c.is_tensor(i)) continue;
-    if (is_float(c.in(i).dtype)) {
-      c.fail<DTypeError>("'", c.info.schema.params[i].name, "' is ",
-                         c.in(i).dtype,
-                         " beside a complex tensor; convert it "
-                         "with .to(dtype)");
-    }
-    if (!is_complex(c.in(i).dtype)) continue;
-    parts[i] = part == 0 ? op::real(c.tensor(i)) : op::imag(c.tensor(i));
-    args[i] = Arg(parts[i]);
-  }
-  return c.op.call(args, c.info.schema.n);
-}
-
-}  // namespace
-
-Results by_parts(OpCall& c) {
-  Results real = on_part(c, 0);
-  Results imag = on_part(c, 1);
-  for (int i = 0; i < real.n; ++i) real[i] = op::complex(real[i], imag[i]);
-  return real;
-}
-
-#ifndef FE_RUNTIME_ONLY
-Tensor conj(const Tensor& t) {
-  return t && is_complex(t.dtype()) ? op::conj(t) : t;
-}
-#endif
-
 int64_t reduced_count(std::span<const int64_t> shape, uint32_t mask) {
   int64_t n = 1;
   for (size_t d = 0; d < shape.size(); ++d) {
@@ -202,5 +180,54 @@ DType accumulated_dtype(const OpCall& c, int arg) {
   }
   return t;
 }
+
+#ifndef FE_RUNTIME_ONLY
+
+namespace {
+
+// Calls the op on part 0 (real) or 1 (imaginary) of its complex arguments.
+Results on_part(OpCall& c, int part) {
+  Arg args[kMaxArgs];
+  Tensor parts[kMaxArgs];
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    args[i] = c.args[i];
+    if (!c.is_tensor(i)) continue;
+    if (is_float(c.in(i).dtype)) {
+      c.fail<DTypeError>("'", c.info.schema.params[i].name, "' is ",
+                         c.in(i).dtype,
+                         " beside a complex tensor; convert it with "
+                         ".to(dtype)");
+    }
+    if (!is_complex(c.in(i).dtype)) continue;
+    parts[i] = part == 0 ? op::real(c.tensor(i)) : op::imag(c.tensor(i));
+    args[i] = Arg(parts[i]);
+  }
+  return c.op.call(args, c.info.schema.n);
+}
+
+}  // namespace
+
+Results by_parts(OpCall& c) {
+  // A dtype to compute in: first that.
+  const int dtype = c.info.schema.find("dtype");
+  if (dtype >= 0 && c.has(dtype)) {
+    const Tensor converted = op::cast(c.tensor(0), c.dtype(dtype));
+    Arg args[kMaxArgs];
+    std::copy_n(c.args, c.info.schema.n, args);
+    args[0] = Arg(converted);
+    args[dtype] = Arg();
+    return c.op.call(args, c.info.schema.n);
+  }
+  Results real = on_part(c, 0);
+  Results imag = on_part(c, 1);
+  for (int i = 0; i < real.n; ++i) real[i] = op::complex(real[i], imag[i]);
+  return real;
+}
+
+Tensor conj(const Tensor& t) {
+  return t && is_complex(t.dtype()) ? op::conj(t) : t;
+}
+
+#endif
 
 }  // namespace ferrule

@@ -16,6 +16,9 @@ namespace ferrule {
 void check_real(const OpCall& c, int i);
 // Throws DTypeError that teaches .float() when argument `i` is not floating.
 void check_floating(const OpCall& c, int i);
+// Throws ValueError when argument `i` is an int that integer dtype `t` cannot
+// hold. Tensors wrap around; a number that is written down is meant.
+void check_in_range(const OpCall& c, int i, DType t);
 // The dtype that 16-bit floats are computed in: float32; others are themselves.
 constexpr DType accumulator(DType t) {
   return t == DType::f16 || t == DType::bf16 ? DType::f32 : t;
@@ -75,12 +78,13 @@ inline Arg device_of(const Tensor& t) {
 Results by_parts(OpCall& c);
 
 // --- gradients
-#ifndef FE_RUNTIME_ONLY
 
 // Where f is differentiable as a complex function, the gradient of f(z) is that
-// of its result times the conjugate of f'(z): (du/dx + i du/dy) for the real
-// loss u, as in PyTorch. `conj` of a real tensor is the tensor itself.
+// of its result times the conjugate of f'(z): for the real loss u it is
+// du/dx + i du/dy, as in PyTorch. `conj` of a real tensor is the tensor itself.
 Tensor conj(const Tensor& t);
+
+#ifndef FE_RUNTIME_ONLY
 
 // Operand `i` of a call, to be passed on to an op: the saved tensor or the
 // number. Keeps the tensor alive as long as it lives itself.

@@ -42,6 +42,7 @@ void infer_where(OpCall& c) {
   check_real(c, 1);
   check_real(c, 2);
   c.compute = c.promoted(kValues);
+  for (int i : kValues) check_in_range(c, i, c.compute);
   c.out(0, c.compute, operand_shape(c, kAll));
 }
 

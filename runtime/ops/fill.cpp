@@ -4,6 +4,7 @@
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
 #include "runtime/ops/checks.h"
+#include "runtime/ops/common.h"
 
 namespace ferrule {
 namespace {
@@ -28,8 +29,9 @@ DType real_dtype_or(const OpCall& c, int arg, DType fallback) {
   return t;
 }
 
-// full, full_like: argument 1 is a number or a 0-d tensor.
-void check_fill_value(const OpCall& c) {
+// full, full_like: argument 1 is a number or a 0-d tensor, and fits into `t`.
+void check_fill_value(const OpCall& c, DType t) {
+  check_in_range(c, 1, t);
   if (!c.is_tensor(1) || c.in(1).ndim == 0) return;
   c.fail<ShapeError>("fill_value must be a number or a 0-d tensor, got shape ",
                      c.in(1).sizes());
@@ -104,6 +106,7 @@ Returns:
 
 Raises:
     ShapeError: a negative size, or a fill_value with dimensions.
+    ValueError: the dtype cannot hold an integer so large.
 
 Example:
     >>> import ferrule as fe
@@ -117,8 +120,9 @@ Source: numpy.full.
     .where = kFunction,
     .infer =
         [](OpCall& c) {
-          check_fill_value(c);
-          c.out(0, dtype_or(c, 2, number_dtype(c.args[1])), shape_of(c, 0));
+          const DType t = dtype_or(c, 2, number_dtype(c.args[1]));
+          check_fill_value(c, t);
+          c.out(0, t, shape_of(c, 0));
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
 };
@@ -228,6 +232,7 @@ Returns:
 Raises:
     DeviceError: there is no such device.
     ShapeError: `fill_value` has dimensions.
+    ValueError: the dtype cannot hold an integer so large.
 
 Example:
     >>> import ferrule as fe
@@ -241,7 +246,7 @@ Source: numpy.full_like.
     .where = kFunction,
     .infer =
         [](OpCall& c) {
-          check_fill_value(c);
+          check_fill_value(c, dtype_or(c, 2, c.in(0).dtype));
           infer_like(c, 2);
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),

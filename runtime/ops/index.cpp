@@ -412,6 +412,7 @@ Returns:
 Raises:
     ShapeError: the shapes do not broadcast, or `value` has dimensions.
     DTypeError: `value` is complex and `input` is not.
+    ValueError: the dtype of `input` cannot hold an integer so large.
 
 Example:
     >>> import ferrule as fe
@@ -434,6 +435,7 @@ Source: torch.masked_fill.
                                c.in(2).sizes(), "; use where");
           }
           c.compute = c.in(0).dtype;
+          check_in_range(c, 2, c.compute);
           if (c.is_tensor(2) && is_complex(c.in(2).dtype) &&
               !is_complex(c.compute)) {
             c.fail<DTypeError>("a complex value does not fit into a tensor of ",

@@ -2,6 +2,7 @@
 // flows to what was overwritten.
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
+#include "runtime/ops/common.h"
 
 namespace ferrule {
 namespace {
@@ -89,6 +90,7 @@ Returns:
 Raises:
     ShapeError: elements of `input` share memory, or `value` has dimensions.
     DTypeError: `value` is complex and `input` is not.
+    ValueError: the dtype of `input` cannot hold an integer so large.
 
 Example:
     >>> import ferrule as fe
@@ -102,6 +104,7 @@ Source: torch.Tensor.fill_.
     .where = kMethod,
     .infer =
         [](OpCall& c) {
+          check_in_range(c, 1, c.in(0).dtype);
           if (c.is_tensor(1)) check_value(c);
           infer_target(c);
         },

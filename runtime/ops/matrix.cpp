@@ -58,7 +58,7 @@ void infer_matmul(OpCall& c) {
 }
 
 // (a + ib)(c + id), each product a real one.
-Results complex_matmul(OpCall& c) {
+[[maybe_unused]] Results complex_matmul(OpCall& c) {
   require_same_dtype(c, {0, 1});
   const Tensor x = c.tensor(0), y = c.tensor(1);
   const Tensor a = op::real(x), b = op::imag(x);
@@ -73,7 +73,7 @@ Results complex_matmul(OpCall& c) {
   return r;
 }
 
-Results complex_linear(OpCall& c) {
+[[maybe_unused]] Results complex_linear(OpCall& c) {
   require_same_dtype(c, {0, 1, 2});
   Results r;
   r.n = 1;
@@ -165,7 +165,7 @@ Source: numpy.matmul, whose rules for shapes these are.
         v.set(1, d);
       }
     }),
-    .complex = complex_matmul,
+    .complex = FE_GRAD(complex_matmul),
 };
 
 extern const OpDef linear_op = {
@@ -235,7 +235,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
       }
       if (v.needs(2)) v.set(2, v.grad());
     }),
-    .complex = complex_linear,
+    .complex = FE_GRAD(complex_linear),
 };
 
 }  // namespace ferrule

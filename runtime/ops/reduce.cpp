@@ -73,7 +73,7 @@ void infer_index(OpCall& c) {
 }
 
 // The variance of a complex number is that of both its parts.
-Results complex_var(OpCall& c) {
+[[maybe_unused]] Results complex_var(OpCall& c) {
   const Tensor x = c.tensor(0);
   Results r;
   r.n = 1;
@@ -223,7 +223,7 @@ Source: numpy.sum.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::expand(keep_dims(v, v.grad(), 2), v.sizes(0)));
     }),
-    .complex = by_parts,
+    .complex = FE_GRAD(by_parts),
 };
 
 extern const OpDef mean_op = {
@@ -266,7 +266,7 @@ Source: numpy.mean.
       const Tensor share = op::div(v.grad(), count_of(v));
       v.set(0, op::expand(keep_dims(v, share, 2), v.sizes(0)));
     }),
-    .complex = by_parts,
+    .complex = FE_GRAD(by_parts),
 };
 
 extern const OpDef prod_op = {
@@ -508,7 +508,7 @@ Source: numpy.var.
           divide_by_freedom(v, op::mul(keep_dims(v, v.grad(), 3), 2.0));
       v.set(0, op::mul(op::sub(x, op::mean(x, v.args[1], true)), share));
     }),
-    .complex = complex_var,
+    .complex = FE_GRAD(complex_var),
 };
 
 extern const OpDef argmax_op = {

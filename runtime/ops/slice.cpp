@@ -409,7 +409,7 @@ Source: the chain rule.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::as_strided(v.grad(), v.args[2], v.args[3], v.args[4]));
     }),
-    .complex = by_parts,
+    .complex = FE_GRAD(by_parts),
 };
 
 // What an in-place write through a view means for the whole: autograd records

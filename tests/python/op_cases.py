@@ -7,6 +7,7 @@ An example is an argument list in Python, with generators for tensors:
     u(2, 3)      floats from 0.1 to 0.9
     i(10, 2, 3)  integers from 0 to 9
     b(2, 3)      bools
+    z(2, 3)      complex numbers, both parts from a normal distribution
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TABLE = {op["name"]: op for op in _ferrule.op_table()}
 
 @dataclass
 class Case:
-    """One call of an op: NumPy arrays (float64, int64, bool) and attributes."""
+    """One call of an op: NumPy arrays and attributes."""
 
     op: str
     text: str
@@ -65,14 +66,18 @@ class Case:
         return found
 
     def call(self, dtype: Any = None, arrays: list[Any] | None = None) -> Any:
-        """Runs the op. Floats become `dtype`; `arrays` replaces the tensors."""
+        """Runs the op. Floats become `dtype`, complex numbers have such parts;
+        `arrays` replaces the tensors.
+        """
         stream = iter(arrays) if arrays is not None else None
 
         def convert(a: np.ndarray) -> Any:
             if stream is not None:
                 return next(stream)
             t = fe.tensor(a)
-            return t.to(dtype) if dtype is not None and a.dtype.kind == "f" else t
+            if dtype is None or a.dtype.kind not in "fc":
+                return t
+            return t.to(dtype if a.dtype.kind == "f" else dtype.to_complex())
 
         args = _map(self.args, convert)
         kwargs = {k: _map(v, convert) for k, v in self.kwargs.items()}
@@ -131,6 +136,9 @@ class _Generators(dict):
             u=lambda *s: rng.uniform(0.1, 0.9, shape(s)),
             i=lambda high, *s: rng.integers(0, high, shape(s)),
             b=lambda *s: rng.random(shape(s)) < 0.5,
+            z=lambda *s: (
+                rng.standard_normal(shape(s)) + 1j * rng.standard_normal(shape(s))
+            ),
             fe=fe,
             np=np,
             _pack=lambda *args, **kwargs: (list(args), kwargs),

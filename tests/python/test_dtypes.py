@@ -160,3 +160,79 @@ def test_against_torch() -> None:
         if t.is_floating_point:
             for name in ("eps", "tiny", "smallest_normal", "resolution"):
                 assert getattr(ours, name) == getattr(theirs, name), (t, name)
+
+
+MASK = fe.tensor([True, False])
+WITH_AN_INT = [
+    lambda x, n: x + n, lambda x, n: n - x, lambda x, n: x * n,
+    lambda x, n: fe.maximum(x, n), lambda x, n: fe.where(MASK, x, n),
+    lambda x, n: x.clone().fill_(n), lambda x, n: fe.full((2,), n, dtype=x.dtype),
+    lambda x, n: fe.full_like(x, n), lambda x, n: fe.masked_fill(x, MASK, n),
+    lambda x, n: x.clone().__setitem__(0, n), lambda x, n: x.clone().add_(n),
+    lambda x, n: fe.tensor([n], dtype=x.dtype),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("t", [x for x in INTEGERS if x != fe.int64], ids=str)
+def test_ints_that_do_not_fit(t: fe.dtype) -> None:
+    info = fe.iinfo(t)
+    x = fe.tensor([1, 2], dtype=t)
+    for n in (info.max + 1, info.min - 1):
+        for call in WITH_AN_INT:
+            with pytest.raises(ValueError, match="cannot hold"):
+                call(x, n)
+        assert (x < n).tolist() == [n > 1] * 2
+        assert (x == n).tolist() == [False] * 2
+        assert (x / n).dtype == fe.float32
+    for n in (info.max, info.min):
+        for call in WITH_AN_INT:
+            call(x, n)
+    assert (x * 0 + info.max).tolist() == [info.max] * 2
+    assert (x * 0 + info.max + 1).tolist() == [info.min] * 2  # tensors wrap
+    assert fe.tensor([info.min, info.max], dtype=t).tolist() == [info.min, info.max]
+
+
+def test_bool_arithmetic() -> None:
+    a, b = fe.tensor([True, True, False]), fe.tensor([True, False, False])
+    assert (a + b).tolist() == [True, True, False]
+    assert (a * b).tolist() == [True, False, False]
+    assert (a + 1).dtype == fe.int64 and (a * 300).tolist() == [300, 300, 0]
+    assert (a / b).dtype == fe.float32
+    assert (a + True).dtype == fe.bool
+    for call in (lambda: a - b, lambda: -a, lambda: a**b):
+        with pytest.raises(fe.DTypeError, match="bool"):
+            call()
+
+
+def test_conversions_of_floats_to_integers() -> None:
+    x = fe.tensor([1.9, -1.9, 1e10, -1e10, float("inf"), float("nan")])
+    for t in INTEGERS:
+        low, high = fe.iinfo(t).min, fe.iinfo(t).max
+        wide = [min(max(int(v), low), high) for v in (1.9, -1.9, 1e10, -1e10)]
+        assert x.to(t).tolist() == [*wide, high, 0]
+
+
+@pytest.mark.parametrize("op", ["add", "mul", "div", "sub", "maximum", "eq", "where"])
+def test_result_dtypes_of_ops(op: str) -> None:
+    """The whole table, dtype x dtype and dtype x number."""
+    function = getattr(fe, op)
+    condition = fe.tensor([True, False])
+    for a, b in itertools.product(ALL, [*ALL, True, 3, 2.5, 1j]):
+        x = fe.ones((2,), dtype=a)
+        y = b if not isinstance(b, fe.dtype) else fe.ones((2,), dtype=b)
+        expected = fe.result_type(x, y)
+        if op == "div" and expected in (fe.bool, *INTEGERS):
+            expected = fe.float32
+        if op == "eq":
+            expected = fe.bool
+        refused = (op == "maximum" and expected.is_complex) or (
+            op == "sub" and expected == fe.bool
+        )
+        args = [condition] if op == "where" else []
+        if refused:
+            with pytest.raises(fe.DTypeError):
+                function(*args, x, y)
+            continue
+        got = function(*args, x, y)
+        assert got.dtype == expected, (a, b)
+        assert function(*args, y, x).dtype == expected, (b, a)

@@ -82,9 +82,10 @@ def test_agrees_with_reference(op: str) -> None:
                 scale = max(1.0, np.abs(e[np.isfinite(e)]).max(initial=0.0))
                 if not is_float(g) and dtype in (fe.float16, fe.bfloat16):
                     continue  # a rounded argument may give another index
+                both = np.complex128 if np.iscomplexobj(e) else np.float64
                 np.testing.assert_allclose(
-                    a.astype(np.float64),
-                    e.astype(np.float64),
+                    a.astype(both),
+                    e.astype(both),
                     rtol=tolerance,
                     atol=tolerance * scale,
                     err_msg=f"{case} in {dtype}",
@@ -111,14 +112,14 @@ def test_agrees_with_decomposition(op: str) -> None:
 
 
 def differentiable_call(case: Case):
-    """A function of the float64 arguments alone, for gradcheck.
+    """A function of the floating and complex arguments alone, for gradcheck.
 
-    Its results are the float64 ones that depend on them.
+    Its results are those that depend on them.
     """
     arrays = case.arrays()
     written = {id(a) for a in case.written()}
     at = [
-        k for k, a in enumerate(arrays) if a.dtype.kind == "f" and id(a) not in written
+        k for k, a in enumerate(arrays) if a.dtype.kind in "fc" and id(a) not in written
     ]
 
     def results(*floats: fe.Tensor) -> list[fe.Tensor]:
@@ -133,7 +134,7 @@ def differentiable_call(case: Case):
     kept = [
         i
         for i, t in enumerate(results(*leaves()))
-        if t.dtype == fe.float64 and t.requires_grad
+        if t.dtype in (fe.float64, fe.complex128) and t.requires_grad
     ]
     if not kept:
         return None, ()
@@ -143,7 +144,9 @@ def differentiable_call(case: Case):
         out = results(*alone)
         try:
             fe.autograd.grad(
-                [out[i].sum() for i in kept], [alone[at.index(k)]], allow_unused=True
+                [out[i].abs().sum() for i in kept],
+                [alone[at.index(k)]],
+                allow_unused=True,
             )
         except fe.AutogradError as error:
             if "has no gradient for" not in str(error):
@@ -246,7 +249,7 @@ def test_same_bits_for_any_thread_count(op: str) -> None:
 
 DTYPES = [
     fe.bool, fe.uint8, fe.int8, fe.int16, fe.int32, fe.int64,
-    fe.float16, fe.bfloat16, fe.float32, fe.float64,
+    fe.float16, fe.bfloat16, fe.float32, fe.float64, fe.complex64, fe.complex128,
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from .._ferrule import (
     float64,
     from_numpy,
     grad,
+    ops,
 )
 
 __all__ = ["gradcheck", "gradgradcheck"]
@@ -38,7 +39,7 @@ def gradcheck(
     Args:
         fn: gives a tensor or several; must not be random.
         inputs: its arguments. Those that require a gradient, which must be
-            float64, are checked.
+            float64 or complex128, are checked.
         eps: step of the differences.
         atol: absolute tolerance.
         rtol: relative tolerance.
@@ -50,7 +51,7 @@ def gradcheck(
     Raises:
         AutogradError: entries differ, those that differ most are listed; or no
             input requires a gradient.
-        DTypeError: an input that requires a gradient is not float64.
+        DTypeError: an input that requires a gradient has another dtype.
 
     Example:
         >>> import ferrule as fe
@@ -58,7 +59,7 @@ def gradcheck(
         >>> fe.autograd.gradcheck(fe.tanh, [x])
         True
     """
-    args = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    fn, args = _in_reals(fn, [inputs] if isinstance(inputs, Tensor) else list(inputs))
     checked = _checked(args)
     # Leaves of our own: the caller's tensors and gradients stay as they are.
     for i in checked:
@@ -114,7 +115,7 @@ def gradgradcheck(
         >>> fe.autograd.gradgradcheck(lambda x: x * x * x, [x])
         True
     """
-    args = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    fn, args = _in_reals(fn, [inputs] if isinstance(inputs, Tensor) else list(inputs))
     checked = _checked(args)
     if grad_outputs is None:
         random = np.random.Generator(np.random.Philox(0))
@@ -138,6 +139,33 @@ def gradgradcheck(
     if not any(g.requires_grad for g in gradient(*args, *weights)):
         return True  # the gradient is constant, as that of sign
     return gradcheck(gradient, [*args, *weights], eps, atol, rtol, raise_exception)
+
+
+def _in_reals(
+    fn: Callable[..., Any], args: list[Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The function with pairs of real numbers in place of complex ones.
+
+    So the gradient of a complex number is checked as that of its two parts.
+    """
+    places = [
+        i
+        for i, a in enumerate(args)
+        if isinstance(a, Tensor) and a.requires_grad and a.is_complex()
+    ]
+    real = list(args)
+    for i in places:
+        real[i] = ops.view_as_real(args[i].detach().contiguous()).requires_grad_()
+
+    def paired(*own: Any) -> list[Tensor]:
+        given = list(own)
+        for i in places:
+            given[i] = ops.view_as_complex(own[i])
+        return [
+            ops.view_as_real(t) if t.is_complex() else t for t in _as_list(fn(*given))
+        ]
+
+    return paired, real
 
 
 def _checked(args: list[Any]) -> list[int]:
