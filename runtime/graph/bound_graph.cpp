@@ -309,7 +309,8 @@ void BoundGraph::check_view(int32_t id) {
   const TensorImpl& t = *impls[id];
   const TensorImpl& base = *impls[root[id]];
   int64_t low = t.offset, high = t.offset;
-  bool inside = t.dtype == base.dtype;
+  // Complex numbers and their parts look into each other's memory.
+  bool inside = to_real(t.dtype) == to_real(base.dtype);
   checked_numel(t.sizes());
   for (int d = 0; inside && d < t.ndim && t.numel; ++d) {
     int64_t reach = 0;
@@ -317,7 +318,10 @@ void BoundGraph::check_view(int32_t id) {
     inside = !__builtin_mul_overflow(t.shape[d] - 1, t.strides[d], &reach) &&
              !__builtin_add_overflow(end, reach, &end);
   }
-  if (t.numel && (low < base.offset || high >= base.offset + base.numel)) {
+  const int64_t begin = base.offset * itemsize(base.dtype);
+  const int64_t end = begin + base.nbytes();
+  const int64_t size = itemsize(t.dtype);
+  if (t.numel && (low < (begin + size - 1) / size || high >= end / size)) {
     inside = false;
   }
   if (!inside) {

@@ -282,15 +282,14 @@ Source: torch.polar.
     .reference = FE_DOC("abs * np.exp(1j * angle)"),
     .where = kFunction,
     .infer = infer_complex,
-    .decompose =
-        [](OpCall& c) {
-          Results r;
-          r.n = 1;
-          const Tensor abs = c.tensor(0), angle = c.tensor(1);
-          r[0] = op::complex(op::mul(abs, op::cos(angle)),
-                             op::mul(abs, op::sin(angle)));
-          return r;
-        },
+    .decompose = FE_GRAD([](OpCall& c) {
+      Results r;
+      r.n = 1;
+      const Tensor abs = c.tensor(0), angle = c.tensor(1);
+      r[0] = op::complex(op::mul(abs, op::cos(angle)),
+                         op::mul(abs, op::sin(angle)));
+      return r;
+    }),
 };
 
 extern const OpDef conj_op = {
@@ -341,13 +340,12 @@ Source: torch.conj_physical.
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("np.conj(input)"),
     .infer = infer_conj,
-    .decompose =
-        [](OpCall& c) {
-          Results r;
-          r.n = 1;
-          r[0] = op::conj(c.tensor(0));
-          return r;
-        },
+    .decompose = FE_GRAD([](OpCall& c) {
+      Results r;
+      r.n = 1;
+      r[0] = op::conj(c.tensor(0));
+      return r;
+    }),
 };
 
 extern const OpDef angle_op = {
@@ -408,13 +406,12 @@ Source: torch.sgn.
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("input / np.abs(input)"),
     .infer = infer_unary,
-    .decompose =
-        [](OpCall& c) {
-          Results r;
-          r.n = 1;
-          r[0] = op::sign(c.tensor(0));
-          return r;
-        },
+    .decompose = FE_GRAD([](OpCall& c) {
+      Results r;
+      r.n = 1;
+      r[0] = op::sign(c.tensor(0));
+      return r;
+    }),
 };
 
 }  // namespace ferrule

@@ -193,6 +193,7 @@ Source: torch.scatter_add.
       v.set(0, v.grad());
       if (v.needs(3)) v.set(3, op::gather(v.grad(), v.args[1], v.in(2)));
     }),
+    .complex = FE_GRAD(by_parts),
 };
 
 extern const OpDef index_select_op = {
@@ -279,6 +280,7 @@ Source: torch.index_add.
       v.set(0, v.grad());
       if (v.needs(3)) v.set(3, op::index_select(v.grad(), v.args[1], v.in(2)));
     }),
+    .complex = FE_GRAD(by_parts),
 };
 
 extern const OpDef embedding_op = {
