@@ -273,6 +273,9 @@ bool has_kernel(const OpCall& c) {
 bool has_complex(OpCall& c) {
   bool any = false;
   each_input(c, [&](int, TensorImpl* t) { any |= is_complex(t->dtype); });
+  for (int i = 0; i < c.info.schema.n; ++i) {
+    any |= c.args[i].tag == ArgTag::dtype && is_complex(c.args[i].dtype);
+  }
   return any;
 }
 

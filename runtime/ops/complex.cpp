@@ -340,12 +340,7 @@ Source: torch.conj_physical.
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("np.conj(input)"),
     .infer = infer_conj,
-    .decompose = FE_GRAD([](OpCall& c) {
-      Results r;
-      r.n = 1;
-      r[0] = op::conj(c.tensor(0));
-      return r;
-    }),
+    .decompose = FE_GRAD([](OpCall& c) { return one(op::conj(c.tensor(0))); }),
 };
 
 extern const OpDef angle_op = {
@@ -406,12 +401,7 @@ Source: torch.sgn.
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("input / np.abs(input)"),
     .infer = infer_unary,
-    .decompose = FE_GRAD([](OpCall& c) {
-      Results r;
-      r.n = 1;
-      r[0] = op::sign(c.tensor(0));
-      return r;
-    }),
+    .decompose = FE_GRAD([](OpCall& c) { return one(op::sign(c.tensor(0))); }),
 };
 
 }  // namespace ferrule

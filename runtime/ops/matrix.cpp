@@ -5,6 +5,7 @@
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
+#include "runtime/ops/common.h"
 
 namespace ferrule {
 namespace {
@@ -66,20 +67,14 @@ void infer_matmul(OpCall& c) {
   const auto product = [&](const Tensor& left, const Tensor& right) {
     return op::matmul(left, right, c.args[2], c.args[3]);
   };
-  Results r;
-  r.n = 1;
-  r[0] = op::complex(op::sub(product(a, re), product(b, im)),
-                     op::add(product(a, im), product(b, re)));
-  return r;
+  return one(op::complex(op::sub(product(a, re), product(b, im)),
+                         op::add(product(a, im), product(b, re))));
 }
 
 [[maybe_unused]] Results complex_linear(OpCall& c) {
   require_same_dtype(c, {0, 1, 2});
-  Results r;
-  r.n = 1;
-  r[0] = op::matmul(c.tensor(0), c.tensor(1), false, true);
-  if (c.has(2)) r[0] = op::add(r[0], c.tensor(2));
-  return r;
+  const Tensor y = op::matmul(c.tensor(0), c.tensor(1), false, true);
+  return one(c.has(2) ? op::add(y, c.tensor(2)) : y);
 }
 
 }  // namespace

@@ -75,11 +75,14 @@ void infer_index(OpCall& c) {
 // The variance of a complex number is that of both its parts.
 [[maybe_unused]] Results complex_var(OpCall& c) {
   const Tensor x = c.tensor(0);
-  Results r;
-  r.n = 1;
-  r[0] = op::add(op::var(op::real(x), c.args[1], c.args[2], c.args[3]),
-                 op::var(op::imag(x), c.args[1], c.args[2], c.args[3]));
-  return r;
+  const auto of = [&](const Tensor& part) {
+    return op::var(part, c.args[1], c.args[2], c.args[3], c.args[4]);
+  };
+  return one(op::add(of(op::real(x)), of(op::imag(x))));
+}
+
+[[maybe_unused]] Results complex_truth(OpCall& c) {
+  return one(c.op(op::ne(c.tensor(0), 0), c.args[1], c.args[2]));
 }
 
 // --- for gradients: the dimensions of argument 1, as a mask
@@ -345,6 +348,7 @@ Source: numpy.any.
         "np.any(input, axis=None if dim is None else tuple(np.atleast_1d("
         "dim)), keepdims=keepdim)"),
     .infer = infer_truth,
+    .complex = FE_GRAD(complex_truth),
 };
 
 extern const OpDef all_op = {
@@ -379,6 +383,7 @@ Source: numpy.all.
         "np.all(input, axis=None if dim is None else tuple(np.atleast_1d("
         "dim)), keepdims=keepdim)"),
     .infer = infer_truth,
+    .complex = FE_GRAD(complex_truth),
 };
 
 extern const OpDef amax_op = {

@@ -147,6 +147,7 @@ Source: numpy.cumsum.
       v.set(0, v.ndim(0) == 0 ? v.grad()
                               : summed_backwards(v.grad(), dim_of(v, 1)));
     }),
+    .complex = FE_GRAD(by_parts),
 };
 
 extern const OpDef cumprod_op = {

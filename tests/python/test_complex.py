@@ -292,7 +292,11 @@ def test_reductions(dtype: fe.dtype) -> None:
     for dim in (None, 1, (0, 2)):
         close(z.sum(dim), n.sum(dim), tolerance)
         close(z.mean(dim), n.mean(dim), tolerance)
-        close(z.var(dim, 1), n.var(dim, ddof=1), tolerance)
+        close(z.var(dim, correction=1), n.var(dim, ddof=1), tolerance)
+        close(z.sum(dim, dtype=fe.complex128), n.sum(dim), tolerance)
+    close(z.real.sum(dtype=dtype), n.real.sum() + 0j, tolerance)
+    close(z.cumsum(1), n.cumsum(1), tolerance)
+    assert fe.any(z).item() and not fe.all(fe.tensor([1j, 0])).item()
     assert z.sum(1, keepdim=True).shape == (4, 1, 30)
     assert z.sum().dtype == dtype and z.var().dtype == dtype.to_real()
     assert fe.zeros((0,), dtype=dtype).sum().item() == 0
