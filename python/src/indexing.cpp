@@ -182,7 +182,7 @@ class KeyReader {
                        " does not fit dimension ", dim_, " of shape ",
                        view_.shape());
     }
-    Tensor where = op::nonzero(index);
+    Tensor where = op::argwhere(index);
     for (int k = 0; k < n; ++k) {
       advanced_.push_back({dim_++, op::select(where, 1, k)});
     }
