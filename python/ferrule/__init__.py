@@ -72,7 +72,9 @@ from ._functions import (
     max,
     meshgrid,
     min,
+    nonzero,
     tensordot,
+    where,
 )
 from ._parts import (
     as_strided,
@@ -203,6 +205,7 @@ __all__ = [
     "nan",
     "nn",
     "no_grad",
+    "nonzero",
     "ops",
     "optim",
     "pi",
@@ -223,4 +226,5 @@ __all__ = [
     "unbind",
     "utils",
     "vsplit",
+    "where",
 ]

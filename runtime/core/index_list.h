@@ -59,9 +59,7 @@ struct IndexList {
     place(d);
   }
 
-  bool is_indexed(int d) const {
-    return std::find(dim, dim + n, d) != dim + n;
-  }
+  bool is_indexed(int d) const { return std::find(dim, dim + n, d) != dim + n; }
 
  private:
   void broadcast_with(const OpCall& c, const TensorImpl& t) {
@@ -77,7 +75,9 @@ struct IndexList {
   [[noreturn]] [[gnu::cold]] void shape_mismatch(const OpCall& c) const {
     std::string shapes;
     for (int k = 0; k < n; ++k) {
-      shapes += concat(k == 0 ? "" : k + 1 < n ? ", " : " and ",
+      shapes += concat(k == 0      ? ""
+                       : k + 1 < n ? ", "
+                                   : " and ",
                        index[k]->sizes());
     }
     c.fail<IndexError>("the indices have shapes ", shapes,

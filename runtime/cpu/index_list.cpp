@@ -71,9 +71,7 @@ struct Plan {
     }
   }
 
-  int64_t numel() const {
-    return positions.count() * x_outer.count() * run;
-  }
+  int64_t numel() const { return positions.count() * x_outer.count() * run; }
 };
 
 struct Range {
@@ -160,24 +158,21 @@ void each_write(OpCall& c, const Plan& plan, const Write& write) {
   const int64_t grain =
       std::max<int64_t>(kGrain / std::max<int64_t>(positions, 1), 1);
   if (outer > 1) {
-    parallel_for(outer, std::max<int64_t>(grain / plan.run, 1),
-                 [&](int64_t begin, int64_t end) {
-                   each_run(c, plan, {0, positions}, {begin, end},
-                            [&](int64_t xi, int64_t yi) {
-                              write(xi, yi, plan.run);
-                            });
-                 });
+    parallel_for(
+        outer, std::max<int64_t>(grain / plan.run, 1),
+        [&](int64_t begin, int64_t end) {
+          each_run(c, plan, {0, positions}, {begin, end},
+                   [&](int64_t xi, int64_t yi) { write(xi, yi, plan.run); });
+        });
     return;
   }
   constexpr int64_t kColumns = 64;
-  parallel_for(plan.run, std::max(grain, kColumns),
-               [&](int64_t begin, int64_t end) {
-                 each_run(c, plan, {0, positions}, {0, 1},
-                          [&](int64_t xi, int64_t yi) {
-                            write(xi + begin * plan.x_run,
-                                  yi + begin * plan.y_run, end - begin);
-                          });
-               });
+  parallel_for(
+      plan.run, std::max(grain, kColumns), [&](int64_t begin, int64_t end) {
+        each_run(c, plan, {0, positions}, {0, 1}, [&](int64_t xi, int64_t yi) {
+          write(xi + begin * plan.x_run, yi + begin * plan.y_run, end - begin);
+        });
+      });
 }
 
 // x[...] = y; y broadcasts.
@@ -189,9 +184,8 @@ void write(OpCall& c, const IndexList& list, const TensorImpl& x,
     T* to = x.ptr<T>();
     const T* from = y.ptr<T>();
     if (plan.run == 1) {
-      each_write(c, plan, [&](int64_t xi, int64_t yi, int64_t) {
-        to[xi] = from[yi];
-      });
+      each_write(c, plan,
+                 [&](int64_t xi, int64_t yi, int64_t) { to[xi] = from[yi]; });
     } else {
       each_write(c, plan, [&](int64_t xi, int64_t yi, int64_t n) {
         copy_run(to + xi, plan.x_run, from + yi, plan.y_run, n);
@@ -314,9 +308,7 @@ IndexList along_dim(const OpCall& c) {
   return IndexList(x.sizes(), OpCall::wrap_dim(c, c.i(1), x.ndim), c.in(2));
 }
 
-void index_copy(OpCall& c) {
-  write(c, along_dim(c), copied_input(c), c.in(3));
-}
+void index_copy(OpCall& c) { write(c, along_dim(c), copied_input(c), c.in(3)); }
 
 void index_add(OpCall& c) {
   add(c, along_dim(c), copied_input(c), c.in(3), c.args[4]);
@@ -375,6 +367,7 @@ extern const KernelDef index_put_cpu = {
         [](const OpCall& c) {
           return c.b(3) ? cpu::sum_bytes(c.in(0), c.in(2)) : 0;
         },
+    .over_input = true,
 };
 extern const KernelDef last_writes_cpu = {
     .name = "last_writes",
@@ -389,18 +382,20 @@ extern const KernelDef put_cpu = {
         [](const OpCall& c) {
           return c.b(3) ? cpu::sum_bytes(c.in(0), c.in(2)) : 0;
         },
+    .over_input = true,
 };
 extern const KernelDef index_copy_cpu = {
     .name = "index_copy",
     .run = cpu::index_copy,
     .contiguous = false,
+    .over_input = true,
 };
 extern const KernelDef index_add_cpu = {
     .name = "index_add",
     .run = cpu::index_add,
     .contiguous = false,
-    .scratch =
-        [](const OpCall& c) { return cpu::sum_bytes(c.in(0), c.in(3)); },
+    .scratch = [](const OpCall& c) { return cpu::sum_bytes(c.in(0), c.in(3)); },
+    .over_input = true,
 };
 extern const KernelDef gather_cpu = {
     .name = "gather",
@@ -411,6 +406,7 @@ extern const KernelDef index_fill_cpu = {
     .name = "index_fill",
     .run = cpu::index_fill,
     .contiguous = false,
+    .over_input = true,
 };
 
 }  // namespace ferrule

@@ -15,44 +15,6 @@
 namespace ferrule::cpu {
 namespace {
 
-// Calls visit(index, is not zero) for every element, row by row. Complex
-// numbers have two parts.
-template <class Visit>
-void each_truth(const TensorImpl& t, const Visit& visit) {
-  if (t.numel == 0) return;
-  if (is_complex(t.dtype)) {
-    const int64_t size = itemsize(t.dtype);
-    Cursor cursor(t.bytes(), layout_of(t, row_order(t.ndim)), size);
-    for (int64_t i = 0; i < t.numel; ++i) {
-      double v[2];
-      cursor.gather(v, 1);
-      const auto* f = reinterpret_cast<const float*>(v);
-      visit(i, size == 8 ? f[0] != 0 || f[1] != 0 : v[0] != 0 || v[1] != 0);
-    }
-    return;
-  }
-  Reader reader(t, layout_of(t, row_order(t.ndim)), DType::bool_);
-  TileBuffer tile;
-  for (int64_t i = 0; i < t.numel; i += kTile) {
-    const int64_t n = std::min(kTile, t.numel - i);
-    const auto* truth = static_cast<const uint8_t*>(reader.next(n, &tile));
-    for (int64_t k = 0; k < n; ++k) visit(i + k, truth[k] != 0);
-  }
-}
-
-void argwhere(OpCall& c) {
-  const TensorImpl& x = c.in(0);
-  auto* out = c.out_impl().ptr<int64_t>();
-  each_truth(x, [&](int64_t i, bool truth) {
-    if (!truth) return;
-    for (int d = x.ndim - 1; d >= 0; --d) {
-      out[d] = i % x.shape[d];
-      i /= x.shape[d];
-    }
-    out += x.ndim;
-  });
-}
-
 template <class T>
 void masked_fill_tile(void* out, const void* const* in, int64_t n) {
   auto* to = static_cast<T*>(out);
@@ -102,6 +64,62 @@ void each_tile(Reader mask, int64_t begin, int64_t end, const Visit& visit) {
   }
 }
 
+// Calls visit(first, number, truth) for the tiles of a tensor, row by row:
+// truth[k] is 0 where element first + k is. Complex numbers have two parts.
+template <class Visit>
+void each_truth(const TensorImpl& t, const Visit& visit) {
+  if (t.numel == 0) return;
+  const Layout layout = layout_of(t, row_order(t.ndim));
+  if (!is_complex(t.dtype)) {
+    return each_tile(Reader(t, layout, DType::bool_), 0, t.numel, visit);
+  }
+  Cursor cursor(t.bytes(), layout, itemsize(t.dtype));
+  uint8_t truth[kTile];
+  for (int64_t i = 0, n; i < t.numel; i += n) {
+    n = std::min(kTile, t.numel - i);
+    for (int64_t k = 0; k < n; ++k) {
+      double v[2];
+      cursor.gather(v, 1);
+      const auto* f = reinterpret_cast<const float*>(v);
+      truth[k] = t.dtype == DType::c64 ? f[0] != 0 || f[1] != 0
+                                       : v[0] != 0 || v[1] != 0;
+    }
+    visit(i, n, truth);
+  }
+}
+
+void argwhere(OpCall& c) {
+  const TensorImpl& x = c.in(0);
+  const int64_t total = c.out_impl().numel;
+  auto* out = c.out_impl().ptr<int64_t>();
+  const int64_t* end = out + total;
+  const int last = x.ndim - 1;
+  const int64_t length = x.ndim ? x.shape[last] : 1;
+  int64_t row = 0;  // number of its first element
+  int64_t index[kMaxRank] = {};
+  each_truth(x, [&](int64_t first, int64_t n, const uint8_t* truth) {
+    int16_t hits[kTile + 1];  // a loop without branches looks one too far
+    int64_t count = 0;
+    for (int64_t k = 0; k < n; ++k) {
+      hits[count] = static_cast<int16_t>(k);
+      count += truth[k] != 0;
+    }
+    for (int64_t h = 0; h < count && out < end; ++h) {
+      const int64_t i = first + hits[h];
+      while (i - row >= length) {
+        row += length;
+        for (int d = last - 1; d >= 0; --d) {
+          if (++index[d] < x.shape[d]) break;
+          index[d] = 0;
+        }
+      }
+      for (int d = 0; d < last; ++d) out[d] = index[d];
+      if (last >= 0) out[last] = i - row;
+      out += x.ndim;
+    }
+  });
+}
+
 int64_t range_bytes(int64_t n) {
   return chunk_count(n, kRange) * static_cast<int64_t>(sizeof(int64_t));
 }
@@ -143,25 +161,24 @@ void pack(OpCall& c, const TensorImpl& x, const TensorImpl& mask,
   const Reader values(x, spread(x, shape), x.dtype);
   with_item(x.dtype, [&]<class T>(T) {
     T* to = out.ptr<T>();
-    each_packed(truth, n, c.scratch, [&](int64_t begin, int64_t end,
-                                         int64_t at) {
-      Reader own = values;
-      own.seek(begin);
-      Tile<T> buffer, packed;
-      each_tile(truth, begin, end,
-                [&](int64_t, int64_t m, const uint8_t* yes) {
-                  const auto* from =
-                      static_cast<const T*>(own.next(m, buffer.v));
-                  int64_t k = 0;
-                  for (int64_t i = 0; i < m; ++i) {
-                    packed.v[k] = from[i];
-                    k += yes[i] != 0;
-                  }
-                  k = std::min(k, out.numel - at);
-                  if (k > 0) std::memcpy(to + at, packed.v, k * sizeof(T));
-                  at += k;
-                });
-    });
+    each_packed(
+        truth, n, c.scratch, [&](int64_t begin, int64_t end, int64_t at) {
+          Reader own = values;
+          own.seek(begin);
+          Tile<T> buffer, packed;
+          each_tile(
+              truth, begin, end, [&](int64_t, int64_t m, const uint8_t* yes) {
+                const auto* from = static_cast<const T*>(own.next(m, buffer.v));
+                int64_t k = 0;
+                for (int64_t i = 0; i < m; ++i) {
+                  packed.v[k] = from[i];
+                  k += yes[i] != 0;
+                }
+                k = std::min(k, out.numel - at);
+                if (k > 0) std::memcpy(to + at, packed.v, k * sizeof(T));
+                at += k;
+              });
+        });
   });
 }
 
@@ -199,30 +216,31 @@ void masked_scatter(OpCall& c) {
     return;
   }
   with_item(x.dtype, [&]<class T>(T) {
-    each_packed(truth, out.numel, c.scratch, [&](int64_t begin, int64_t end,
-                                                 int64_t at) {
-      Reader own = values, from = terms;
-      Writer to = target;
-      own.seek(begin);
-      to.seek(begin);
-      if (source.numel) from.seek(at);
-      Tile<T> buffer, result, packed;
-      each_tile(
-          truth, begin, end, [&](int64_t, int64_t m, const uint8_t* yes) {
-            const auto* before = static_cast<const T*>(own.next(m, buffer.v));
-            const int64_t count =
-                std::min(count_true(yes, m), source.numel - at);
-            if (count > 0) from.read(packed.v, count);
-            at += count;
-            auto* o = static_cast<T*>(to.place(m, result.v));
-            for (int64_t i = 0, k = 0; i < m; ++i) {
-              const T put = packed.v[k];
-              o[i] = yes[i] ? put : before[i];
-              k += yes[i] != 0 && k < count;
-            }
-            to.done(o, m);
-          });
-    });
+    each_packed(truth, out.numel, c.scratch,
+                [&](int64_t begin, int64_t end, int64_t at) {
+                  Reader own = values, from = terms;
+                  Writer to = target;
+                  own.seek(begin);
+                  to.seek(begin);
+                  if (source.numel) from.seek(at);
+                  Tile<T> buffer, result, packed;
+                  each_tile(truth, begin, end,
+                            [&](int64_t, int64_t m, const uint8_t* yes) {
+                              const auto* before =
+                                  static_cast<const T*>(own.next(m, buffer.v));
+                              const int64_t count = std::min(count_true(yes, m),
+                                                             source.numel - at);
+                              if (count > 0) from.read(packed.v, count);
+                              at += count;
+                              auto* o = static_cast<T*>(to.place(m, result.v));
+                              for (int64_t i = 0, k = 0; i < m; ++i) {
+                                const T put = packed.v[k];
+                                o[i] = yes[i] ? put : before[i];
+                                k += yes[i] != 0 && k < count;
+                              }
+                              to.done(o, m);
+                            });
+                });
   });
 }
 
@@ -230,14 +248,9 @@ void masked_scatter(OpCall& c) {
 
 int64_t count_nonzero(const TensorImpl& t) {
   int64_t n = 0;
-  if (t.dtype == DType::bool_ && t.numel) {
-    each_tile(Reader(t, layout_of(t, row_order(t.ndim)), DType::bool_), 0,
-              t.numel, [&](int64_t, int64_t m, const uint8_t* truth) {
-                n += count_true(truth, m);
-              });
-    return n;
-  }
-  each_truth(t, [&](int64_t, bool truth) { n += truth; });
+  each_truth(t, [&](int64_t, int64_t m, const uint8_t* truth) {
+    n += count_true(truth, m);
+  });
   return n;
 }
 
@@ -279,6 +292,7 @@ extern const KernelDef masked_scatter_cpu = {
     .contiguous = false,
     .scratch =
         [](const OpCall& c) { return cpu::range_bytes(c.out_impl().numel); },
+    .over_input = true,
 };
 
 }  // namespace ferrule

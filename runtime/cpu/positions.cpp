@@ -89,9 +89,10 @@ bool Positions::next(OpCall& c, int64_t n, int64_t* offsets) {
     for (int64_t j = 0; j < n; ++j) {
       const int64_t i = index[j] + (index[j] < 0 ? back : 0);
       wrong |= static_cast<uint64_t>(i) >= static_cast<uint64_t>(size);
-      offsets[j] = static_cast<int64_t>(  // which may overflow where it is wrong
-          static_cast<uint64_t>(offsets[j]) +
-          static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
+      offsets[j] =
+          static_cast<int64_t>(  // which may overflow where it is wrong
+              static_cast<uint64_t>(offsets[j]) +
+              static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
     }
     if (!wrong) continue;
     for (int64_t j = 0; j < n; ++j) {

@@ -26,8 +26,7 @@ struct Plan {
   // `source_steps`: none for a number.
   Plan(const TensorImpl& x, int dim, const TensorImpl& index,
        const Dims& x_steps, const Dims& source_steps)
-      : order(lines(index.ndim, dim)),
-        positions(index.sizes(), order, false) {
+      : order(lines(index.ndim, dim)), positions(index.sizes(), order, false) {
     Walk base;
     for (int k = 0; k < order.n; ++k) {
       const int d = order.dim[k];
@@ -89,8 +88,7 @@ void scatter(OpCall& c) {
   const TensorImpl& x = c.out_impl();
   const Number number(c.args[3], x.dtype);
   const TensorImpl& source = c.is_tensor(3) ? c.in(3) : number;
-  const Plan plan(x, dim_of(c), c.in(2), Dims(x.steps()),
-                  Dims(source.steps()));
+  const Plan plan(x, dim_of(c), c.in(2), Dims(x.steps()), Dims(source.steps()));
   with_item(x.dtype, [&]<class T>(T) {
     T* to = x.ptr<T>();
     const T* from = source.ptr<T>();
@@ -208,13 +206,14 @@ extern const KernelDef scatter_cpu = {
     .name = "scatter",
     .run = cpu::scatter,
     .contiguous = false,
+    .over_input = true,
 };
 extern const KernelDef scatter_add_cpu = {
     .name = "scatter_add",
     .run = cpu::scatter_add,
     .contiguous = false,
-    .scratch =
-        [](const OpCall& c) { return cpu::sum_bytes(c.in(0), c.in(3)); },
+    .scratch = [](const OpCall& c) { return cpu::sum_bytes(c.in(0), c.in(3)); },
+    .over_input = true,
 };
 extern const KernelDef scatter_reduce_cpu = {
     .name = "scatter_reduce",
@@ -225,6 +224,7 @@ extern const KernelDef scatter_reduce_cpu = {
           return cpu::align64(c.in(0).numel * 8) +
                  cpu::sum_bytes(c.in(0), c.in(3));
         },
+    .over_input = true,
 };
 
 }  // namespace ferrule

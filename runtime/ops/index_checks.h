@@ -45,22 +45,6 @@ inline void require_numbers(const OpCall& c, int arg) {
   c.fail<DTypeError>("tensors of bool cannot be added up; convert them first");
 }
 
-// In place, the other operands are read while the input is written.
-inline void require_apart(const OpCall& c, const TensorImpl& t,
-                          std::string_view name) {
-  if (!c.in_place || !t.storage || t.storage != c.in(0).storage) return;
-  c.fail<ValueError>("'", name,
-                     "' shares memory with the tensor that is written; pass "
-                     "its clone()");
-}
-inline void require_apart(const OpCall& c, std::initializer_list<int> args) {
-  for (int i : args) {
-    if (c.is_tensor(i)) {
-      require_apart(c, c.in(i), c.info.schema.params[i].name);
-    }
-  }
-}
-
 // No index is in range of an empty dimension.
 inline void require_elements(const OpCall& c, int64_t size, int64_t indices,
                              int dim) {

@@ -1,8 +1,8 @@
 // Elements at positions that index tensors list: x[i, j], and what is like it.
+#include "runtime/core/index_list.h"
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
-#include "runtime/core/index_list.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
 #include "runtime/ops/index_checks.h"
@@ -22,10 +22,6 @@ void infer_index_put(OpCall& c) {
   const IndexList list(c, c.in(0).sizes(), c.list(1));
   require_in_reach(c, list);
   require_same_dtype(c, {0, 2});
-  require_apart(c, {2});
-  for (const TensorImpl* t : c.list(1)) {
-    if (t) require_apart(c, *t, "indices");
-  }
   if (c.b(3)) require_numbers(c, 0);
   const auto values = c.in(2).sizes();
   bool fits = values.size() <= static_cast<size_t>(list.result.n);
@@ -48,7 +44,6 @@ void infer_along(OpCall& c) {
   const TensorImpl& x = c.in(0);
   require_elements(c, x.ndim ? x.shape[d] : 1, c.in(2).numel, d);
   require_same_dtype(c, {0, 3});
-  require_apart(c, {2, 3});
   const Dims want = chosen_shape(c, d);
   if (!(want == Dims(c.in(3).sizes()))) {
     c.fail<ShapeError>("source must have shape ", want, " for input ",
@@ -229,8 +224,8 @@ Source: torch.index_put.
       }
       if (!v.needs(2)) return;
       Tensor chosen = op::index(g, indices);
-      v.set(2, accumulate ? chosen
-                          : of_last_writes(chosen, indices, v.sizes(0)));
+      v.set(2,
+            accumulate ? chosen : of_last_writes(chosen, indices, v.sizes(0)));
     }),
 };
 
@@ -346,16 +341,15 @@ Source: torch.Tensor.put_.
                        "f(3, 4), i(12, 8) - 12, f(2, 4), True\n"
                        "f(3, 4), i(12, 8), f(8)\n"
                        "f(6), i(6), f()\nf(3, 4), i(12, 0), f(0)"),
-    .reference = FE_DOC(
-        "(lambda out: ((np.add.at if accumulate else lambda o, k, v: "
-        "o.__setitem__(k, v))(out.reshape(-1), index.ravel(), "
-        "source.ravel()), out)[1])(input.copy())"),
+    .reference =
+        FE_DOC("(lambda out: ((np.add.at if accumulate else lambda o, k, v: "
+               "o.__setitem__(k, v))(out.reshape(-1), index.ravel(), "
+               "source.ravel()), out)[1])(input.copy())"),
     .has_inplace = true,
     .saves = "index",
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 2});
-          require_apart(c, {1, 2});
           require_elements(c, c.in(0).numel, c.in(1).numel, 0);
           if (c.b(3)) require_numbers(c, 0);
           if (c.in(1).numel != c.in(2).numel) {
@@ -369,10 +363,10 @@ Source: torch.Tensor.put_.
       Tensor g = v.grad(), index = v.in(1);
       const bool accumulate = v.args[3].b;
       if (v.needs(0)) {
-        v.set(0, accumulate ? g
-                            : op::put(g, index,
-                                      op::zeros(v.sizes(2), g.dtype(),
-                                                g.device())));
+        v.set(0, accumulate
+                     ? g
+                     : op::put(g, index,
+                               op::zeros(v.sizes(2), g.dtype(), g.device())));
       }
       if (!v.needs(2)) return;
       Tensor chosen = op::take(g, op::reshape(index, v.sizes(2)));
@@ -388,7 +382,8 @@ Source: torch.Tensor.put_.
 
 extern const OpDef index_add_op = {
     .name = "index_add",
-    .sig = "input: Tensor, dim: int, index: Tensor[int], source: Tensor, *, alpha: Scalar = 1",
+    .sig = "input: Tensor, dim: int, index: Tensor[int], source: Tensor, *, "
+           "alpha: Scalar = 1",
     .doc = FE_DOC(R"(Adds the slices of `source` to those that `index` lists.
 
 Args:
@@ -523,7 +518,6 @@ Source: torch.Tensor.index_fill_.
           const int d = check_positions(c);
           require_single(c, 3);
           require_same_dtype(c, {0, 3});
-          require_apart(c, {2, 3});
           const TensorImpl& x = c.in(0);
           require_elements(c, x.ndim ? x.shape[d] : 1, c.in(2).numel, d);
           c.out_like(0, 0);

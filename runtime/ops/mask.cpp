@@ -196,7 +196,8 @@ Source: the chain rule.
 extern const OpDef masked_scatter_op = {
     .name = "masked_scatter",
     .sig = "input: Tensor, mask: Tensor[bool], source: Tensor",
-    .doc = FE_DOC(R"(Puts the elements of `source`, in order, where a mask is True.
+    .doc =
+        FE_DOC(R"(Puts the elements of `source`, in order, where a mask is True.
 
 Args:
     input: any shape.
@@ -230,7 +231,6 @@ Source: torch.masked_scatter.
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 2});
-          require_apart(c, {1, 2});
           c.out(0, c.in(0).dtype,
                 broadcast(c, c.in(0).sizes(), c.in(1).sizes()));
         },

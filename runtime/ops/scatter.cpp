@@ -36,7 +36,6 @@ void check_scatter(OpCall& c) {
   const int d = check_gather(c);
   const TensorImpl& index = c.in(2);
   require_elements(c, size_along(c, d), index.numel, d);
-  require_apart(c, {2, 3});
   c.out_like(0, 0);
   if (!c.is_tensor(3)) return;
   require_same_dtype(c, {0, 3});
@@ -47,8 +46,8 @@ void check_scatter(OpCall& c) {
   }
   if (!fits) {
     c.fail<ShapeError>("src of shape ", src.sizes(),
-                       " must have as many dimensions as index ",
-                       index.sizes(), " and be no smaller in any");
+                       " must have as many dimensions as index ", index.sizes(),
+                       " and be no smaller in any");
   }
 }
 
@@ -102,8 +101,8 @@ void set_self(Vjp& v, const Tensor& g, const Tensor& index) {
 
 void mean_vjp(Vjp& v, const Tensor& index) {
   Tensor g = v.grad();
-  Tensor start = op::full(v.sizes(0), v.args[5].b ? 1.0 : 0.0, g.dtype(),
-                          g.device());
+  Tensor start =
+      op::full(v.sizes(0), v.args[5].b ? 1.0 : 0.0, g.dtype(), g.device());
   Tensor one = op::ones(sizes_of(index.impl()), g.dtype(), g.device());
   Tensor count = op::scatter_add(start, v.args[1], index, one);
   g = op::div(g, op::maximum(count, 1.0));
@@ -117,9 +116,8 @@ void extreme_vjp(Vjp& v, const Tensor& index) {
   const Arg dim = v.args[1];
   Tensor self = op::cast(op::eq(x, out), g.dtype());
   if (!v.args[5].b) self = op::scatter(self, dim, index, 0.0);
-  Tensor hit = op::cast(op::eq(corner(v.in(3), index),
-                               op::gather(out, dim, index)),
-                        g.dtype());
+  Tensor hit = op::cast(
+      op::eq(corner(v.in(3), index), op::gather(out, dim, index)), g.dtype());
   Tensor count = op::scatter_add(self, dim, index, hit);
   Tensor share = op::div(g, op::maximum(count, 1.0));
   if (v.needs(0)) v.set(0, op::mul(share, self));
@@ -136,14 +134,14 @@ void prod_vjp(Vjp& v, const Tensor& index) {
   const bool include_self = v.args[5].b;
   Tensor src = corner(v.in(3), index);
   Tensor x_zero = op::eq(x, 0.0), src_zero = op::eq(src, 0.0);
-  Tensor own_zeros = include_self ? op::cast(x_zero, g.dtype())
-                                  : op::zeros_like(g);
-  Tensor zeros = op::scatter_add(own_zeros, dim, index,
-                                 op::cast(src_zero, g.dtype()));
+  Tensor own_zeros =
+      include_self ? op::cast(x_zero, g.dtype()) : op::zeros_like(g);
+  Tensor zeros =
+      op::scatter_add(own_zeros, dim, index, op::cast(src_zero, g.dtype()));
   Tensor x_safe = op::where(x_zero, 1.0, x);
   Tensor src_safe = op::where(src_zero, 1.0, src);
-  Tensor rest = op::scatter_reduce(x_safe, dim, index, src_safe, "prod",
-                                   include_self);
+  Tensor rest =
+      op::scatter_reduce(x_safe, dim, index, src_safe, "prod", include_self);
   // The product of all others, for something that is zero or is not.
   const auto others = [&](const Tensor& product, const Tensor& count,
                           const Tensor& own, const Tensor& is_zero) {
