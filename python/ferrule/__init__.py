@@ -70,7 +70,9 @@ from ._functions import (
     max,
     meshgrid,
     min,
+    nonzero,
     tensordot,
+    where,
 )
 from ._parts import (
     as_strided,
@@ -214,6 +216,7 @@ __all__ = [
     "nan",
     "nn",
     "no_grad",
+    "nonzero",
     "ops",
     "optim",
     "pi",
@@ -238,4 +241,5 @@ __all__ = [
     "unbind",
     "utils",
     "vsplit",
+    "where",
 ]

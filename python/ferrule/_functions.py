@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, overload
 
 from ._ferrule import InvalidValue, ShapeError, Tensor, ops
 
@@ -19,7 +19,9 @@ __all__ = [
     "max",
     "meshgrid",
     "min",
+    "nonzero",
     "tensordot",
+    "where",
 ]
 
 
@@ -218,3 +220,55 @@ def tensordot(
     left = a.permute(free_a + of_a).reshape(prod(shape_a), inner)
     right = b.permute(of_b + free_b).reshape(inner, prod(shape_b))
     return (left @ right).reshape(shape_a + shape_b)
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """Where the elements are that are not zero; see also `argwhere`.
+
+    Args:
+        input: any shape.
+        as_tuple: False gives their indices as one tensor of shape (n, ndim),
+            True one tensor a dimension, which can be used as an index.
+
+    Example:
+        >>> import ferrule as fe
+        >>> x = fe.tensor([[0, 3], [5, 0]])
+        >>> fe.nonzero(x).tolist()
+        [[0, 1], [1, 0]]
+        >>> x[fe.nonzero(x, as_tuple=True)].tolist()
+        [3, 5]
+    """
+    return input.nonzero(as_tuple=as_tuple)
+
+
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Tensor, input: Any, other: Any) -> Tensor: ...
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """Elements of `input` where the condition holds, of `other` elsewhere.
+
+    With the condition alone: where it holds, as nonzero(as_tuple=True).
+
+    Args:
+        condition: bool tensor.
+        input, other: tensors or numbers; all three shapes broadcast.
+
+    Returns:
+        Tensor of the broadcast shape and the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: the condition is not bool.
+
+    Example:
+        >>> import ferrule as fe
+        >>> x = fe.tensor([-1.0, 2.0])
+        >>> fe.where(x > 0, x, 0.0).tolist()
+        [0.0, 2.0]
+        >>> fe.where(x > 0)[0].tolist()
+        [1]
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    return ops.where(condition, input, other)

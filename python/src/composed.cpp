@@ -152,9 +152,75 @@ PyObject* t(PyObject* self, PyObject*) {
   });
 }
 
+// --- indexing
+
+// One tensor of indices a dimension, with as_tuple.
+PyObject* nonzero(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"as_tuple", nullptr};
+  int as_tuple = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:nonzero",
+                                   const_cast<char**>(names), &as_tuple)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    Tensor where = op::argwhere(tensor_of(self));
+    if (!as_tuple) return wrap(std::move(where));
+    const int64_t n = where.size(1);
+    nb::object tuple = own(PyTuple_New(n));
+    for (int64_t d = 0; d < n; ++d) {
+      PyTuple_SET_ITEM(tuple.ptr(), d, wrap(op::select(where, 1, d)));
+    }
+    return tuple.release().ptr();
+  });
+}
+
+// Iterating over it gives the slices from the last.
+PyObject* reversed(PyObject* self, PyObject*) {
+  return guarded([&] {
+    if (impl_of(self)->ndim == 0) type_error("iteration over a 0-d tensor");
+    nb::object step = own(PyLong_FromLong(-1));
+    nb::object key = own(PySlice_New(nullptr, nullptr, step.ptr()));
+    return get_item(self, key.ptr());
+  });
+}
+
+PyObject* where(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"condition", "other", nullptr};
+  PyObject *condition, *other;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O:where",
+                                   const_cast<char**>(names), tensor_type,
+                                   &condition, &other)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    Arg value;
+    if (is_tensor(other)) {
+      value = Arg(impl_of(other));
+    } else if (!number_from(other, &value)) {
+      type_error("[where] other must be a Tensor or a number, got ",
+                 Py_TYPE(other)->tp_name);
+    }
+    return wrap(op::where(tensor_of(condition), tensor_of(self), value));
+  });
+}
+
 }  // namespace
 
 PyMethodDef kComposedMethods[] = {
+    {"nonzero", as_function(nonzero), METH_VARARGS | METH_KEYWORDS,
+     "nonzero($self, *, as_tuple=False)\n--\n\n"
+     "The indices of the elements that are not zero, one a row, as argwhere;\n"
+     "or a tuple with a tensor of indices for each dimension.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> i, j = fe.tensor([[0, 3], [5, 0]]).nonzero(as_tuple=True)\n"
+     "    >>> i.tolist(), j.tolist()\n"
+     "    ([0, 1], [1, 0])\n"},
+    {"where", as_function(where), METH_VARARGS | METH_KEYWORDS,
+     "where($self, condition, other)\n--\n\n"
+     "ferrule.where(condition, self, other)."},
+    {"__reversed__", reversed, METH_NOARGS,
+     "__reversed__($self)\n--\n\nThe first dimension from its end."},
     {"max", as_function(max), METH_VARARGS | METH_KEYWORDS,
      "max($self, dim=None, keepdim=False)\n--\n\n"
      "The largest element; with `dim`, a tuple of the largest along it and "

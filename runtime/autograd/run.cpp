@@ -279,6 +279,10 @@ bool has_complex(OpCall& c) {
   return any;
 }
 
+bool writes_over_input(const KernelDef* k) {
+  return k && (k->elementwise || k->over_input);
+}
+
 struct NodeGuard {
   OpNode* node;
   ~NodeGuard() {
@@ -303,7 +307,7 @@ Results run(OpCall& c) {
   if (!has_kernel(c)) {
     return c.in_place ? run_apart(c) : c.op.decompose(c);
   }
-  if (c.in_place && !mutates && !(c.info.cpu && c.info.cpu->elementwise)) {
+  if (c.in_place && !mutates && !writes_over_input(c.info.cpu)) {
     return run_apart(c);
   }
 

@@ -1,4 +1,5 @@
-// Counts what is not zero: nonzero must know it before its result has a shape.
+// Counts what is not zero: argwhere and masked_select must know it before their
+// results have a shape.
 #pragma once
 
 #include "ferrule/tensor.h"

@@ -12,6 +12,7 @@ constexpr int64_t kGrain = 1 << 15;
 }  // namespace
 
 void widen(const TensorImpl& t, DType as, void* to) {
+  if (t.numel == 0) return;
   Order order;
   for (int d = 0; d < t.ndim; ++d) order.push(d);
   const Reader whole(t, layout_of(t, order), as);

@@ -74,7 +74,7 @@ Results triangle_indices(OpCall& c, const OpDef& keep) {
   const int64_t offset = std::clamp(c.i(2), -kMaxNumel, kMaxNumel);
   const Tensor row = op::unsqueeze(op::arange(rows), -1);
   const Tensor at =
-      op::nonzero(keep(op::arange(columns), op::add(row, offset)));
+      op::argwhere(keep(op::arange(columns), op::add(row, offset)));
   return one(op::cast(op::clone(op::transpose(at, 0, 1)), dtype));
 }
 

@@ -396,7 +396,7 @@ Raises:
 Example:
     >>> import ferrule as fe
     >>> x = fe.tensor([-1.0, 2.0])
-    >>> fe.where(x > 0, x, 0.0).tolist()
+    >>> fe.ops.where(x > 0, x, 0.0).tolist()
     [0.0, 2.0]
 
 Source: numpy.where.
@@ -406,7 +406,7 @@ Source: numpy.where.
                        "b(2, 3), f(3), 1.5\n"
                        "b(2, 3), 2.5, f(2, 3)"),
     .reference = FE_DOC("np.where(condition, input, other)"),
-    .where = kFunction,
+    .where = kInternal,
     .saves = "condition",
     .infer = infer_where,
     .vjp = FE_GRAD([](Vjp& v) {

@@ -135,7 +135,7 @@ Results find_groups(OpCall& c, bool sorted, UniqueArgs arg) {
     order = r[1];
   }
   const Tensor starts = run_starts(lines, Arg());
-  const Tensor first = op::reshape(op::nonzero(starts), IntList{-1});
+  const Tensor first = op::reshape(op::argwhere(starts), IntList{-1});
   Tensor values = op::index_select(lines, 0, first);
   Results r;
   r[r.n++] = by_slices ? op::movedim(values, IntList{0}, IntList{d}) : values;

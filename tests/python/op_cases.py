@@ -54,7 +54,7 @@ class Case:
     def arrays(self) -> list[np.ndarray]:
         """Every array, in order; lists element by element."""
         found: list[np.ndarray] = []
-        _map([*self.args, *self.kwargs.values()], lambda a: found.append(a))
+        map_arrays([*self.args, *self.kwargs.values()], lambda a: found.append(a))
         return found
 
     def written(self) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ class Case:
         bound = self.bound()
         names = [p["name"] for p in TABLE[self.op]["parameters"] if p["mutated"]]
         found: list[np.ndarray] = []
-        _map([bound[name] for name in names], lambda a: found.append(a))
+        map_arrays([bound[name] for name in names], lambda a: found.append(a))
         return found
 
     def call(self, dtype: Any = None, arrays: list[Any] | None = None) -> Any:
@@ -79,16 +79,16 @@ class Case:
                 return t
             return t.to(dtype if a.dtype.kind == "f" else dtype.to_complex())
 
-        args = _map(self.args, convert)
-        kwargs = {k: _map(v, convert) for k, v in self.kwargs.items()}
+        args = map_arrays(self.args, convert)
+        kwargs = {k: map_arrays(v, convert) for k, v in self.kwargs.items()}
         return getattr(_ferrule.ops, self.op)(*args, **kwargs)
 
 
-def _map(value: Any, function: Any) -> Any:
+def map_arrays(value: Any, function: Any) -> Any:
     if isinstance(value, np.ndarray):
         return function(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(_map(v, function) for v in value)
+        return type(value)(map_arrays(v, function) for v in value)
     return value
 
 

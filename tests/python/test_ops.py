@@ -14,7 +14,7 @@ import pytest
 
 import ferrule as fe
 from ferrule import _ferrule
-from op_cases import TABLE, Case, cases, tensors_of, windows
+from op_cases import TABLE, Case, cases, map_arrays, tensors_of, windows
 
 ALL = sorted(TABLE)
 EXACT = sorted(op for op in ALL if not TABLE[op]["random"])
@@ -302,7 +302,7 @@ def test_in_place_form(op: str) -> None:
         if expected.shape != target.shape or expected.dtype != target.dtype:
             continue
         args = iter(values[1:])
-        rest = [next(args) if isinstance(a, np.ndarray) else a for a in case.args[1:]]
+        rest = map_arrays(case.args[1:], lambda _: next(args))  # noqa: B023
         result = getattr(target, f"{op}_")(*rest, **case.kwargs)
         assert result is target
         assert _ferrule.same_bits(target, expected), str(case)
