@@ -208,6 +208,7 @@ extern PyMethodDef kTensorMethods[];
 extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
 extern PyMethodDef kPartMethods[];
+extern PyMethodDef kNumberMethods[];
 extern PyMethodDef kInteropMethods[];
 extern PyMethodDef kDLPackMethods[];
 extern PyMethodDef kPickleMethods[];
