@@ -166,7 +166,9 @@ UNSIGNED_ZERO = {"maximum", "minimum", "fmax", "fmin"}  # of 0.0 and -0.0 either
 
 
 @pytest.mark.parametrize(
-    ("name", "reference", "dtype"), SAME_DTYPE, ids=[f"{n}-{d}" for n, _, d in SAME_DTYPE]
+    ("name", "reference", "dtype"),
+    SAME_DTYPE,
+    ids=[f"{n}-{d}" for n, _, d in SAME_DTYPE],
 )
 def test_binary_on_special_values(name: str, reference: Any, dtype: str) -> None:
     x, y = pairs(dtype, dtype)
@@ -199,21 +201,19 @@ def test_integer_division(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("b", ALL)
 def test_mixed_dtypes(a: str, b: str) -> None:
     """Operands are converted to the promoted dtype, which is that of the result."""
-    x, y = special(a)[:2], special(b)[-2:]
-    t = fe.tensor(x) + fe.tensor(y)
-    both = (getattr(fe, a), getattr(fe, b))
-    kinds = [d in FLOATS for d in (a, b)]
-    if kinds[0] == kinds[1] and not (a in FLOATS):
-        assert str(t.numpy().dtype) == str(np.result_type(x, y))
+    x, y = pairs(a, b)
+    if (a in FLOATS) == (b in FLOATS):
+        common = np.result_type(x, y)
     else:  # an integer with a float gives that float
-        assert t.dtype == (both[0] if kinds[0] and not kinds[1] else both[1]) or all(
-            kinds
-        )
-    with np.errstate(all="ignore"):
-        expected = x.astype(t.numpy().dtype) + y.astype(t.numpy().dtype)
-        smaller = x.astype(t.numpy().dtype) < y.astype(t.numpy().dtype)
-    same(t, expected, 0, f"{a} + {b}")
-    same(fe.tensor(x) < fe.tensor(y), smaller, 0, f"{a} < {b}")
+        common = np.dtype(a if a in FLOATS else b)
+        exact = (np.abs(x.astype("f8")) < 2000) & (np.abs(y.astype("f8")) < 2000)
+        x, y = x[exact], y[exact]
+    p, q = x.astype(common), y.astype(common)
+    same(fe.tensor(x) + fe.tensor(y), quiet(np.add, p, q), 0, f"{a} + {b}")
+    same(fe.tensor(x) < fe.tensor(y), p < q, 0, f"{a} < {b}")
+    same(
+        fe.maximum(fe.tensor(x), fe.tensor(y)) + 0, np.maximum(p, q) + 0, 0, f"{a} {b}"
+    )
 
 
 # --- Python's operators
@@ -316,11 +316,12 @@ def test_python_numbers_are_weak() -> None:
 
 # --- results in place
 
+
 def test_in_place_casts_within_a_kind_only() -> None:
     half = fe.tensor([1.5, 2.5], dtype=fe.float16)
     half += fe.tensor([1.0, 1e-3], dtype=fe.float64)
     np.testing.assert_array_equal(
-        half.numpy(), (np.array([1.5, 2.5]) + [1.0, 1e-3]).astype(np.float16)
+        half.numpy(), np.add([1.5, 2.5], [1.0, 1e-3]).astype(np.float16)
     )
     floats = fe.tensor([1.0, 2.0])
     assert floats.eq_(1.0).tolist() == [1.0, 0.0]
@@ -338,8 +339,7 @@ def test_in_place_casts_within_a_kind_only() -> None:
         fe.tensor([4]).div_(2)
     assert fe.tensor([7]).div_(2, rounding_mode="floor").tolist() == [3]
     with pytest.raises(fe.ShapeError, match="in place"):
-        x = fe.zeros(3)
-        x += fe.zeros((2, 3))
+        fe.zeros(3).add_(fe.zeros((2, 3)))
 
 
 def test_in_place_gradient_through_a_cast() -> None:
@@ -361,7 +361,6 @@ def test_in_place_with_overlapping_operands() -> None:
         a = np.arange(1, 9)
         t = fe.tensor(a)
         getattr(t[1:], name)(t[:-1])
-        getattr(np.ndarray, "copy")  # NumPy reads before it writes, too
         reference = {
             "floor_divide_": np.floor_divide, "remainder_": np.remainder,
             "bitwise_or_": np.bitwise_or, "add_": np.add, "clamp_min_": np.maximum,
@@ -371,6 +370,7 @@ def test_in_place_with_overlapping_operands() -> None:
 
 
 # --- clamp
+
 
 def test_clamp() -> None:
     nan = math.nan
@@ -393,10 +393,120 @@ def test_clamp() -> None:
         fe.clamp(x)
 
 
+# --- functions that NumPy has otherwise, or not at all
+
+
+def test_nan_to_num() -> None:
+    x = [math.nan, math.inf, -math.inf, 1.5]
+    for dtype, most in ((fe.float16, 65504.0), (fe.float32, 3.4028234663852886e38),
+                        (fe.bfloat16, 3.3895313892515355e38)):  # fmt: skip
+        t = fe.tensor(x, dtype=dtype)
+        assert fe.nan_to_num(t).tolist() == [0.0, most, -most, 1.5]
+        assert fe.nan_to_num(t, 1.0, 2.0, -3.0).tolist() == [1.0, 2.0, -3.0, 1.5]
+    assert fe.nan_to_num(fe.tensor([2**62 + 1])).tolist() == [2**62 + 1]
+
+
+def test_close_and_equal() -> None:
+    a = fe.tensor([1.0, math.nan, math.inf, -math.inf, 0.0])
+    b = fe.tensor([1.0 + 1e-6, math.nan, math.inf, math.inf, -0.0])
+    for equal_nan in (False, True):
+        expected = np.isclose(a.numpy(), b.numpy(), equal_nan=equal_nan)
+        assert fe.isclose(a, b, equal_nan=equal_nan).tolist() == expected.tolist()
+    assert not fe.allclose(a, b)
+    assert fe.allclose(a[1:3], b[1:3], equal_nan=True)
+    assert a[:1].allclose(fe.tensor([1.1]), rtol=0, atol=0.2)
+    assert fe.allclose(fe.zeros(0), fe.zeros(0))
+    assert fe.equal(fe.tensor([1, 2]), fe.tensor([1.0, 2.0]))
+    assert not fe.equal(fe.tensor([1, 1]), fe.tensor([1]))
+    assert not fe.equal(fe.tensor([math.nan]), fe.tensor([math.nan]))
+    assert fe.zeros((0, 2)).equal(fe.zeros((0, 2)))
+    with pytest.raises(TypeError, match="must be a Tensor"):
+        fe.equal(fe.tensor([1]), 1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        fe.isclose(a, b, rtol=-1.0)
+
+
+def test_ends_of_functions() -> None:
+    inf, nan = math.inf, math.nan
+    x = fe.tensor([1e-30, 1.0, -1.0, 0.0, inf])
+    np.testing.assert_array_equal(
+        fe.ldexp(x, fe.tensor([200, 1000, -1000, 5000, -5000])).numpy(),
+        np.array([np.ldexp(np.float32(1e-30), 200), inf, -0.0, 0.0, inf], np.float32),
+    )
+    np.testing.assert_array_equal(
+        fe.xlogy(fe.tensor([0.0, 0.0, 1.0]), fe.tensor([0.0, nan, 0.0])).numpy(),
+        [0.0, nan, -inf],
+    )
+    assert fe.sinc(fe.tensor([0.0])).tolist() == [1.0]
+    assert fe.logaddexp(fe.tensor([-inf]), fe.tensor([-inf])).tolist() == [-inf]
+    assert fe.logaddexp(fe.tensor([inf]), fe.tensor([inf])).tolist() == [inf]
+    assert fe.hypot(fe.tensor([3e38]), fe.tensor([0.0])).item() == np.float32(3e38)
+    one = fe.tensor([1.0, 0.0, -0.0, inf, nan], dtype=fe.bfloat16)
+    after = fe.nextafter(one, fe.tensor(-inf, dtype=fe.bfloat16)).tolist()
+    assert after[0] == 1 - 2**-8 and after[1] == after[2] == -(2.0**-133)
+    assert after[3] == 3.3895313892515355e38 and math.isnan(after[4])
+    assert fe.expm1(fe.tensor([1e-20])).item() == np.float32(1e-20)
+    assert fe.log1p(fe.tensor([1e-20])).item() == np.float32(1e-20)
+    assert fe.erfc(fe.tensor([5.0], dtype=fe.float64)).item() == math.erfc(5.0)
+    assert fe.logit(fe.tensor([0.0, 1.0, 2.0]), eps=0.5).tolist() == [0.0, 0.0, 0.0]
+    assert fe.float_power(fe.tensor([2], dtype=fe.int8), 100).item() == 2.0**100
+
+
+def test_blends() -> None:
+    a, b, c = (fe.tensor(v, dtype=fe.int64) for v in (2**62, 2**62, 3))
+    with np.errstate(all="ignore"):
+        wrapped = np.int64(2**62) + np.int64(2**62) * np.int64(3)
+    assert fe.addcmul(a, b, c).item() == wrapped
+    assert fe.addcmul(
+        fe.tensor([1]), fe.tensor([2]), fe.tensor([3]), value=0.5
+    ).tolist() == [4.0]
+    assert fe.lerp(fe.tensor([0.1]), fe.tensor([0.7]), 1.0).item() == np.float32(0.7)
+    assert fe.rsub(fe.tensor([1, 2]), 10, alpha=2).tolist() == [8, 6]
+    with pytest.raises(fe.DTypeError, match="divides"):
+        fe.addcdiv(fe.tensor([1]), fe.tensor([2]), fe.tensor([3]))
+    with pytest.raises(fe.DTypeError, match="floating-point"):
+        fe.lerp(fe.tensor([1]), fe.tensor([2]), 0.5)
+    with pytest.raises(fe.DTypeError, match="integer tensors"):
+        fe.gcd(fe.tensor([True]), fe.tensor([True]))
+    x = fe.tensor([1.0])
+    assert (+x).equal(x) and (+x).data_ptr() == x.data_ptr()
+    with pytest.raises(fe.DTypeError, match="have no sign"):
+        +fe.tensor([True])
+
+
+def gradient(function: Any, *values: list[float]) -> list[Any]:
+    leaves = [fe.tensor(v, dtype=fe.float64, requires_grad=True) for v in values]
+    function(*leaves).sum().backward()
+    return [t.grad.tolist() for t in leaves]
+
+
+def test_gradients_at_corners() -> None:
+    """Where functions have corners or limits the rules are PyTorch's."""
+    nan = math.nan
+    assert gradient(lambda x: x.clamp(0, 1), [-1.0, 0.0, 0.5, 1.0, 2.0]) == [
+        [0.0, 1.0, 1.0, 1.0, 0.0]
+    ]
+    assert gradient(fe.clamp, [0.0, 5.0, 1.0], [1.0, 1.0, 3.0], [4.0, 4.0, 2.0]) == [
+        [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0]
+    ]  # fmt: skip
+    assert gradient(fe.fmax, [1.0, nan, 2.0], [1.0, 3.0, nan]) == [
+        [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]
+    ]  # fmt: skip
+    assert gradient(fe.sinc, [0.0]) == [[0.0]]
+    assert gradient(fe.frac, [0.5]) == [[1.0]] and gradient(fe.round, [0.4]) == [[0.0]]
+    assert gradient(fe.copysign, [2.0, 0.0], [-1.0, 1.0]) == [[-1.0, 0.0], [0.0, 0.0]]
+    assert gradient(lambda x: x.nan_to_num(), [nan, 1.0, math.inf]) == [[0.0, 1.0, 0.0]]
+    assert gradient(fe.xlogy, [0.0, 2.0], [3.0, 1.0]) == [[0.0, 0.0], [0.0, 2.0]]
+
+
 # --- shapes without dimensions and without elements
 
-@pytest.mark.parametrize("name", ["floor_divide", "remainder", "bitwise_and", "lt",
-                                  "logical_or", "bitwise_left_shift", "maximum"])  # fmt: skip
+
+OF_ANY_SHAPE = ["floor_divide", "remainder", "bitwise_and", "lt", "logical_or",
+                "bitwise_left_shift", "maximum"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_ANY_SHAPE)
 def test_zero_dimensions_and_no_elements(name: str) -> None:
     function = getattr(fe, name)
     a, b = fe.tensor(7), fe.tensor(2)
@@ -408,6 +518,7 @@ def test_zero_dimensions_and_no_elements(name: str) -> None:
 
 
 # --- what is refused
+
 
 @pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod"])
 def test_integer_division_by_zero(name: str) -> None:
@@ -467,13 +578,10 @@ def test_rounding_mode_is_checked() -> None:
 
 # --- names
 
+
 @pytest.mark.parametrize(
     ("alias", "name"),
-    [
-        (alias, op["name"])
-        for op in fe._ferrule.op_table()
-        for alias in op["aliases"]
-    ],
+    [(alias, op["name"]) for op in fe._ferrule.op_table() for alias in op["aliases"]],
 )
 def test_aliases(alias: str, name: str) -> None:
     op = next(o for o in fe._ferrule.op_table() if o["name"] == name)
