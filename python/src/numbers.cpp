@@ -202,7 +202,13 @@ PyObject* invert(PyObject* self) {
 PyObject* negative(PyObject* self) {
   return guarded([&] { return wrap(op::neg(impl_of(self))); });
 }
-PyObject* positive(PyObject* self) { return Py_NewRef(self); }
+// +x is x, as in PyTorch.
+PyObject* positive(PyObject* self) {
+  return guarded([&] {
+    op::positive(impl_of(self));  // which refuses bools
+    return Py_NewRef(self);
+  });
+}
 PyObject* absolute(PyObject* self) {
   return guarded([&] { return wrap(op::abs(impl_of(self))); });
 }

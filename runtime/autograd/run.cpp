@@ -227,8 +227,14 @@ void check_targets(const OpCall& c, bool in_place) {
 // NAME_ of an op whose kernel cannot write over what it reads, or that has
 // none, or whose result is of another dtype: it is computed apart and copied
 // over the target.
-Results run_apart(const OpCall& c) {
+Results run_apart(OpCall& c, bool grad) {
   const Tensor target = c.tensor(0);
+  Tensor before;
+  if (grad && !c.device.is_graph()) {
+    // The gradient gets to see what is about to be overwritten.
+    before = op::clone(target);
+    c.args[0].tensor = before.impl();
+  }
   const Tensor result = std::move(c.op.call(c.args, c.info.schema.n)[0]);
   check_fits(c, result.impl(), target.impl());
   Results r;
@@ -287,10 +293,10 @@ Results run(OpCall& c) {
                                  s.params[0].mutated && c.is_tensor(0));
   if (in_place || mutates) check_targets(c, in_place);
   if (!has_kernel(c)) {
-    return c.in_place ? run_apart(c) : c.op.decompose(c);
+    return c.in_place ? run_apart(c, grad) : c.op.decompose(c);
   }
   if (c.in_place && !mutates && !(c.info.cpu && c.info.cpu->elementwise)) {
-    return run_apart(c);
+    return run_apart(c, grad);
   }
 
   std::optional<Copies> copies;
@@ -305,7 +311,7 @@ Results run(OpCall& c) {
   if (in_place) {
     c.in_place = true;
     check_fits(c, c.outs[0], c.args[0].tensor);
-    if (c.outs[0]->dtype != c.args[0].tensor->dtype) return run_apart(c);
+    if (c.outs[0]->dtype != c.args[0].tensor->dtype) return run_apart(c, grad);
     place_over_input(c);
   }
   bool differentiable =

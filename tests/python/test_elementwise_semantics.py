@@ -106,6 +106,9 @@ FUNCTIONS = {
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh,
     "acosh": np.arccosh, "atanh": np.arctanh, "sqrt": np.sqrt, "exp": np.exp,
     "log": np.log, "tanh": np.tanh, "deg2rad": np.deg2rad, "rad2deg": np.rad2deg,
+    "sin": np.sin, "cos": np.cos, "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
     "rsqrt": lambda x: 1 / np.sqrt(x),
 }  # fmt: skip
 
@@ -114,13 +117,13 @@ FUNCTIONS = {
 def test_functions_of_floats(name: str) -> None:
     for dtype in FLOATS:
         x = special(dtype)
-        if name == "tan":
-            x = x[~(np.abs(x) > 100)]  # NumPy's is not exact there
+        if name in ("tan", "sin", "cos"):
+            x = x[~(np.abs(x) > 100)]
         expected = quiet(FUNCTIONS[name], x.astype(np.float64)).astype(dtype)
         same(getattr(fe, name)(fe.tensor(x)), expected, 4, f"{name} {dtype}")
     for dtype in ["bool", *INTEGERS]:
         x = special(dtype)
-        if name == "tan":
+        if name in ("tan", "sin", "cos"):
             x = x[np.abs(x.astype(np.float64)) < 100]
         got = getattr(fe, name)(fe.tensor(x))
         expected = quiet(FUNCTIONS[name], x.astype(np.float32).astype(np.float64))
@@ -176,6 +179,9 @@ def test_binary_on_special_values(name: str, reference: Any, dtype: str) -> None
     expected = quiet(reference, x, y)
     if name in UNSIGNED_ZERO and dtype in FLOATS:
         got, expected = got + 0.0, expected + 0.0
+    if name == "nextafter" and dtype == "float16":
+        differ = x != y  # of 0 and -0 NumPy's half, alone, gives the first
+        got, expected = got[fe.tensor(differ)], expected[differ]
     if name in DIVISIONS and dtype == "float16":
         expected = quiet(reference, x.astype("f4"), y.astype("f4")).astype("f2")
     ulps = 4 if name in ("atan2", "hypot", "logaddexp", "logaddexp2") else 0
@@ -281,7 +287,7 @@ def test_python_protocols() -> None:
     assert round(fe.tensor([0.5, 1.5, 2.5])).tolist() == [0.0, 2.0, 2.0]
     assert round(fe.tensor([1.25], dtype=fe.float64), 1).tolist() == [1.2]
     assert abs(fe.tensor([-1, 2])).tolist() == [1, 2]
-    with pytest.raises(ValueError, match="one element"):
+    with pytest.raises(ValueError, match="has 2 elements"):
         math.floor(fe.tensor([1.0, 2.0]))
     with pytest.raises(OverflowError):
         math.floor(fe.tensor(math.inf))
