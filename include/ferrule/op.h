@@ -226,6 +226,8 @@ struct OpDef {
   // The result in NumPy, float64, in terms of the parameters' names.
   const char* reference = nullptr;
   uint8_t where = kPublic;
+  // Other names that Python knows it by: "arcsin arc_sine".
+  const char* aliases = nullptr;
   // NAME_ exists too: the result overwrites the first argument.
   bool has_inplace = false;
   // Draws random numbers: takes one tick {seed, offset} of the generator.
@@ -401,13 +403,15 @@ class OpCall {
   DType promoted(std::span<const int> operands, bool to_float = false) const;
 
   // --- errors found by kernels in the data, from any thread. The first wins.
-  // code: an index into data; text: static, e.g. "index {} is out of range".
-  void report(const char* text, int64_t value, int64_t limit);
+  // text: static, e.g. "index {} is out of range; valid: 0..{}".
+  void report(const char* text, int64_t value, int64_t limit,
+              ErrorKind kind = ErrorKind::index);
   void raise_reported() const;
 
  private:
   std::atomic<const char*> reported_{nullptr};
   int64_t reported_value_ = 0, reported_limit_ = 0;
+  ErrorKind reported_kind_ = ErrorKind::index;
   // What int[2] makes of one int.
   static constexpr int kMaxPairs = 4;
   int npairs_ = 0;

@@ -64,9 +64,11 @@ from ._ferrule import (
 from ._ferrule import Device as device
 from ._ferrule import DType as dtype
 from ._functions import (
+    allclose,
     broadcast_shapes,
     broadcast_tensors,
     cartesian_prod,
+    equal,
     max,
     meshgrid,
     min,
@@ -158,6 +160,7 @@ __all__ = [
     "Size",
     "Tensor",
     "__version__",
+    "allclose",
     "array_api",
     "as_strided",
     "as_tensor",
@@ -181,6 +184,7 @@ __all__ = [
     "dtype",
     "einsum",
     "enable_grad",
+    "equal",
     "export",
     "finfo",
     "float16",

@@ -13,9 +13,11 @@ from typing import Any, overload
 from ._ferrule import InvalidValue, ShapeError, Tensor, ops
 
 __all__ = [
+    "allclose",
     "broadcast_shapes",
     "broadcast_tensors",
     "cartesian_prod",
+    "equal",
     "max",
     "meshgrid",
     "min",
@@ -23,6 +25,34 @@ __all__ = [
     "tensordot",
     "where",
 ]
+
+
+def allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-05,
+    atol: float = 1e-08,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether `isclose` holds for all elements, with its arguments.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.allclose(fe.tensor([1.0]), fe.tensor([1.1]), rtol=0.2)
+        True
+    """
+    return input.allclose(other, rtol, atol, equal_nan)
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape and the same elements.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.equal(fe.tensor([1, 2]), fe.tensor([[1, 2]]))
+        False
+    """
+    return input.equal(other)
 
 
 def _listed(tensors: tuple[Any, ...]) -> list[Tensor]:

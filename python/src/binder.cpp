@@ -1,6 +1,8 @@
 // Python arguments -> the Args of one op, against its signature.
 #include "binder.h"
 
+#include <algorithm>
+
 #include "call_site.h"
 
 #include "ferrule/autograd.h"
@@ -51,6 +53,17 @@ OpEntry make_entry(const OpDef& op, bool in_place) {
   const Schema& s = info.schema;
   bool creates = s.find("device") >= 0 && s.params[0].kind != ParamKind::tensor;
   return {&op, &info, in_place, varargs_parameter(s), creates};
+}
+
+std::vector<std::string> aliases_of(const OpDef& op) {
+  std::vector<std::string> names;
+  std::string_view rest = op.aliases ? op.aliases : "";
+  while (!rest.empty()) {
+    const size_t space = std::min(rest.find(' '), rest.size());
+    names.emplace_back(rest.substr(0, space));
+    rest.remove_prefix(std::min(space + 1, rest.size()));
+  }
+  return names;
 }
 
 void prepare_keywords() {

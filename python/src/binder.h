@@ -1,6 +1,7 @@
 // Python arguments -> the Args of one op, against its signature.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "binding.h"
@@ -20,6 +21,9 @@ struct OpEntry {
 };
 
 OpEntry make_entry(const OpDef& op, bool in_place = false);
+
+// The op's other names.
+std::vector<std::string> aliases_of(const OpDef& op);
 
 // "softmax(input: Tensor, dim: int = -1)", as errors and help show it.
 std::string signature_text(const OpEntry& entry);

@@ -211,6 +211,7 @@ extern PyMethodDef kTensorMethods[];
 extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
 extern PyMethodDef kPartMethods[];
+extern PyMethodDef kNumberMethods[];
 extern PyMethodDef kInteropMethods[];
 extern PyMethodDef kDLPackMethods[];
 extern PyMethodDef kPickleMethods[];

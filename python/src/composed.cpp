@@ -1,5 +1,7 @@
 // Methods of Tensor that are short compositions of ops. An op of the same name
 // in the op table takes their place.
+#include <algorithm>
+
 #include "binding.h"
 #include "ferrule/autograd.h"
 #include "ferrule/ops.h"
@@ -204,6 +206,47 @@ PyObject* where(PyObject* self, PyObject* args, PyObject* kwargs) {
   });
 }
 
+// --- comparisons of whole tensors
+
+bool is_true_everywhere(const Tensor& mask) {
+  nb::object all = own(item(op::all(mask)));
+  return all.ptr() == Py_True;
+}
+
+Tensor other_tensor(PyObject* o, const char* who) {
+  if (!is_tensor(o)) {
+    type_error("[", who, "] other must be a Tensor, got ", Py_TYPE(o)->tp_name);
+  }
+  return tensor_of(o);
+}
+
+PyObject* allclose(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"other", "rtol", "atol", "equal_nan", nullptr};
+  PyObject* other;
+  double rtol = 1e-5, atol = 1e-8;
+  int equal_nan = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ddp:allclose",
+                                   const_cast<char**>(names), &other, &rtol,
+                                   &atol, &equal_nan)) {
+    return nullptr;
+  }
+  return guarded([&] {
+    const Tensor close =
+        op::isclose(tensor_of(self), other_tensor(other, "allclose"), rtol,
+                    atol, equal_nan != 0);
+    return PyBool_FromLong(is_true_everywhere(close));
+  });
+}
+
+PyObject* equal(PyObject* self, PyObject* other) {
+  return guarded([&] {
+    const Tensor a = tensor_of(self);
+    const Tensor b = other_tensor(other, "equal");
+    const bool alike = std::ranges::equal(a.shape(), b.shape());
+    return PyBool_FromLong(alike && is_true_everywhere(op::eq(a, b)));
+  });
+}
+
 }  // namespace
 
 PyMethodDef kComposedMethods[] = {
@@ -221,6 +264,20 @@ PyMethodDef kComposedMethods[] = {
      "ferrule.where(condition, self, other)."},
     {"__reversed__", reversed, METH_NOARGS,
      "__reversed__($self)\n--\n\nThe first dimension from its end."},
+    {"allclose", as_function(allclose), METH_VARARGS | METH_KEYWORDS,
+     "allclose($self, other, rtol=1e-05, atol=1e-08, equal_nan=False)\n--\n\n"
+     "Whether `isclose` holds for all elements; a bool.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> fe.tensor([1.0]).allclose(fe.tensor([1.0000001]))\n"
+     "    True\n"},
+    {"equal", equal, METH_O,
+     "equal($self, other)\n--\n\n"
+     "Whether shapes and all elements are equal; a bool.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> fe.tensor([1, 2]).equal(fe.tensor([1, 2]))\n"
+     "    True\n"},
     {"max", as_function(max), METH_VARARGS | METH_KEYWORDS,
      "max($self, dim=None, keepdim=False)\n--\n\n"
      "The largest element; with `dim`, a tuple of the largest along it and "

@@ -258,6 +258,14 @@ class Tensor:
     def min(self, dim: _int, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
     @overload
     def min(self, dim: Tensor) -> Tensor: ...
+    def allclose(
+        self,
+        other: Tensor,
+        rtol: _float = 1e-05,
+        atol: _float = 1e-08,
+        equal_nan: _bool = False,
+    ) -> _bool: ...
+    def equal(self, other: Tensor) -> _bool: ...
     @overload
     def view(self, shape: Sequence[_int], /) -> Tensor: ...
     @overload
@@ -278,6 +286,12 @@ class Tensor:
     def __float__(self) -> _float: ...
     def __complex__(self) -> complex: ...
     def __index__(self) -> _int: ...
+    def __divmod__(self, other: Tensor | _Number) -> tuple[Tensor, Tensor]: ...
+    def __rdivmod__(self, other: Tensor | _Number) -> tuple[Tensor, Tensor]: ...
+    def __round__(self, ndigits: _int | None = None) -> Tensor: ...
+    def __floor__(self) -> _int: ...
+    def __ceil__(self) -> _int: ...
+    def __trunc__(self) -> _int: ...
     def __format__(self, spec: str) -> str: ...
     def __hash__(self) -> _int: ...
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
@@ -418,6 +432,17 @@ def parameter(param: dict[str, Any], required: bool = False) -> str:
     return text
 
 
+def parameters(params: list[dict[str, Any]]) -> list[str]:
+    """All of them, with the star before those that are keywords only."""
+    texts = []
+    for i, param in enumerate(params):
+        if param["keyword_only"] and (i == 0 or not params[i - 1]["keyword_only"]):
+            texts.append("*")
+        later = any(is_required(p) for p in params[i:] if not p["keyword_only"])
+        texts.append(parameter(param, later))
+    return texts
+
+
 def is_required(param: dict[str, Any]) -> bool:
     return not (param["has_default"] or param["optional"])
 
@@ -441,6 +466,15 @@ def indented_doc(doc: str | None, indent: str) -> list[str]:
     return lines + last
 
 
+def with_aliases(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every name of an op as an entry of its own."""
+    entries = []
+    for op in table:
+        doc = f"Another name of `{op['name']}`."
+        entries += [op, *({**op, "name": name, "doc": doc} for name in op["aliases"])]
+    return sorted(entries, key=lambda op: op["name"])
+
+
 def definition(
     op: dict[str, Any], method: bool, indent: str = "", static: bool = False
 ) -> list[str]:
@@ -451,12 +485,7 @@ def definition(
         tail.append("generator: Generator | None = None")
     first = ["self"] if method else []
     rest = params[1:] if method else params
-    plain: list[str] = list(first)
-    for i, param in enumerate(rest):
-        if param["keyword_only"] and (i == 0 or not rest[i - 1]["keyword_only"]):
-            plain.append("*")
-        later = any(is_required(p) for p in rest[i:] if not p["keyword_only"])
-        plain.append(parameter(param, later))
+    plain = first + parameters(rest)
     if tail and "*" not in plain:
         plain.append("*")
     forms = [plain + tail]
@@ -484,7 +513,7 @@ def definition(
 
 
 def in_place_definition(op: dict[str, Any]) -> list[str]:
-    params = ", ".join(["self: _T", *(parameter(p) for p in op["parameters"][1:])])
+    params = ", ".join(["self: _T", *parameters(op["parameters"][1:])])
     return [f"    def {op['name']}_({params}) -> _T: ..."]
 
 
@@ -548,7 +577,7 @@ def main() -> None:
     sys.path.insert(0, module_dir)
     import _ferrule
 
-    table = _ferrule.op_table()
+    table = with_aliases(_ferrule.op_table())
     functions = [op for op in table if "function" in op["where"]]
     defined: list[str] = []
     for op in functions:

@@ -27,9 +27,6 @@ bool is_instance(PyObject* o, PyObject* cls) {
          PyType_IsSubtype(Py_TYPE(o), reinterpret_cast<PyTypeObject*>(cls));
 }
 
-// An op by name, for operators whose op may not be part of this build.
-const OpDef* optional_op(const char* name) { return find_op(name); }
-
 }  // namespace
 
 bool is_numpy_scalar(PyObject* o) {
@@ -207,33 +204,6 @@ PyObject* power_in_place(PyObject* a, PyObject* b, PyObject*) {
   return binary_in_place(op::pow, a, b);
 }
 
-// The ops of these operators are looked up by name: they may be missing.
-template <const char* kName>
-const OpDef* op_named() {
-  static const OpDef* const op = find_op(kName);
-  return op;
-}
-template <const char* kName>
-PyObject* named_slot(PyObject* a, PyObject* b) {
-  const OpDef* op = op_named<kName>();
-  if (!op) Py_RETURN_NOTIMPLEMENTED;
-  return binary(*op, a, b);
-}
-template <const char* kName>
-PyObject* named_in_place_slot(PyObject* self, PyObject* other) {
-  const OpDef* op = op_named<kName>();
-  if (!op) Py_RETURN_NOTIMPLEMENTED;
-  return binary_in_place(*op, self, other);
-}
-
-constexpr char kFloorDivide[] = "floor_divide";
-constexpr char kRemainder[] = "remainder";
-constexpr char kLeftShift[] = "bitwise_left_shift";
-constexpr char kRightShift[] = "bitwise_right_shift";
-constexpr char kAnd[] = "bitwise_and";
-constexpr char kOr[] = "bitwise_or";
-constexpr char kXor[] = "bitwise_xor";
-
 PyObject* matrix_multiply(PyObject* a, PyObject* b) {
   for (PyObject* o : {a, b}) {
     if (!is_tensor(o) && !is_numpy_array(o)) Py_RETURN_NOTIMPLEMENTED;
@@ -241,55 +211,29 @@ PyObject* matrix_multiply(PyObject* a, PyObject* b) {
   return binary(op::matmul, a, b);
 }
 
-PyObject* divide_with_remainder(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
-    nb::object quotient = own(named_slot<kFloorDivide>(a, b));
-    if (quotient.ptr() == Py_NotImplemented) return quotient.release().ptr();
-    nb::object rest = own(named_slot<kRemainder>(a, b));
-    return PyTuple_Pack(2, quotient.ptr(), rest.ptr());
-  });
+PyObject* divide_with_rest(PyObject* a, PyObject* b) {
+  nb::object quotient = nb::steal(binary(op::floor_divide, a, b));
+  if (!quotient.is_valid()) return nullptr;
+  if (quotient.ptr() == Py_NotImplemented) return quotient.release().ptr();
+  nb::object rest = nb::steal(binary(op::remainder, a, b));
+  if (!rest.is_valid()) return nullptr;
+  return PyTuple_Pack(2, quotient.ptr(), rest.ptr());
 }
 
-// & | ^ ~ of masks; of integers where the build has the bitwise ops.
-PyObject* bitwise(const OpDef* general, const OpDef& of_masks, PyObject* a,
-                  PyObject* b) {
-  if (general) return binary(*general, a, b);
-  for (PyObject* o : {a, b}) {
-    bool mask =
-        PyBool_Check(o) || (is_tensor(o) && impl_of(o)->dtype == DType::bool_);
-    if (!mask) Py_RETURN_NOTIMPLEMENTED;
-  }
-  return binary(of_masks, a, b);
-}
-PyObject* bitwise_and(PyObject* a, PyObject* b) {
-  static const OpDef* op = optional_op("bitwise_and");
-  return bitwise(op, op::minimum, a, b);
-}
-PyObject* bitwise_or(PyObject* a, PyObject* b) {
-  static const OpDef* op = optional_op("bitwise_or");
-  return bitwise(op, op::maximum, a, b);
-}
-PyObject* bitwise_xor(PyObject* a, PyObject* b) {
-  static const OpDef* op = optional_op("bitwise_xor");
-  return bitwise(op, op::ne, a, b);
-}
 PyObject* invert(PyObject* self) {
-  return guarded([&]() -> PyObject* {
-    if (impl_of(self)->dtype == DType::bool_) {
-      return wrap(op::logical_not(impl_of(self)));
-    }
-    static const OpDef* op = optional_op("bitwise_not");
-    if (!op) {
-      fail<DTypeError>("'~' negates bool tensors, got ", impl_of(self)->dtype);
-    }
-    return wrap((*op)(impl_of(self)));
-  });
+  return guarded([&] { return wrap(op::bitwise_not(impl_of(self))); });
 }
 
 PyObject* negative(PyObject* self) {
   return guarded([&] { return wrap(op::neg(impl_of(self))); });
 }
-PyObject* positive(PyObject* self) { return Py_NewRef(self); }
+// +x is x, as in PyTorch.
+PyObject* positive(PyObject* self) {
+  return guarded([&] {
+    op::positive(impl_of(self));  // which refuses bools
+    return Py_NewRef(self);
+  });
+}
 PyObject* absolute(PyObject* self) {
   return guarded([&] { return wrap(op::abs(impl_of(self))); });
 }
@@ -339,7 +283,43 @@ PyObject* to_index(PyObject* self) {
   });
 }
 
+// round(x), round(x, 2): tensors. math.floor and its like: an int.
+PyObject* round(PyObject* self, PyObject* args) {
+  return guarded([&] {
+    PyObject* digits = Py_None;
+    if (!PyArg_ParseTuple(args, "|O:__round__", &digits)) {
+      nb::raise_python_error();
+    }
+    Int decimals = 0;
+    if (digits != Py_None && !int_from(digits, &decimals)) {
+      type_error("[round] ndigits must be an int, got ",
+                 Py_TYPE(digits)->tp_name);
+    }
+    return wrap(op::round(impl_of(self), decimals));
+  });
+}
+
+template <const OpDef& kOp>
+PyObject* rounded_int(PyObject* self, PyObject*) {
+  return guarded([&] {
+    nb::object value = own(item(kOp(impl_of(self))));
+    return PyNumber_Long(value.ptr());
+  });
+}
+
 }  // namespace
+
+PyMethodDef kNumberMethods[] = {
+    {"__round__", round, METH_VARARGS,
+     "__round__($self, ndigits=None)\n--\n\nround(decimals=ndigits)."},
+    {"__floor__", rounded_int<floor_op>, METH_NOARGS,
+     "__floor__($self)\n--\n\nThe only element, rounded down, as an int."},
+    {"__ceil__", rounded_int<ceil_op>, METH_NOARGS,
+     "__ceil__($self)\n--\n\nThe only element, rounded up, as an int."},
+    {"__trunc__", rounded_int<trunc_op>, METH_NOARGS,
+     "__trunc__($self)\n--\n\nThe only element, without fraction, as an int."},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 PyType_Slot kNumberSlots[] = {
     {Py_nb_add, slot(binary_slot<add_op>)},
@@ -353,21 +333,21 @@ PyType_Slot kNumberSlots[] = {
     {Py_nb_power, slot(power)},
     {Py_nb_inplace_power, slot(power_in_place)},
     {Py_nb_matrix_multiply, slot(matrix_multiply)},
-    {Py_nb_floor_divide, slot(named_slot<kFloorDivide>)},
-    {Py_nb_inplace_floor_divide, slot(named_in_place_slot<kFloorDivide>)},
-    {Py_nb_remainder, slot(named_slot<kRemainder>)},
-    {Py_nb_inplace_remainder, slot(named_in_place_slot<kRemainder>)},
-    {Py_nb_divmod, slot(divide_with_remainder)},
-    {Py_nb_lshift, slot(named_slot<kLeftShift>)},
-    {Py_nb_inplace_lshift, slot(named_in_place_slot<kLeftShift>)},
-    {Py_nb_rshift, slot(named_slot<kRightShift>)},
-    {Py_nb_inplace_rshift, slot(named_in_place_slot<kRightShift>)},
-    {Py_nb_and, slot(bitwise_and)},
-    {Py_nb_or, slot(bitwise_or)},
-    {Py_nb_xor, slot(bitwise_xor)},
-    {Py_nb_inplace_and, slot(named_in_place_slot<kAnd>)},
-    {Py_nb_inplace_or, slot(named_in_place_slot<kOr>)},
-    {Py_nb_inplace_xor, slot(named_in_place_slot<kXor>)},
+    {Py_nb_floor_divide, slot(binary_slot<floor_divide_op>)},
+    {Py_nb_inplace_floor_divide, slot(in_place_slot<floor_divide_op>)},
+    {Py_nb_remainder, slot(binary_slot<remainder_op>)},
+    {Py_nb_inplace_remainder, slot(in_place_slot<remainder_op>)},
+    {Py_nb_divmod, slot(divide_with_rest)},
+    {Py_nb_and, slot(binary_slot<bitwise_and_op>)},
+    {Py_nb_inplace_and, slot(in_place_slot<bitwise_and_op>)},
+    {Py_nb_or, slot(binary_slot<bitwise_or_op>)},
+    {Py_nb_inplace_or, slot(in_place_slot<bitwise_or_op>)},
+    {Py_nb_xor, slot(binary_slot<bitwise_xor_op>)},
+    {Py_nb_inplace_xor, slot(in_place_slot<bitwise_xor_op>)},
+    {Py_nb_lshift, slot(binary_slot<bitwise_left_shift_op>)},
+    {Py_nb_inplace_lshift, slot(in_place_slot<bitwise_left_shift_op>)},
+    {Py_nb_rshift, slot(binary_slot<bitwise_right_shift_op>)},
+    {Py_nb_inplace_rshift, slot(in_place_slot<bitwise_right_shift_op>)},
     {Py_nb_invert, slot(invert)},
     {Py_nb_negative, slot(negative)},
     {Py_nb_positive, slot(positive)},

@@ -64,6 +64,11 @@ nb::dict describe(const OpDef& op) {
   if (op.where & kMethod) where.append("method");
   if (op.where & kFunctional) where.append("functional");
   d["where"] = nb::tuple(where);
+  nb::list aliases;
+  for (const std::string& alias : aliases_of(op)) {
+    aliases.append(alias.c_str());
+  }
+  d["aliases"] = nb::tuple(aliases);
   d["has_inplace"] = op.has_inplace;
   d["random"] = op.random;
   d["mutates"] = info.schema.mutates;

@@ -51,6 +51,13 @@ const char* keep(std::string text) {
   return texts->emplace_back(std::move(text)).c_str();
 }
 
+// Calls visit for every name of the op, its own first.
+template <class Visit>
+void each_name(const OpDef& op, const Visit& visit) {
+  visit(std::string(op.name));
+  for (const std::string& alias : aliases_of(op)) visit(alias);
+}
+
 PyMethodDef* definition(int index, const std::string& name, bool method) {
   static auto* definitions = new std::deque<PyMethodDef>;
   const OpEntry& e = entries[index];
@@ -58,6 +65,8 @@ PyMethodDef* definition(int index, const std::string& name, bool method) {
   if (e.in_place) {
     doc += concat("In-place form of `", e.op->name,
                   "`: writes the result into the tensor and returns it.\n");
+  } else if (name != e.op->name) {
+    doc += concat("Another name of `", e.op->name, "`.\n");
   } else if (e.op->doc) {
     doc += e.op->doc;
   }
@@ -95,15 +104,18 @@ void bind_ops(nb::module_& m) {
   nb::dict functions, functional;
   for (const OpDef* op : all_ops()) {
     int index = add_entry(op, false);
-    nb::object f = own(PyCFunction_NewEx(definition(index, op->name, false),
-                                         ops_module, name.ptr()));
-    nb::setattr(module, op->name, f);
-    if (op->where & kFunction) functions[op->name] = f;
-    if (op->where & kFunctional) functional[op->name] = f;
-    if (op->where & kMethod) add_method(definition(index, op->name, true));
-    if (op->has_inplace) {
-      add_method(definition(add_entry(op, true), concat(op->name, "_"), true));
-    }
+    int in_place = op->has_inplace ? add_entry(op, true) : -1;
+    each_name(*op, [&](const std::string& known_as) {
+      nb::str key(known_as.c_str());
+      nb::object f = own(PyCFunction_NewEx(definition(index, known_as, false),
+                                           ops_module, name.ptr()));
+      nb::setattr(module, key, f);
+      if (op->where & kFunction) functions[key] = f;
+      if (op->where & kFunctional) functional[key] = f;
+      if (op->where & kMethod) add_method(definition(index, known_as, true));
+      if (in_place < 0) return;
+      add_method(definition(in_place, concat(known_as, "_"), true));
+    });
   }
   for (PyMethodDef* d = kComposedMethods; d->ml_name; ++d) {
     add_method(d);

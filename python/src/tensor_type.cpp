@@ -191,8 +191,8 @@ void bind_tensor_type(nb::module_& m) {
   nb::object type = own(PyType_FromSpec(&spec));
   tensor_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   for (PyMethodDef* methods :
-       {kTensorMethods, kConvertMethods, kInteropMethods, kDLPackMethods,
-        kPickleMethods, kAutogradMethods, kPartMethods}) {
+       {kTensorMethods, kNumberMethods, kConvertMethods, kInteropMethods,
+        kDLPackMethods, kPickleMethods, kAutogradMethods, kPartMethods}) {
     add_methods(tensor_type, methods);
   }
   // NumPy's operators leave mixed operands to Tensor's.

@@ -139,10 +139,18 @@ void copy_overlapping(OpCall& c, bool grad, std::optional<Copies>& kept) {
   }
 }
 
+// A write in place may round, and wrap, but not change the kind of number.
+bool casts_in_place(DType from, DType to) {
+  const auto kind = [](DType t) {
+    return t == DType::bool_ ? 0 : is_integer(t) ? 1 : is_float(t) ? 2 : 3;
+  };
+  return kind(from) <= kind(to);
+}
+
 // The result of an in-place op must be what the target can hold.
 void check_fits(const OpCall& c, const TensorImpl* out,
                 const TensorImpl* target) {
-  if (out->dtype != target->dtype) {
+  if (!casts_in_place(out->dtype, target->dtype)) {
     c.fail<DTypeError>("the result is ", out->dtype,
                        ", which cannot be written in place into a tensor of ",
                        target->dtype);
@@ -159,7 +167,6 @@ void check_fits(const OpCall& c, const TensorImpl* out,
 void place_over_input(OpCall& c) {
   TensorImpl* target = c.args[0].tensor;
   TensorImpl* out = c.outs[0];
-  check_fits(c, out, target);
   if (c.alias[0] >= 0) return;  // infer made it a view already
   out->set_geometry(target->sizes(), target->steps(), target->offset);
   out->storage = target->storage;
@@ -226,12 +233,17 @@ void check_targets(const OpCall& c, bool in_place, bool recorded) {
 }
 
 // NAME_ of an op whose kernel cannot write over what it reads, or that has
-// none: the result is computed apart and copied over the target.
-Results run_apart(OpCall& c) {
-  Tensor target = c.tensor(0);
-  c.in_place = false;
-  Tensor result = std::move(run(c)[0]);
-  c.in_place = true;
+// none, or whose result is of another dtype: it is computed apart and copied
+// over the target.
+Results run_apart(OpCall& c, bool grad) {
+  const Tensor target = c.tensor(0);
+  Tensor before;
+  if (grad && !c.device.is_graph()) {
+    // The gradient gets to see what is about to be overwritten.
+    before = op::clone(target);
+    c.args[0].tensor = before.impl();
+  }
+  const Tensor result = std::move(c.op.call(c.args, c.info.schema.n)[0]);
   check_fits(c, result.impl(), target.impl());
   Results r;
   r.n = 1;
@@ -302,13 +314,13 @@ Results run(OpCall& c) {
                                  s.params[0].mutated && c.is_tensor(0));
   if (in_place || mutates) check_targets(c, in_place, grad);
   if (c.op.complex && has_complex(c)) {
-    return c.in_place ? run_apart(c) : c.op.complex(c);
+    return c.in_place ? run_apart(c, grad) : c.op.complex(c);
   }
   if (!has_kernel(c)) {
-    return c.in_place ? run_apart(c) : c.op.decompose(c);
+    return c.in_place ? run_apart(c, grad) : c.op.decompose(c);
   }
   if (c.in_place && !mutates && !writes_over_input(c.info.cpu)) {
-    return run_apart(c);
+    return run_apart(c, grad);
   }
 
   std::optional<Copies> copies;
@@ -322,6 +334,8 @@ Results run(OpCall& c) {
   c.op.infer(c);
   if (in_place) {
     c.in_place = true;
+    check_fits(c, c.outs[0], c.args[0].tensor);
+    if (c.outs[0]->dtype != c.args[0].tensor->dtype) return run_apart(c, grad);
     place_over_input(c);
   }
   bool differentiable =

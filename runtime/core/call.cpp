@@ -222,20 +222,23 @@ DType OpCall::promoted(std::span<const int> operands, bool to_float) const {
   return t;
 }
 
-void OpCall::report(const char* text, int64_t value, int64_t limit) {
+void OpCall::report(const char* text, int64_t value, int64_t limit,
+                    ErrorKind kind) {
   // Two threads may both find an error: the one that claims `reported_` first
   // writes the numbers; raise_reported runs after all have finished.
   const char* none = nullptr;
   if (reported_.compare_exchange_strong(none, text)) {
     reported_value_ = value;
     reported_limit_ = limit;
+    reported_kind_ = kind;
   }
 }
 
 void OpCall::raise_reported() const {
   const char* text = reported_.load(std::memory_order_acquire);
   if (!text) return;
-  std::string message;
+  std::string message =
+      concat("[", op.name, in_place && op.has_inplace ? "_] " : "] ");
   int64_t numbers[] = {reported_value_, reported_limit_};
   int k = 0;
   for (const char* p = text; *p; ++p) {
@@ -246,7 +249,7 @@ void OpCall::raise_reported() const {
       message += *p;
     }
   }
-  fail<IndexError>(message);
+  throw_error(reported_kind_, std::initializer_list<Piece>{Piece(message)});
 }
 
 bool writes(const OpInfo& info, const Arg* args) {

@@ -184,6 +184,19 @@ Reader::Reader(const Arg& number, DType as)
 }
 
 void fill_number(const Arg& number, DType as, void* to, int64_t n) {
+  const bool computed =
+      as == DType::f32 || as == DType::f64 || as == DType::i64 ||
+      as == DType::c128;
+  if (!computed) {
+    const DType wide = number.tag == ArgTag::float_ ? DType::f64 : DType::i64;
+    char value[16] = {};
+    char narrow[16] = {};
+    fill_number(number, wide, value, 1);
+    Route(wide, as).convert(narrow, value, 1);
+    return with_item(itemsize(as), [&]<class T>(T) {
+      fill(static_cast<T*>(to), n, load_item<T>(narrow));
+    });
+  }
   const bool is_float = number.tag == ArgTag::float_;
   const int64_t whole = number.tag == ArgTag::bool_ ? number.b : number.i;
   if (as == DType::f32) {

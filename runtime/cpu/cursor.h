@@ -107,7 +107,7 @@ class Cursor {
   int64_t index_[kMaxRank] = {};
 };
 
-// n times the number, as f32, f64, c128 or (unless it is a float) i64.
+// n times the number, as any dtype; as i64 it must not be a float.
 void fill_number(const Arg& number, DType as, void* to, int64_t n);
 
 // Gives out elements as dense tiles of one dtype.

@@ -53,7 +53,14 @@ enum class Unary : uint8_t {
   neg,
   abs,
   sign,
-  relu,  // f32, f64, i64
+  relu,
+  square,  // f32, f64, i64
+  floor,
+  ceil,
+  trunc,
+  round,
+  reciprocal,
+  rsqrt,  // floats; cheap, as those before
   exp,
   log,
   sqrt,
@@ -74,8 +81,10 @@ enum class Binary : uint8_t {
   eq,
   ne,
   lt,
-  le,   // the same; write bool
-  pow,  // the same
+  le,
+  abs_eq,
+  abs_lt,  // the same, the last two of |a| and b; write bool
+  pow,     // the same
   div,
   relu_backward,
   sigmoid_backward,
@@ -89,6 +98,8 @@ FE_SIMD(TileFn unary_tile(Unary op, DType t);
         TileFn binary_tile(Binary op, DType t);
         // in[0] (bool) ? in[1] : in[2], of 4 or 8 bytes
         TileFn where_tile(int64_t itemsize);
+        // min(max(in[0], in[1]), in[2]); a NaN is the result
+        TileFn clamp_tile(DType t);
         // (x - mean) * scale + shift, for x, mean, scale, shift
         TileFn normalize_tile(DType t);
         // (g - a - (x - mean) * b) * scale, for g, x, mean, a, b, scale

@@ -89,6 +89,20 @@ FE_INLINE V unary(V x) {
     return x == x ? s : x;
   } else if constexpr (op == relu) {
     return x < 0 ? V{} : x;  // keeps NaN
+  } else if constexpr (op == square) {
+    return bits<V>(wrapping(x) * wrapping(x));
+  } else if constexpr (op == floor) {
+    return round_to<Rounding::down>(x);
+  } else if constexpr (op == ceil) {
+    return round_to<Rounding::up>(x);
+  } else if constexpr (op == trunc) {
+    return round_to<Rounding::to_zero>(x);
+  } else if constexpr (op == round) {
+    return round_to<Rounding::to_even>(x);
+  } else if constexpr (op == reciprocal) {
+    return T(1) / x;
+  } else if constexpr (op == rsqrt) {
+    return T(1) / FE_ISA::sqrt(x);
   } else if constexpr (op == exp) {
     return FE_ISA::exp(x);
   } else if constexpr (op == log) {
@@ -205,6 +219,8 @@ FE_INLINE Mask<V> compare(V a, V b) {
   if constexpr (op == ne) return a != b;
   if constexpr (op == lt) return a < b;
   if constexpr (op == le) return a <= b;
+  if constexpr (op == abs_eq) return FE_ISA::abs(a) == b;
+  if constexpr (op == abs_lt) return FE_ISA::abs(a) < b;
 }
 
 template <Binary op, class T>
@@ -267,6 +283,18 @@ void where_loop(void* out, const void* const* in, int64_t n) {
 }
 
 template <class T>
+void clamp_loop(void* out, const void* const* in, int64_t n) {
+  auto* o = static_cast<T*>(out);
+  const T* p[3];
+  for (int k = 0; k < 3; ++k) p[k] = static_cast<const T*>(in[k]);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const Vec<T> raised = max(load(p[0] + i, left), load(p[1] + i, left));
+    store(o + i, min(raised, load(p[2] + i, left)), left);
+  }
+}
+
+template <class T>
 void normalize_loop(void* out, const void* const* in, int64_t n) {
   auto* o = static_cast<T*>(out);
   const T* p[4];
@@ -304,11 +332,25 @@ TileFn find_unary(Unary op) {
       return unary_loop<sign, T>;
     case relu:
       return unary_loop<relu, T>;
+    case square:
+      return unary_loop<square, T>;
     default:
       break;
   }
   if constexpr (std::is_floating_point_v<T>) {
     switch (op) {
+      case floor:
+        return unary_loop<floor, T>;
+      case ceil:
+        return unary_loop<ceil, T>;
+      case trunc:
+        return unary_loop<trunc, T>;
+      case round:
+        return unary_loop<round, T>;
+      case reciprocal:
+        return unary_loop<reciprocal, T>;
+      case rsqrt:
+        return unary_loop<rsqrt, T>;
       case exp:
         return unary_loop<exp, T>;
       case log:
@@ -363,6 +405,10 @@ TileFn find_binary(Binary op) {
   }
   if constexpr (std::is_floating_point_v<T>) {
     switch (op) {
+      case abs_eq:
+        return compare_loop<abs_eq, T>;
+      case abs_lt:
+        return compare_loop<abs_lt, T>;
       case pow:
         return binary_loop<pow, T>;
       case div:
@@ -400,6 +446,11 @@ TileFn binary_tile(Binary op, DType t) {
 
 TileFn where_tile(int64_t itemsize) {
   return itemsize == 4 ? where_loop<int32_t> : where_loop<int64_t>;
+}
+
+TileFn clamp_tile(DType t) {
+  if (t == DType::f32) return clamp_loop<float>;
+  return t == DType::f64 ? clamp_loop<double> : clamp_loop<int64_t>;
 }
 
 TileFn normalize_tile(DType t) {

@@ -1,7 +1,5 @@
 // CPU kernels of the elementwise ops: which tile function, on which dtype.
-#include <algorithm>
-
-#include "runtime/cpu/cursor.h"
+#include "runtime/cpu/check_operand.h"
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -13,7 +11,7 @@ void run_unary(const OpCall& c, Unary op) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}};
   elementwise(FE_BEST(unary_tile)(op, t), c.out_impl(), t, in,
-              op > Unary::relu ? kCostlyGrain : kCheapGrain);
+              op >= Unary::exp ? kCostlyGrain : kCheapGrain);
 }
 
 void run_binary(const OpCall& c, Binary op) {
@@ -58,29 +56,16 @@ void logical_not_kernel(OpCall& c) {
               in);
 }
 
-// An integer to a negative power is no integer.
-void check_exponents(OpCall& c) {
-  const TensorImpl& exponents = c.in(1);
-  Reader reader(exponents, layout_of(exponents, memory_order(exponents)),
-                DType::i64);
-  TileBuffer buffer;
-  for (int64_t i = 0; i < exponents.numel; i += kTile) {
-    const int64_t n = std::min(kTile, exponents.numel - i);
-    const auto* values =
-        static_cast<const int64_t*>(reader.next(n, buffer.bytes));
-    for (int64_t k = 0; k < n; ++k) {
-      if (values[k] >= 0) continue;
-      return c.report("an integer to a negative integer power ({}) is no "
-                      "integer; convert the base with .float()",
-                      values[k], 0);
-    }
-  }
-}
-
 // Small whole powers are products.
 void pow_kernel(OpCall& c) {
   const DType t = compute_type(c.compute);
-  if (t == DType::i64 && c.is_tensor(1)) check_exponents(c);
+  if (t == DType::i64 &&
+      report_if(c, 1,
+                "an integer to a negative integer power ({}) is no integer; "
+                "convert the base with .float()",
+                [](int64_t exponent) { return exponent < 0; })) {
+    return;
+  }
   if (t != DType::i64 && c.args[1].is_number()) {
     const Input x(c, 0, t);
     const double exponent = c.number(1);
@@ -141,6 +126,24 @@ extern const KernelDef sign_cpu = {
 extern const KernelDef relu_cpu = {
     .name = "relu",
     .run = cpu::unary_kernel<cpu::Unary::relu>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef square_cpu = {
+    .name = "square",
+    .run = cpu::unary_kernel<cpu::Unary::square>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef reciprocal_cpu = {
+    .name = "reciprocal",
+    .run = cpu::unary_kernel<cpu::Unary::reciprocal>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef rsqrt_cpu = {
+    .name = "rsqrt",
+    .run = cpu::unary_kernel<cpu::Unary::rsqrt>,
     .contiguous = false,
     .elementwise = true,
 };
@@ -207,12 +210,6 @@ extern const KernelDef sub_cpu = {
 extern const KernelDef mul_cpu = {
     .name = "mul",
     .run = cpu::binary_kernel<cpu::Binary::mul>,
-    .contiguous = false,
-    .elementwise = true,
-};
-extern const KernelDef div_cpu = {
-    .name = "div",
-    .run = cpu::binary_kernel<cpu::Binary::div>,
     .contiguous = false,
     .elementwise = true,
 };

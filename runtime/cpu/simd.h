@@ -322,6 +322,59 @@ FE_INLINE V sqrt(V v) {
   }
 }
 
+// Rounded to an integer. The values are those of the x86 instructions.
+enum class Rounding { to_even = 0, down = 1, up = 2, to_zero = 3 };
+
+template <Rounding mode, class V>
+FE_INLINE V round_to(V v) {
+  [[maybe_unused]] constexpr bool kSingle = sizeof(Element<V>) == 4;
+#if defined(__x86_64__)
+  constexpr int kMode = static_cast<int>(mode) | _MM_FROUND_NO_EXC;
+#endif
+#if defined(__AVX512F__)
+  if constexpr (kSingle) {
+    return bits<V>(_mm512_maskz_roundscale_ps(0xffff, bits<__m512>(v), kMode));
+  } else {
+    return bits<V>(_mm512_maskz_roundscale_pd(0xff, bits<__m512d>(v), kMode));
+  }
+#elif defined(__AVX2__)
+  if constexpr (kSingle) {
+    return bits<V>(_mm256_round_ps(bits<__m256>(v), kMode));
+  } else {
+    return bits<V>(_mm256_round_pd(bits<__m256d>(v), kMode));
+  }
+#elif defined(__x86_64__)
+  if constexpr (kSingle) {
+    return bits<V>(_mm_round_ps(bits<__m128>(v), kMode));
+  } else {
+    return bits<V>(_mm_round_pd(bits<__m128d>(v), kMode));
+  }
+#else
+  const auto round = [](auto single, auto twice, V x) {
+    if constexpr (kSingle) {
+      return bits<V>(single(bits<float32x4_t>(x)));
+    } else {
+      return bits<V>(twice(bits<float64x2_t>(x)));
+    }
+  };
+  using F = float32x4_t;
+  using D = float64x2_t;
+  if constexpr (mode == Rounding::to_even) {
+    return round([](F x) { return vrndnq_f32(x); },
+                 [](D x) { return vrndnq_f64(x); }, v);
+  } else if constexpr (mode == Rounding::down) {
+    return round([](F x) { return vrndmq_f32(x); },
+                 [](D x) { return vrndmq_f64(x); }, v);
+  } else if constexpr (mode == Rounding::up) {
+    return round([](F x) { return vrndpq_f32(x); },
+                 [](D x) { return vrndpq_f64(x); }, v);
+  } else {
+    return round([](F x) { return vrndq_f32(x); },
+                 [](D x) { return vrndq_f64(x); }, v);
+  }
+#endif
+}
+
 // Rounded to the nearest integer, halves to even. The trick of adding 1.5 *
 // 2^(digits - 1) needs |v| < 2^(digits - 2), and the default rounding mode.
 template <class V>

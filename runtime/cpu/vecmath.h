@@ -100,7 +100,7 @@ FE_INLINE F32 tanh(F32 x) {
                  1.33314422036e-1f, -3.33332819422e-1f);
   const F32 small = fma(p * z, x, x);
   const F32 large = 1.0f - 2.0f / (exp(t + t) + 1.0f);
-  return t < 0.625f ? small : copysign(large, x);
+  return copysign(t < 0.625f ? small : large, x);
 }
 
 // The logistic function, 1 / (1 + e^-x). `lost` is what rounding took from the

@@ -116,6 +116,33 @@ void infer_compare(OpCall& c) {
   out_broadcast(c, DType::bool_);
 }
 
+void infer_real_unary(OpCall& c) {
+  check_real(c, 0);
+  infer_unary(c);
+}
+
+void infer_real_unary_float(OpCall& c) {
+  check_real(c, 0);
+  infer_unary_float(c);
+}
+
+void infer_real_binary(OpCall& c) {
+  check_real(c, 0);
+  check_real(c, 1);
+  infer_binary(c);
+}
+
+void infer_real_binary_float(OpCall& c) {
+  check_real(c, 0);
+  check_real(c, 1);
+  infer_binary_float(c);
+}
+
+void refuse_bool(const OpCall& c, const char* what) {
+  if (c.compute != DType::bool_) return;
+  c.fail<DTypeError>("bool tensors ", what, "; convert them with .long()");
+}
+
 void infer_like_first(OpCall& c) {
   check_floating(c, 0);
   const TensorImpl& first = c.in(0);

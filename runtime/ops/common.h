@@ -38,6 +38,14 @@ void infer_binary(OpCall& c);
 void infer_binary_float(OpCall& c);
 // bool; the operands are compared in their promoted dtype.
 void infer_compare(OpCall& c);
+// The same four, for ops that complex numbers have no part in.
+void infer_real_unary(OpCall& c);
+void infer_real_unary_float(OpCall& c);
+void infer_real_binary(OpCall& c);
+void infer_real_binary_float(OpCall& c);
+// For ops that bools have no part in: throws DTypeError when `compute` is bool.
+// `what` ends "bool tensors ...".
+void refuse_bool(const OpCall& c, const char* what);
 // Several tensors of one shape and dtype (gradient, saved result, ...).
 void infer_like_first(OpCall& c);
 

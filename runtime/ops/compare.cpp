@@ -42,6 +42,7 @@ Source: numpy.equal.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input == other"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -73,6 +74,8 @@ Source: numpy.not_equal.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input != other"),
+    .aliases = FE_DOC("not_equal"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -104,6 +107,8 @@ Source: numpy.less.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input < other"),
+    .aliases = FE_DOC("less"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -135,6 +140,8 @@ Source: numpy.less_equal.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input <= other"),
+    .aliases = FE_DOC("less_equal"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -166,6 +173,8 @@ Source: numpy.greater.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input > other"),
+    .aliases = FE_DOC("greater"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -197,6 +206,8 @@ Source: numpy.greater_equal.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input >= other"),
+    .aliases = FE_DOC("greater_equal"),
+    .has_inplace = true,
     .infer = infer_compare,
 };
 
@@ -221,6 +232,7 @@ Source: numpy.logical_not.
     .examples = FE_DOC("b(2, 3)\n"
                        "f(4)"),
     .reference = FE_DOC("np.logical_not(input)"),
+    .has_inplace = true,
     .infer = infer_logical_not,
 };
 

@@ -16,6 +16,18 @@ void infer_sub(OpCall& c) {
   }
 }
 
+void infer_div(OpCall& c) {
+  if (!c.has(2)) return infer_binary_float(c);
+  const auto mode = c.str(2);
+  if (mode != "floor" && mode != "trunc") {
+    c.fail<ValueError>("rounding_mode must be None, \"floor\" or \"trunc\", "
+                       "got \"",
+                       mode, "\"");
+  }
+  infer_real_binary(c);
+  refuse_bool(c, "are not divided into whole numbers");
+}
+
 void infer_neg(OpCall& c) {
   infer_unary(c);
   if (c.compute == DType::bool_) {
@@ -157,6 +169,7 @@ Source: numpy.subtract.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input - other"),
+    .aliases = FE_DOC("subtract"),
     .has_inplace = true,
     .infer = infer_sub,
     .vjp = FE_GRAD([](Vjp& v) {
@@ -193,6 +206,7 @@ Source: numpy.multiply.
                        "f(2, 3), 1.5\n"
                        "2.5, f(3)"),
     .reference = FE_DOC("input * other"),
+    .aliases = FE_DOC("multiply"),
     .has_inplace = true,
     .saves = "input@other other@input",
     .infer = infer_binary,
@@ -204,36 +218,53 @@ Source: numpy.multiply.
 
 extern const OpDef div_op = {
     .name = "div",
-    .sig = "input: Operand, other: Operand",
+    .sig = "input: Operand, other: Operand, *, rounding_mode: str? = None",
     .doc = FE_DOC(
-        R"(Quotient, element by element; never rounded to integers.
+        R"(Quotient, element by element; rounded only if that is asked for.
 
 Args:
     input: tensor or number.
     other: tensor or number; the shapes broadcast.
+    rounding_mode: None; "floor" rounds down, as `//`; "trunc" rounds towards
+        zero, as C does.
 
 Returns:
-    Tensor of the broadcast shape; float32 where both are integers.
+    Tensor of the broadcast shape. Where both are integers it is float32,
+    or, with a rounding mode, of the promoted dtype.
 
 Raises:
     ShapeError: the shapes do not broadcast.
+    ValueError: `rounding_mode` is none of them; or an integer is divided by
+        zero and rounded.
 
 Example:
     >>> import ferrule as fe
     >>> (fe.tensor([1, 2]) / 2).tolist()
     [0.5, 1.0]
+    >>> fe.div(fe.tensor([7, -7]), 2, rounding_mode="trunc").tolist()
+    [3, -3]
 
-Source: numpy.true_divide.
+Source: numpy.true_divide, torch.div.
 )"),
     .examples = FE_DOC("f(2, 3), p(2, 3)\n"
                        "f(2, 3), p(3)\n"
                        "f(2, 3), 2.5\n"
-                       "2.5, p(3)"),
-    .reference = FE_DOC("input / other"),
+                       "2.5, p(3)\n"
+                       "f(2, 3), p(3), rounding_mode=\"floor\"\n"
+                       "f(2, 3), p(3), rounding_mode=\"trunc\"\n"
+                       "i(9, 4) - 4, i(4, 4) - 5, rounding_mode=\"trunc\""),
+    .reference = FE_DOC("{None: lambda q: q, 'floor': np.floor, "
+                        "'trunc': np.trunc}[rounding_mode](input / other)"),
+    .aliases = FE_DOC("divide true_divide"),
     .has_inplace = true,
     .saves = "other out@other",
-    .infer = infer_binary_float,
+    .infer = infer_div,
     .vjp = FE_GRAD([](Vjp& v) {
+      if (v.has(2)) {
+        v.set(0, op::zeros_like(v.grad()));
+        v.set(1, op::zeros_like(v.grad()));
+        return;
+      }
       const OperandOf other = OperandOf::conj(v, 1);
       if (v.needs(0)) v.set(0, op::div(v.grad(), other));
       if (v.needs(1)) {
@@ -441,6 +472,7 @@ Source: numpy.negative.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("-input"),
+    .aliases = FE_DOC("negative"),
     .has_inplace = true,
     .infer = infer_neg,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::neg(v.grad())); }),
@@ -469,6 +501,7 @@ Source: numpy.abs.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.abs(input)"),
+    .aliases = FE_DOC("absolute"),
     .has_inplace = true,
     .saves = "input",
     .infer = infer_magnitude,

@@ -1,0 +1,212 @@
+// CPU kernels that choose among numbers, replace them, or blend them; and those
+// of integers.
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "runtime/cpu/map.h"
+
+namespace ferrule {
+namespace cpu {
+namespace {
+
+// NaN where both are: x is, then.
+constexpr auto fmax = [](auto x, auto y) {
+  return y != y || x >= y ? x : (x != x || y > x ? y : x);
+};
+constexpr auto fmin = [](auto x, auto y) {
+  return y != y || x <= y ? x : (x != x || y < x ? y : x);
+};
+
+constexpr auto heaviside = []<class T>(T x, T at_zero) -> T {
+  if (x != x) return x;
+  return x == 0 ? at_zero : T(x > 0);
+};
+
+uint64_t magnitude(int64_t x) {
+  return x < 0 ? -static_cast<uint64_t>(x) : static_cast<uint64_t>(x);
+}
+constexpr auto gcd = [](int64_t x, int64_t y) -> int64_t {
+  return static_cast<int64_t>(std::gcd(magnitude(x), magnitude(y)));
+};
+constexpr auto lcm = [](int64_t x, int64_t y) -> int64_t {
+  if (x == 0 || y == 0) return 0;
+  const uint64_t a = magnitude(x);
+  const uint64_t b = magnitude(y);
+  return static_cast<int64_t>(a / std::gcd(a, b) * b);
+};
+
+// Integers wrap: they are computed unsigned.
+constexpr auto add_product = []<class T>(T x, T a, T b, T factor) -> T {
+  if constexpr (std::is_floating_point_v<T>) {
+    return x + factor * a * b;
+  } else {
+    using U = uint64_t;
+    return static_cast<T>(U(x) + U(factor) * U(a) * U(b));
+  }
+};
+
+// The form that is exact at the end it is near to.
+constexpr auto lerp = [](auto start, auto end, auto weight) {
+  const auto step = end - start;
+  return std::abs(weight) < 0.5 ? start + weight * step
+                                : end - step * (1 - weight);
+};
+
+template <bool equal_nan>
+constexpr auto close = [](auto x, auto y, auto rtol, auto atol) -> bool {
+  if (x == y) return true;
+  if (equal_nan && x != x && y != y) return true;
+  return std::isfinite(x) && std::isfinite(y) &&
+         std::abs(x - y) <= atol + rtol * std::abs(y);
+};
+
+template <bool equal_nan>
+constexpr auto close_tile(DType t) {
+  constexpr auto f = close<equal_nan>;
+  return t == DType::f64 ? map_tile<f, double, double, double, double, double>
+                         : map_tile<f, float, float, float, float, float>;
+}
+
+void isclose_kernel(OpCall& c) {
+  const DType t = compute_type(c.compute);
+  const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}, {c, 3, t}};
+  elementwise(c.b(4) ? close_tile<true>(t) : close_tile<false>(t), c.out_impl(),
+              DType::bool_, in, kCostlyGrain);
+}
+
+double largest(DType t) {
+  switch (t) {
+    case DType::f16:
+      return 65504;
+    case DType::bf16:
+      return 0x1.fep127;
+    case DType::f32:
+      return std::numeric_limits<float>::max();
+    default:
+      return std::numeric_limits<double>::max();
+  }
+}
+
+constexpr auto replace = [](auto x, auto nan, auto above, auto below) {
+  if (x != x) return nan;
+  return std::isinf(x) ? (x > 0 ? above : below) : x;
+};
+
+void nan_to_num_kernel(OpCall& c) {
+  // Integers are finite: they pass as they are.
+  const DType t = compute_type(c.compute);
+  if (t == DType::i64) return map_ints<[](int64_t x) { return x; }, 0>(c);
+  const double most = largest(c.compute);
+  const auto value = [&](int arg, double other) {
+    return Input(Arg(c.has(arg) ? c.f(arg) : other), t);
+  };
+  const Input in[] = {{c, 0, t}, value(1, 0), value(2, most), value(3, -most)};
+  elementwise(t == DType::f64
+                  ? map_tile<replace, double, double, double, double, double>
+                  : map_tile<replace, float, float, float, float, float>,
+              c.out_impl(), t, in);
+}
+
+// On the bits of a 16-bit float, whose numbers follow each other as integers do
+// on either side of 0. `infinity` is that of the format.
+template <uint16_t infinity>
+constexpr auto next_16 = [](uint16_t from, uint16_t to) -> uint16_t {
+  const int x = from & 0x7fff;
+  const int y = to & 0x7fff;
+  if (x > infinity) return from;
+  if (y > infinity) return to;
+  if (x == 0 && y == 0) return to;
+  if (from == to) return from;
+  if (x == 0) return (to & 0x8000) | 1;
+  const bool away = (from & 0x8000) == (to & 0x8000) && y > x;
+  return away ? from + 1 : from - 1;
+};
+
+template <auto f>
+void next_16_kernel(const OpCall& c) {
+  const Input in[] = {{c, 0, c.compute}, {c, 1, c.compute}};
+  elementwise(map_tile<f, uint16_t, uint16_t, uint16_t>, c.out_impl(),
+              c.compute, in);
+}
+
+void nextafter_kernel(OpCall& c) {
+  if (c.compute == DType::f16) return next_16_kernel<next_16<0x7c00>>(c);
+  if (c.compute == DType::bf16) return next_16_kernel<next_16<0x7f80>>(c);
+  map_floats<[](auto x, auto y) { return std::nextafter(x, y); }, 0, 1>(c);
+}
+
+}  // namespace
+}  // namespace cpu
+
+extern const KernelDef fmax_cpu = {
+    .name = "fmax",
+    .run = cpu::map_numbers<cpu::fmax, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef fmin_cpu = {
+    .name = "fmin",
+    .run = cpu::map_numbers<cpu::fmin, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef heaviside_cpu = {
+    .name = "heaviside",
+    .run = cpu::map_numbers<cpu::heaviside, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef gcd_cpu = {
+    .name = "gcd",
+    .run = cpu::map_ints<cpu::gcd, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef lcm_cpu = {
+    .name = "lcm",
+    .run = cpu::map_ints<cpu::lcm, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef addcmul_cpu = {
+    .name = "addcmul",
+    .run = cpu::map_numbers<cpu::add_product, 0, 1, 2, 3>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef addcdiv_cpu = {
+    .name = "addcdiv",
+    .run = cpu::map_floats<[](auto x, auto a, auto b, auto factor) {
+      return x + factor * a / b;
+    },
+                           0, 1, 2, 3>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef lerp_cpu = {
+    .name = "lerp",
+    .run = cpu::map_floats<cpu::lerp, 0, 1, 2>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef isclose_cpu = {
+    .name = "isclose",
+    .run = cpu::isclose_kernel,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef nan_to_num_cpu = {
+    .name = "nan_to_num",
+    .run = cpu::nan_to_num_kernel,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef nextafter_cpu = {
+    .name = "nextafter",
+    .run = cpu::nextafter_kernel,
+    .contiguous = false,
+    .elementwise = true,
+};
+
+}  // namespace ferrule
