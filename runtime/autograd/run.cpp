@@ -205,14 +205,17 @@ void check_writable(const OpCall& c, TensorImpl* t) {
   }
 }
 
-void check_targets(const OpCall& c, bool in_place) {
+// Visits the tensors that the call writes into, besides its results.
+template <class Visit>
+void each_target(const OpCall& c, bool in_place, bool mutates,
+                 const Visit& visit) {
   const Schema& s = c.info.schema;
   for (int i = 0; i < s.n; ++i) {
-    if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
-    if (c.args[i].tag == ArgTag::tensor) check_writable(c, c.args[i].tensor);
+    if (!(i == 0 && in_place) && !(mutates && s.params[i].mutated)) continue;
+    if (c.args[i].tag == ArgTag::tensor) visit(c.args[i].tensor);
     if (c.args[i].tag != ArgTag::tensors) continue;
     for (TensorImpl* t : c.list(i)) {
-      if (t) check_writable(c, t);
+      if (t) visit(t);
     }
   }
 }
@@ -279,7 +282,10 @@ Results run(OpCall& c) {
   // copy_, fill_: argument 0 is written by the op itself.
   bool in_place = c.in_place || (mutates && s.nouts == 1 &&
                                  s.params[0].mutated && c.is_tensor(0));
-  if (in_place || mutates) check_targets(c, in_place);
+  if (in_place || mutates) {
+    each_target(c, in_place, mutates,
+                [&](TensorImpl* t) { check_writable(c, t); });
+  }
   if (!has_kernel(c)) {
     return c.in_place ? run_apart(c) : c.op.decompose(c);
   }
@@ -319,19 +325,17 @@ Results run(OpCall& c) {
 
   if (c.device.is_graph()) {
     modes.capture->emit(c);
+    // A recorded write is written back below, by rebind_history.
+    if (in_place || mutates) {
+      each_target(c, in_place, mutates, [&](TensorImpl* t) {
+        if (t->root && !guard.node) modes.capture->write_back(t);
+      });
+    }
   } else {
     compute(c, mutates);
-    if (in_place) {
-      note_write(c, c.args[0].tensor);
-    } else if (mutates) {
-      for (int i = 0; i < s.n; ++i) {
-        if (!s.params[i].mutated) continue;
-        if (c.args[i].tag == ArgTag::tensor) note_write(c, c.args[i].tensor);
-        if (c.args[i].tag != ArgTag::tensors) continue;
-        for (TensorImpl* t : c.list(i)) {
-          if (t) note_write(c, t);
-        }
-      }
+    if (in_place || mutates) {
+      each_target(c, in_place, mutates,
+                  [&](TensorImpl* t) { note_write(c, t); });
     }
   }
 
