@@ -208,6 +208,9 @@ extern PyMethodDef kTensorMethods[];
 extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
 extern PyMethodDef kPartMethods[];
+extern PyMethodDef kFormatMethods[];
+// `t` in a memory format (ferrule.memory_format or None).
+Tensor to_memory_format(const Tensor& t, PyObject* format);
 extern PyMethodDef kInteropMethods[];
 extern PyMethodDef kDLPackMethods[];
 extern PyMethodDef kPickleMethods[];

@@ -6,6 +6,7 @@
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "ferrule/random.h"
+#include "runtime/autograd/layout.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 #include "runtime/core/backend.h"
@@ -274,7 +275,9 @@ struct NodeGuard {
 
 }  // namespace
 
-Results run(OpCall& c) {
+namespace {
+
+Results run_dense(OpCall& c) {
   bool wanted = scan_inputs(c);
   bool grad = wanted && modes.grad;
   const Schema& s = c.info.schema;
@@ -364,6 +367,19 @@ Results run(OpCall& c) {
     if (modes.inference) c.outs[i]->inference = true;
     c.outs[i]->cut = cut;
     r.v[i] = Tensor::adopt(std::exchange(c.outs[i], nullptr));
+  }
+  return r;
+}
+
+}  // namespace
+
+Results run(OpCall& c) {
+  const bool channels_last = c.op.keeps_channels_last && c.is_tensor(0) &&
+                             !c.in(0).contiguous && is_channels_last(c.in(0));
+  Results r = run_dense(c);
+  if (!channels_last || c.device.is_graph()) return r;
+  for (int i = 0; i < r.n; ++i) {
+    if (r[i].ndim() == c.in(0).ndim) r[i] = to_channels_last(r[i]);
   }
   return r;
 }
