@@ -13,7 +13,7 @@ __all__ = [
 ]
 
 
-class memory_format(enum.Enum):  # noqa: N801 - PyTorch's name
+class memory_format(enum.Enum):
     """The order of the dimensions in memory, which the shape does not show.
 
     contiguous_format: row-major. channels_last: images (N, C, H, W) whose channels

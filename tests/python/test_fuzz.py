@@ -10,9 +10,9 @@ import importlib.util
 from collections.abc import Iterator
 
 import pytest
-from fuzz import Program, Step, difference, failures, load_torch, shrink
 
 import ferrule as fe
+from fuzz import Program, Step, difference, failures, load_torch, shrink
 
 PROGRAMS, BLOCKS = 20_000, 20
 TORCH = load_torch() if importlib.util.find_spec("torch") else None

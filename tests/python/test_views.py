@@ -205,3 +205,21 @@ def test_layers_of_images_keep_channels_last(layer: fe.nn.Module) -> None:
     (y * y).sum().backward()
     (z * z).sum().backward()
     assert fe._ferrule.same_bits(a.grad, b.grad.contiguous())
+
+
+def test_statistics_that_are_a_view_are_written() -> None:
+    norm, dense = fe.nn.BatchNorm1d(3), fe.nn.BatchNorm1d(3)
+    memory = fe.zeros(6)
+    norm.running_mean = memory[::2]
+    x = fe.rand(5, 3)
+    norm(x)
+    dense(x)
+    assert memory.tolist()[::2] == dense.running_mean.tolist()
+    assert memory.tolist()[1::2] == [0, 0, 0]
+
+
+def test_modules_take_a_memory_format() -> None:
+    layer = fe.nn.Conv2d(3, 4, 3)
+    assert layer.to(memory_format=fe.channels_last) is layer
+    layer.to(fe.float64, memory_format=fe.channels_last)
+    assert layer.weight.dtype == fe.float64
