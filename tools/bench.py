@@ -1,10 +1,11 @@
-"""Benchmarks, interleaved with PyTorch where it is installed.
+"""Benchmarks, interleaved with NumPy, and with PyTorch where it is installed.
 
     tools/bench overhead      host cost of an op, of recording and of backward
+    tools/bench indexing      slices, masks and index lists
 
 Machines are noisy: every round measures each contender once, in turn, and the
-table shows the median over the rounds with the quartiles, and the ratio of the
-medians. Nothing here is a test.
+table shows the median over the rounds with the quartiles; beside a peer's median
+stands how many times longer it takes. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import ferrule as fe
 
@@ -136,6 +139,59 @@ def overhead(rounds: int) -> list[Row]:
     return [add, record, backward, chain, imported]
 
 
+def index_work(lib: Any, small: Any, large: Any) -> dict[str, Callable[[], Any]]:
+    """Statements on a (4, 8) tensor and on a million elements of `lib`."""
+    key = np.random.default_rng(0)
+    chosen = key.random(large.shape[0]) < 0.5
+    if lib is np:
+        mask, index = chosen, np.flatnonzero(chosen)
+        values = np.ones(len(index), np.float32)
+    else:
+        mask = lib.tensor(chosen)
+        index = lib.tensor(np.flatnonzero(chosen))
+        values = lib.ones(len(index))
+
+    def write_number() -> None:
+        large[mask] = 0.5
+
+    def write_values() -> None:
+        large[mask] = values
+
+    def write_index() -> None:
+        large[index] = values
+
+    return {
+        "x[1:3], ns": lambda: small[1:3],
+        "x[1], ns": lambda: small[1],
+        "x[1:3, ::2], ns": lambda: small[1:3, ::2],
+        "x[mask], 1M, ns": lambda: large[mask],
+        "x[mask] = number, 1M, ns": write_number,
+        "x[mask] = values, 1M, ns": write_values,
+        "x[index], 500k of 1M, ns": lambda: large[index],
+        "x[index] = values, 500k of 1M, ns": write_index,
+    }
+
+
+def indexing(rounds: int) -> list[Row]:
+    goals = {"x[1:3], ns": "<= 200", "x[mask], 1M, ns": "<= 1.5x NumPy"}
+    rows: dict[str, Row] = {}
+    libs = [*contenders(), ("numpy", np)]
+    work = {}
+    for who, lib in libs:
+        dtype = {"dtype": np.float32} if lib is np else {}
+        work[who] = index_work(
+            lib, lib.zeros((4, 8), **dtype), lib.zeros(1_000_000, **dtype)
+        )
+    for k in range(rounds):
+        for name in work["ferrule"]:
+            row = rows.setdefault(name, Row(name, goals.get(name, "")))
+            for who, _ in libs:
+                calls = 5 if "M" in name else 20_000
+                row.add(who, per_call(work[who][name], calls))
+        progress(k + 1, rounds)
+    return list(rows.values())
+
+
 def progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
@@ -153,22 +209,22 @@ def cpu_name() -> str:
 
 
 def show(rows: list[Row]) -> None:
-    print(f"| {'work':<38} | ferrule | spread | torch | ratio | goal |")
-    print("|---|---|---|---|---|---|")
+    peers = [who for who in ("numpy", "torch") if who in rows[0].samples]
+    names = "".join(f" {who} |" for who in peers)
+    print(f"| {'work':<38} | ferrule | spread |{names} goal |")
+    print("|---" * (4 + len(peers)) + "|")
     for row in rows:
         s = row.summary()
         own = s["ferrule"]
-        peer = s.get("torch")
-        print(
-            f"| {row.name:<38} | {own['median']:,.0f} "
-            f"| {own['q1']:,.0f}..{own['q3']:,.0f} "
-            f"| {format(peer['median'], ',.0f') if peer else '-'} "
-            f"| {format(peer['median'] / own['median'], '.1f') + 'x' if peer else '-'} "
-            f"| {row.budget} |"
-        )
+        line = f"| {row.name:<38} | {own['median']:,.0f} "
+        line += f"| {own['q1']:,.0f}..{own['q3']:,.0f} |"
+        for who in peers:
+            other = s[who]["median"]
+            line += f" {other:,.0f} ({other / own['median']:.1f}x) |"
+        print(f"{line} {row.budget} |")
 
 
-BENCHMARKS = {"overhead": overhead}
+BENCHMARKS = {"indexing": indexing, "overhead": overhead}
 
 
 def main() -> int:

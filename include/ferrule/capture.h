@@ -48,6 +48,12 @@ class Capture {
 
   // --- for runtime/autograd and the hooks
   void emit(OpCall& call);
+  // After a write into `view`: its root is rewritten around it.
+  void write_back(TensorImpl* view);
+  // What a view shows now that its root was written.
+  Tensor look_again(const TensorImpl* view) {
+    return look_again(Tensor::share(view->root), view->graph_view);
+  }
   Int size_of(const TensorImpl* t, int dim);
   Int combine(IntOp op, Int a, Int b);
 
@@ -62,11 +68,19 @@ class Capture {
   int32_t expr_of(Int i);
   NodeArg node_arg(const Arg& a);
   void bind_result(TensorImpl* t, int32_t value);
-  void write_through(TensorImpl* target, int32_t value);
+  Tensor written(TensorImpl* root, TensorImpl* target);
+  Tensor look_again(const Tensor& base, int32_t view);
 
   Program& program_;
   Graph graph_;
   uint32_t epoch_;
+  // How a view came to be: the node that made it, and the view it was made of
+  // (-1: the root itself). By the value that the view had at first, which
+  // TensorImpl::graph_view remembers.
+  struct View {
+    int32_t node, parent;
+  };
+  std::unordered_map<int32_t, View> views_;
   std::vector<Lifted> states_;
   // Concrete tensors met on the way, kept alive.
   std::vector<std::pair<Tensor, int32_t>> concrete_;

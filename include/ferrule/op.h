@@ -234,6 +234,8 @@ struct OpDef {
   bool random = false;
   // The shape of a result depends on values: cannot stand in a graph.
   bool data_dependent = false;
+  // Images whose channels lie last in memory give such images.
+  bool keeps_channels_last = false;
   // Tensors the gradient needs, by name: "input other out". Others are dropped,
   // and so is "input@other" unless the argument `other` wants a gradient.
   const char* saves = "";

@@ -76,6 +76,13 @@ from ._functions import (
     tensordot,
     where,
 )
+from ._memory_format import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
 from ._parts import (
     as_strided,
     chunk,
@@ -173,9 +180,12 @@ __all__ = [
     "cartesian_prod",
     "cdouble",
     "cfloat",
+    "channels_last",
+    "channels_last_3d",
     "chunk",
     "complex64",
     "complex128",
+    "contiguous_format",
     "datasets",
     "default_generator",
     "device",
@@ -214,6 +224,7 @@ __all__ = [
     "long",
     "manual_seed",
     "max",
+    "memory_format",
     "memory_stats",
     "meshgrid",
     "min",
@@ -224,6 +235,7 @@ __all__ = [
     "ops",
     "optim",
     "pi",
+    "preserve_format",
     "promote_types",
     "randint",
     "randint_like",

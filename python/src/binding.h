@@ -212,6 +212,9 @@ extern PyMethodDef kConvertMethods[];
 extern PyMethodDef kComposedMethods[];
 extern PyMethodDef kPartMethods[];
 extern PyMethodDef kNumberMethods[];
+extern PyMethodDef kFormatMethods[];
+// `t` in a memory format (ferrule.memory_format or None).
+Tensor to_memory_format(const Tensor& t, PyObject* format);
 extern PyMethodDef kInteropMethods[];
 extern PyMethodDef kDLPackMethods[];
 extern PyMethodDef kPickleMethods[];

@@ -42,6 +42,7 @@ struct Target {
 PyObject* to(PyObject* self, PyObject* args, PyObject* kwargs) {
   return guarded([&] {
     Target target;
+    PyObject* format = Py_None;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) {
       target.add(PyTuple_GET_ITEM(args, i));
     }
@@ -50,11 +51,14 @@ PyObject* to(PyObject* self, PyObject* args, PyObject* kwargs) {
       std::string_view name = PyUnicode_AsUTF8(key);
       if (name == "dtype" || name == "device" || name == "other") {
         target.add(value);
+      } else if (name == "memory_format") {
+        format = value;
       } else if (name == "copy") {
         target.copy = PyObject_IsTrue(value) == 1;
       } else {
         type_error("[to] unknown argument '", name,
-                   "'\n  to(dtype | device | tensor, *, dtype, device, copy)");
+                   "'\n  to(dtype | device | tensor, *, dtype, device, copy, "
+                   "memory_format)");
       }
     }
     Tensor t = tensor_of(self);
@@ -62,6 +66,7 @@ PyObject* to(PyObject* self, PyObject* args, PyObject* kwargs) {
       t = op::cast(t, target.dtype);
     }
     if (target.has_device) t = to_device(t, target.device);
+    t = to_memory_format(t, format);
     if (t.impl() != impl_of(self)) return wrap(std::move(t));
     return target.copy ? wrap(op::clone(t)) : Py_NewRef(self);
   });
@@ -105,13 +110,6 @@ PyObject* type_as(PyObject* self, PyObject* other) {
   });
 }
 
-PyObject* contiguous(PyObject* self, PyObject*) {
-  return guarded([&] {
-    if (impl_of(self)->contiguous) return Py_NewRef(self);
-    return wrap(op::clone(impl_of(self)));
-  });
-}
-
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&] { return wrap(tensor_of(self).detach()); });
 }
@@ -145,7 +143,8 @@ PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
 
 PyMethodDef kConvertMethods[] = {
     {"to", as_function(to), METH_VARARGS | METH_KEYWORDS,
-     "to($self, *args, dtype=None, device=None, copy=False)\n--\n\n"
+     "to($self, *args, dtype=None, device=None, copy=False, "
+     "memory_format=None)\n--\n\n"
      "The tensor with another dtype, on another device, or both; itself when\n"
      "nothing changes. to(dtype), to(device), to(device, dtype), "
      "to(tensor).\n\n"
@@ -179,9 +178,6 @@ PyMethodDef kConvertMethods[] = {
      "bool($self)\n--\n\nThe tensor as bool: True where it is not 0."},
     {"type_as", type_as, METH_O,
      "type_as($self, other)\n--\n\nThe tensor with the dtype of another."},
-    {"contiguous", contiguous, METH_NOARGS,
-     "contiguous($self)\n--\n\n"
-     "The tensor itself if it is dense and row-major, else a copy that is."},
     {"detach", detach, METH_NOARGS,
      "detach($self)\n--\n\n"
      "The same memory without history: no gradient flows through it."},

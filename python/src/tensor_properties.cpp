@@ -202,9 +202,6 @@ PyObject* data_ptr(PyObject* self, PyObject*) {
   const TensorImpl* t = impl_of(self);
   return PyLong_FromVoidPtr(t->storage ? t->bytes() : nullptr);
 }
-PyObject* is_contiguous(PyObject* self, PyObject*) {
-  return to_bool(impl_of(self)->contiguous);
-}
 PyObject* is_floating_point(PyObject* self, PyObject*) {
   return to_bool(is_float(impl_of(self)->dtype));
 }
@@ -335,9 +332,6 @@ PyMethodDef kTensorMethods[] = {
      "Place of the first element in the memory, in elements."},
     {"data_ptr", data_ptr, METH_NOARGS,
      "data_ptr($self)\n--\n\nAddress of the first element."},
-    {"is_contiguous", is_contiguous, METH_NOARGS,
-     "is_contiguous($self)\n--\n\n"
-     "Whether the elements lie densely in row-major order."},
     {"is_floating_point", is_floating_point, METH_NOARGS,
      "is_floating_point($self)\n--\n\nWhether the dtype is floating."},
     {"is_complex", is_complex_method, METH_NOARGS,

@@ -192,7 +192,8 @@ void bind_tensor_type(nb::module_& m) {
   tensor_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   for (PyMethodDef* methods :
        {kTensorMethods, kNumberMethods, kConvertMethods, kInteropMethods,
-        kDLPackMethods, kPickleMethods, kAutogradMethods, kPartMethods}) {
+        kDLPackMethods, kPickleMethods, kAutogradMethods, kPartMethods,
+        kFormatMethods}) {
     add_methods(tensor_type, methods);
   }
   // NumPy's operators leave mixed operands to Tensor's.

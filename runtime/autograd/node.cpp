@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "ferrule/capture.h"
+#include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/core/allocator.h"
@@ -398,10 +400,15 @@ void refresh_view(TensorImpl* t) {
   t->history_seen = root->history_version;
   if (t->requires_grad && !t->history) return;  // a leaf of its own
   const GradMode recorded(true);
-  const bool same = t->dtype == root->dtype;
-  const Tensor base = same ? Tensor::share(root) : with_dtype(root, t->dtype);
-  const Look look(base.impl(), t);
-  Tensor again = op::as_strided(base, look.size, look.stride, look.offset);
+  Tensor again;
+  if (t->device.is_graph()) {
+    again = modes.capture->look_again(t);
+  } else {
+    const bool same = t->dtype == root->dtype;
+    const Tensor base = same ? Tensor::share(root) : with_dtype(root, t->dtype);
+    const Look look(base.impl(), t);
+    again = op::as_strided(base, look.size, look.stride, look.offset);
+  }
   t->graph_value = again->graph_value;
   set_history(t, static_cast<TapeNode*>(std::exchange(again->history, nullptr)),
               again->history_nr);
@@ -412,6 +419,10 @@ void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr) {
   TensorImpl* root = target->root;
   if (!root) {
     ++target->history_version;
+    return;
+  }
+  if (target->device.is_graph()) {
+    modes.capture->write_back(target);
     return;
   }
   // The values are in place already: only the gradient of strided_write is

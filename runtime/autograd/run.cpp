@@ -6,6 +6,7 @@
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "ferrule/random.h"
+#include "runtime/autograd/layout.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 #include "runtime/core/backend.h"
@@ -218,16 +219,17 @@ void check_writable(const OpCall& c, TensorImpl* t, bool recorded) {
   }
 }
 
-void check_targets(const OpCall& c, bool in_place, bool recorded) {
+// Visits the tensors that the call writes into, besides its results.
+template <class Visit>
+void each_target(const OpCall& c, bool in_place, bool mutates,
+                 const Visit& visit) {
   const Schema& s = c.info.schema;
   for (int i = 0; i < s.n; ++i) {
-    if (!(i == 0 && in_place) && !s.params[i].mutated) continue;
-    if (c.args[i].tag == ArgTag::tensor) {
-      check_writable(c, c.args[i].tensor, recorded);
-    }
+    if (!(i == 0 && in_place) && !(mutates && s.params[i].mutated)) continue;
+    if (c.args[i].tag == ArgTag::tensor) visit(c.args[i].tensor);
     if (c.args[i].tag != ArgTag::tensors) continue;
     for (TensorImpl* t : c.list(i)) {
-      if (t) check_writable(c, t, recorded);
+      if (t) visit(t);
     }
   }
 }
@@ -304,7 +306,9 @@ struct NodeGuard {
 
 }  // namespace
 
-Results run(OpCall& c) {
+namespace {
+
+Results run_dense(OpCall& c) {
   bool wanted = scan_inputs(c);
   bool grad = wanted && modes.grad;
   const Schema& s = c.info.schema;
@@ -312,7 +316,10 @@ Results run(OpCall& c) {
   // copy_, fill_: argument 0 is written by the op itself.
   bool in_place = c.in_place || (mutates && s.nouts == 1 &&
                                  s.params[0].mutated && c.is_tensor(0));
-  if (in_place || mutates) check_targets(c, in_place, grad);
+  if (in_place || mutates) {
+    each_target(c, in_place, mutates,
+                [&](TensorImpl* t) { check_writable(c, t, grad); });
+  }
   if (c.op.complex && has_complex(c)) {
     return c.in_place ? run_apart(c, grad) : c.op.complex(c);
   }
@@ -357,19 +364,17 @@ Results run(OpCall& c) {
 
   if (c.device.is_graph()) {
     modes.capture->emit(c);
+    // A recorded write is written back below, by rebind_history.
+    if (in_place || mutates) {
+      each_target(c, in_place, mutates, [&](TensorImpl* t) {
+        if (t->root && !guard.node) modes.capture->write_back(t);
+      });
+    }
   } else {
     compute(c, mutates);
-    if (in_place) {
-      note_write(c, c.args[0].tensor);
-    } else if (mutates) {
-      for (int i = 0; i < s.n; ++i) {
-        if (!s.params[i].mutated) continue;
-        if (c.args[i].tag == ArgTag::tensor) note_write(c, c.args[i].tensor);
-        if (c.args[i].tag != ArgTag::tensors) continue;
-        for (TensorImpl* t : c.list(i)) {
-          if (t) note_write(c, t);
-        }
-      }
+    if (in_place || mutates) {
+      each_target(c, in_place, mutates,
+                  [&](TensorImpl* t) { note_write(c, t); });
     }
   }
 
@@ -398,6 +403,19 @@ Results run(OpCall& c) {
     if (modes.inference) c.outs[i]->inference = true;
     c.outs[i]->cut = cut;
     r.v[i] = Tensor::adopt(std::exchange(c.outs[i], nullptr));
+  }
+  return r;
+}
+
+}  // namespace
+
+Results run(OpCall& c) {
+  const bool channels_last = c.op.keeps_channels_last && c.is_tensor(0) &&
+                             !c.in(0).contiguous && is_channels_last(c.in(0));
+  Results r = run_dense(c);
+  if (!channels_last || c.device.is_graph()) return r;
+  for (int i = 0; i < r.n; ++i) {
+    if (r[i].ndim() == c.in(0).ndim) r[i] = to_channels_last(r[i]);
   }
   return r;
 }

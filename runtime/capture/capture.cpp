@@ -1,6 +1,7 @@
 // Writes down the graph while a program runs on symbolic tensors.
 #include "ferrule/capture.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -221,28 +222,81 @@ NodeArg Capture::node_arg(const Arg& a) {
   return n;
 }
 
-// `target`, a symbolic tensor, now has this value: the base of a view is
-// rewritten around it, and every other view of the base goes stale.
-void Capture::write_through(TensorImpl* target, int32_t value) {
-  target->graph_value = value;
-  TensorImpl* root = target->root;
-  if (!root) {
-    ++target->history_version;
-    return;
+// --- views ------------------------------------------------------------------
+
+namespace {
+
+bool has_free_sizes(const Value& v) {
+  return std::any_of(v.dims.begin(), v.dims.end(),
+                     [](const DimSpec& d) { return !d.fixed; });
+}
+
+}  // namespace
+
+// The same view of another tensor of the root's shape: its ops once more, with
+// sizes as expressions.
+Tensor Capture::look_again(const Tensor& base, int32_t view) {
+  const View v = views_.at(view);
+  const Tensor from = v.parent < 0 ? base : look_again(base, v.parent);
+  const Node node = graph_.nodes[v.node];  // a copy: nodes are added below
+  std::vector<Arg> args;
+  bool first = true;
+  for (const NodeArg& a : node.args) {
+    switch (a.tag) {
+      case ArgTag::tensor:
+        args.push_back(first ? Arg(from) : Arg());
+        first = false;
+        break;
+      case ArgTag::int_:
+        args.push_back(Int(a.i, a.expr));
+        break;
+      case ArgTag::ints:
+        args.push_back(std::span<const Int>(a.ints));
+        break;
+      case ArgTag::bool_:
+        args.push_back(a.b);
+        break;
+      case ArgTag::none:
+        args.push_back(Arg());
+        break;
+      default:
+        fail<RuntimeError>("[capture] a write in place through a view made by '",
+                           node.op->name, "' cannot be captured");
+    }
   }
-  for (const DimSpec& d : graph_.values[root->graph_value].dims) {
-    if (d.fixed) continue;
-    fail<RuntimeError>(
-        "[capture] a write in place through a view of a tensor whose sizes are "
-        "free cannot be captured; compute a new tensor with where or cat");
+  return std::move(node.op->call(args.data(), static_cast<int>(args.size()))[0]);
+}
+
+// The root with `target`, a view of it, written into it.
+Tensor Capture::written(TensorImpl* root, TensorImpl* target) {
+  const Tensor whole = Tensor::share(root), part = Tensor::share(target);
+  if (!has_free_sizes(graph_.values[root->graph_value]) &&
+      !has_free_sizes(graph_.values[target->graph_value])) {
+    return op::strided_write(whole, part, IntList(target->sizes()),
+                             IntList(target->steps()), target->offset);
   }
-  bool before = std::exchange(modes.grad, false);
-  Tensor written = op::strided_write(Tensor::share(root), Tensor::share(target),
-                                     IntList(target->sizes()),
-                                     IntList(target->steps()), target->offset);
-  modes.grad = before;
-  root->graph_value = written->graph_value;
-  target->history_seen = ++root->history_version;
+  // Strides are not known yet: the view of the numbers of the root's elements
+  // tells which ones are written.
+  const Int n = numel_of(root);
+  const Tensor numbers = op::reshape(op::arange(n), sizes_of(root));
+  const Tensor where =
+      op::reshape(look_again(numbers, target->graph_view), IntList{-1});
+  TensorImpl* indices[] = {where.impl()};
+  const Tensor flat = op::index_put(
+      op::reshape(whole, IntList{-1}), std::span<TensorImpl* const>(indices),
+      op::reshape(part, IntList{-1}));
+  return op::reshape(flat, sizes_of(root));
+}
+
+void Capture::write_back(TensorImpl* view) {
+  TensorImpl* root = view->root;
+  Tensor whole = written(root, view);
+  root->graph_value = whole->graph_value;
+  if (whole->history) {  // recorded
+    std::swap(root->history, whole->history);
+    root->history_nr = whole->history_nr;
+  }
+  view->history_seen = ++root->history_version;
 }
 
 void Capture::emit(OpCall& c) {
@@ -279,6 +333,12 @@ void Capture::emit(OpCall& c) {
     int32_t value = new_value(t, ValueRole::temp);
     node.outputs.push_back(value);
     bind_result(t, value);
+    if (t->root) {
+      const TensorImpl* of = c.args[c.alias[i]].tensor;
+      views_[value] = {static_cast<int32_t>(graph_.nodes.size()),
+                       of->root ? of->graph_view : -1};
+      t->graph_view = value;
+    }
   }
   std::vector<std::pair<TensorImpl*, int32_t>> written;
   for (int i = 0; mutates && i < s.n; ++i) {
@@ -302,8 +362,11 @@ void Capture::emit(OpCall& c) {
   }
   int32_t result = node.outputs.empty() ? -1 : node.outputs[0];
   graph_.nodes.push_back(std::move(node));
-  for (auto& [t, value] : written) write_through(t, value);
-  if (target && !mutates) write_through(target, result);
+  if (target && !mutates) written.emplace_back(target, result);
+  for (auto& [t, value] : written) {
+    t->graph_value = value;
+    if (!t->root) ++t->history_version;
+  }
 }
 
 void Capture::finish(std::string key,

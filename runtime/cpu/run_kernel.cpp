@@ -87,6 +87,9 @@ void run_cpu_kernel(OpCall& c, void* workspace) {
   k.run(c);
   for (int i = 0; i < c.info.schema.n; ++i) {
     if (!strided[i]) continue;
+    if (c.info.schema.params[i].mutated) {
+      strided_copy(*c.args[i].tensor, *strided[i]);
+    }
     release(c.args[i].tensor);
     c.args[i].tensor = strided[i];
   }

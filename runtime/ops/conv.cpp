@@ -148,6 +148,7 @@ recognition", Proc. IEEE 86 (1998).
                "::dilation[1]], groups, -5), np.split(weight, groups))], -3) "
                "+ (0 if bias is None else bias[:, None, None])"),
     .where = kFunctional,
+    .keeps_channels_last = true,
     .saves = "input@weight weight@input",
     .infer =
         [](OpCall& c) {

@@ -50,7 +50,7 @@ Results decompose_diag(OpCall& c) {
   const Tensor x = c.tensor(0);
   check_offset(c, c.i(1));
   if (x.ndim() == 1) return one(embed(x, c.i(1)));
-  if (x.ndim() == 2) return one(op::diagonal(x, c.i(1)));
+  if (x.ndim() == 2) return one(op::clone(op::diagonal(x, c.i(1))));
   c.fail<ShapeError>("input must have one or two dimensions, got shape ",
                      x.shape());
 }
@@ -126,7 +126,7 @@ Args:
     diagonal: which one; 0 is the main one, positive ones lie above it.
 
 Returns:
-    A matrix of a vector; of a matrix a vector, which is a view.
+    A matrix of a vector; of a matrix a vector; diagonal() gives a view.
 
 Raises:
     ShapeError: `input` has another number of dimensions.

@@ -357,6 +357,7 @@ Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
                        "f(2, 3, 4), f(3), p(3), f(3), f(3)\n"
                        "f(2, 3, 2, 2), None, None, None, None, True"),
     .where = kInternal,
+    .keeps_channels_last = true,
     .saves = "input mean rstd weight",
     .infer = infer_batch_norm,
     .vjp = FE_GRAD([](Vjp& v) {

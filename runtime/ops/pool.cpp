@@ -147,6 +147,7 @@ Source: torch.nn.functional.max_pool2d, whose rules for the borders these are.
         "[..., ::(stride or kernel_size)[0], ::(stride or kernel_size)[1], "
         "::dilation[0], ::dilation[1]].max((-2, -1))"),
     .where = kInternal,
+    .keeps_channels_last = true,
     .saves = "indices",
     .infer =
         [](OpCall& c) {
@@ -290,6 +291,7 @@ Source: torch.nn.functional.avg_pool2d, whose rules for the borders these are.
                "kernel_size, padding, ceil_mode, 0.0 if count_include_pad "
                "else np.nan), (-2, -1))"),
     .where = kFunctional,
+    .keeps_channels_last = true,
     .infer =
         [](OpCall& c) {
           c.out(0, c.in(0).dtype, check_pool(c, 1, c.in(0).sizes(), c.b(4)));
@@ -382,6 +384,7 @@ Source: torch.nn.functional.adaptive_avg_pool2d.
                "range(output_size[1])], -1) for i in "
                "range(output_size[0])], -2)"),
     .where = kFunctional,
+    .keeps_channels_last = true,
     .infer =
         [](OpCall& c) {
           auto x = c.in(0).sizes();

@@ -39,14 +39,13 @@ Results repeat_all(OpCall& c, std::span<const Int> times) {
   for (int i = 0; i < lead; ++i) shape.push(1);
   for (const Int& n : sizes_of(x.impl())) shape.push(n);
   Tensor result = op::reshape(x, shape);
-  bool copied = false;
   for (int d = 0; d < shape.n; ++d) {
     if (!times[d].symbolic() && times[d].value == 1) continue;
     result = repeat_dim(result, d, times[d]);
-    copied = true;
   }
-  // Where nothing is empty reshape has copied what expand only showed.
-  return one(copied ? result : op::clone(result));
+  // Mostly reshape has copied what expand only showed, but not where it found
+  // strides for it, as for a size of 1.
+  return one(result->root ? op::clone(result) : result);
 }
 
 Results decompose_repeat(OpCall& c) {

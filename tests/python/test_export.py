@@ -221,6 +221,27 @@ def test_in_place_code_becomes_dataflow() -> None:
     assert _ferrule.same_bits(program(x), scale(x))
 
 
+def test_in_place_code_with_free_sizes() -> None:
+    def shift(x):
+        y = x * 1.0
+        rows = y[1:]
+        column = y[:, -1]
+        column.copy_(x[:, 0])  # rows is stale now
+        rows.mul_(2.0)
+        y.T[0] = 7.0
+        z = fe.zeros_like(x)
+        z[:, ::2] = column.unsqueeze(1)
+        return y + z, rows.sum(), y.reshape(-1)[:5]
+
+    x = fe.rand(3, 4)
+    batch, time = fe.Dim("batch"), fe.Dim("time")
+    program = fe.export(shift, (x,), dynamic_shapes=({0: batch, 1: time},))
+    for shape in ((3, 4), (5, 4), (2, 7)):
+        x = fe.rand(*shape)
+        for got, want in zip(program(x), shift(x), strict=True):
+            assert _ferrule.same_bits(got, want)
+
+
 def test_random_ops_draw_eager_numbers() -> None:
     fe.manual_seed(5)
     program = fe.export(lambda x: F.dropout(x, 0.5, training=True), (fe.ones(64),))

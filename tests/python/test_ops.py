@@ -306,3 +306,30 @@ def test_in_place_form(op: str) -> None:
         result = getattr(target, f"{op}_")(*rest, **case.kwargs)
         assert result is target
         assert _ferrule.same_bits(target, expected), str(case)
+
+
+# Ops whose results look into the memory of an input.
+VIEWS = set(
+    "as_strided atleast_1d atleast_2d atleast_3d broadcast_to diagonal expand flatten "
+    "movedim narrow permute ravel reshape select slice squeeze transpose unflatten "
+    "unfold unsqueeze".split()
+)
+# These hand the input on where there is nothing to do.
+PASSES_ON = {"dropout"}
+
+
+@pytest.mark.parametrize("op", sorted(TABLE))
+def test_only_views_share_memory(op: str) -> None:
+    shared = False
+    for case in cases(op):
+        inputs = [fe.tensor(a) for a in case.arrays()]
+        results = tensors_of(case.call(arrays=inputs))
+        memory = [
+            range(x.data_ptr(), x.data_ptr() + x.nbytes) for x in inputs if x.numel()
+        ]
+        shared |= any(
+            y.data_ptr() in block for y in results if y.numel() for block in memory
+        )
+    if op in PASSES_ON or any(p["mutated"] for p in TABLE[op]["parameters"]):
+        return
+    assert shared == (op in VIEWS)

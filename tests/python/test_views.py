@@ -165,3 +165,61 @@ def test_errors(call: object, message: str) -> None:
 def test_diagonal_beyond_the_matrix_is_empty() -> None:
     for k in (4, -3, 1 << 62, -(1 << 62)):
         assert grid(3, 4).diagonal(k).shape == (0,)
+
+
+def test_channels_last() -> None:
+    x = fe.rand(2, 3, 4, 5)
+    y = x.contiguous(memory_format=fe.channels_last)
+    assert y.shape == x.shape and y.stride() == (60, 1, 15, 3)
+    assert y.is_contiguous(memory_format=fe.channels_last) and not y.is_contiguous()
+    assert x.contiguous(memory_format=fe.contiguous_format) is x
+    assert y.contiguous(memory_format=fe.channels_last) is y
+    assert (y == x).sum().item() == x.numel()
+    assert x.to(memory_format=fe.channels_last).stride() == y.stride()
+    assert x.to(fe.float64, memory_format=fe.channels_last).dtype == fe.float64
+    with pytest.raises(fe.ShapeError, match="channels_last is for tensors of 4"):
+        x[0].contiguous(memory_format=fe.channels_last)
+    with pytest.raises(TypeError, match="memory_format must be"):
+        x.contiguous(memory_format="channels_last")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        fe.nn.Conv2d(3, 4, 3, padding=1),
+        fe.nn.MaxPool2d(2),
+        fe.nn.AvgPool2d(2),
+        fe.nn.AdaptiveAvgPool2d(2),
+        fe.nn.BatchNorm2d(3),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_of_images_keep_channels_last(layer: fe.nn.Module) -> None:
+    x = fe.rand(2, 3, 6, 8)
+    a = x.clone().requires_grad_()
+    b = x.to(memory_format=fe.channels_last).detach().requires_grad_()
+    layer.eval()
+    y, z = layer(a), layer(b)
+    assert y.is_contiguous() and z.is_contiguous(memory_format=fe.channels_last)
+    assert fe._ferrule.same_bits(y.detach(), z.detach().contiguous())
+    (y * y).sum().backward()
+    (z * z).sum().backward()
+    assert fe._ferrule.same_bits(a.grad, b.grad.contiguous())
+
+
+def test_statistics_that_are_a_view_are_written() -> None:
+    norm, dense = fe.nn.BatchNorm1d(3), fe.nn.BatchNorm1d(3)
+    memory = fe.zeros(6)
+    norm.running_mean = memory[::2]
+    x = fe.rand(5, 3)
+    norm(x)
+    dense(x)
+    assert memory.tolist()[::2] == dense.running_mean.tolist()
+    assert memory.tolist()[1::2] == [0, 0, 0]
+
+
+def test_modules_take_a_memory_format() -> None:
+    layer = fe.nn.Conv2d(3, 4, 3)
+    assert layer.to(memory_format=fe.channels_last) is layer
+    layer.to(fe.float64, memory_format=fe.channels_last)
+    assert layer.weight.dtype == fe.float64

@@ -564,6 +564,8 @@ class Module:
         self: _Self,
         device: Device | str | None = ...,
         dtype: DType | None = ...,
+        *,
+        memory_format: Any = ...,
     ) -> _Self: ...
     @overload
     def to(self: _Self, dtype: DType) -> _Self: ...
@@ -575,11 +577,16 @@ class Module:
         Call it as ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or
         ``to(tensor)``. Only floating tensors change their dtype. The
         parameters stay the same Python objects, so an optimizer that holds
-        them goes on working.
+        them goes on working. ``memory_format`` is accepted: parameters stay
+        row-major, because kernels lay out weights as they need them; convert
+        the input.
 
         Raises:
             TypeError: not called in one of these ways, or `dtype` not floating.
         """
+        memory_format = kwargs.pop("memory_format", None)
+        if memory_format is not None and not (args or kwargs):
+            return self
         device, dtype = _parse_to(*args, **kwargs)
         if dtype is not None and dtype not in _FLOATING:
             raise TypeError(f"[Module.to] dtype must be floating, got {dtype}")
