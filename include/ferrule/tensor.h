@@ -73,7 +73,7 @@ struct Storage {
   // Last op that wrote in place, for the error message.
   const OpDef* last_writer = nullptr;
   uint64_t writer_site = 0;  // and where it was called from (autograd.h)
-  bool read_only = false;  // its owner forbids writing: ops in place refuse
+  bool read_only = false;    // its owner forbids writing: ops in place refuse
   // Frees data (and, for one-piece blocks, the header with it).
   void (*release)(Storage*) = nullptr;
   void* context = nullptr;

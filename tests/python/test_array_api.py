@@ -321,6 +321,24 @@ def test_numbers_are_weak_operands():
     assert xp.multiply(2.5, x).dtype is fe.float32
 
 
+def test_no_axes_reduce_nothing():
+    x = fe.tensor([[1.0, 2.0]])
+    for keepdims in (False, True):
+        assert xp.sum(x, axis=(), keepdims=keepdims).tolist() == x.tolist()
+        assert xp.max(x, axis=(), keepdims=keepdims).tolist() == x.tolist()
+        assert xp.var(x, axis=(), keepdims=keepdims).tolist() == [[0, 0]]
+    assert xp.sum(fe.tensor(3.0)).tolist() == 3
+
+
+def test_var_takes_fractions_for_correction():
+    x = fe.tensor([1.0, 2.0, 4.0, 9.0], dtype=fe.float64)
+    deviations = np.sum((x.numpy() - 4) ** 2)
+    for c in (0, 1, 0.5, 2.25):
+        want = deviations / (4 - c)
+        assert abs(xp.var(x, correction=c).item() - want) < 1e-12
+    assert xp.var(x, correction=4.5).item() == float("inf")
+
+
 def test_gradients_flow():
     x = fe.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = xp.permute_dims(x, (1, 0))
@@ -357,6 +375,7 @@ if SUITE:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *("--rootdir", SUITE, "-c", "pytest.ini"),
                 *("-o", "xfail_strict=true", "--hypothesis-disable-deadline"),
                 *("--max-examples", "20", "array_api_tests"),
                 *("--xfails-file", lists / "xfails.txt"),

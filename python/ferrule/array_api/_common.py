@@ -22,6 +22,12 @@ def pair(x1: Array | Number, x2: Array | Number) -> tuple[Array, Array]:
     return x1, fe.tensor(x2, dtype=dtype, device=x1.device)
 
 
+def promoted(x1: Array, x2: Array) -> tuple[Array, Array]:
+    """Two operands in one dtype, for ops that do not promote by themselves."""
+    dtype = fe.result_type(x1, x2)
+    return x1.to(dtype), x2.to(dtype)
+
+
 def is_integral(dtype: fe.dtype) -> bool:
     return not (dtype.is_floating_point or dtype.is_complex or dtype == fe.bool)
 
@@ -43,5 +49,7 @@ def only_axis(x: Array, axis: int | None, who: str) -> int:
 
 
 def reduced(f: Any, x: Array, axis: Axes, keepdims: bool) -> Array:
-    """f(x, dim, keepdim) over `axis`; an empty tuple reduces nothing."""
-    return f(x, axes_of(axis, x.ndim), keepdims)
+    """f(x, dim, keepdim) over `axis`. The standard's empty tuple of axes reduces
+    nothing, where Ferrule's, as PyTorch's, reduces all: a new axis stands in."""
+    axes = axes_of(axis, x.ndim)
+    return f(x, axes, keepdims) if axes else f(x.unsqueeze(-1), -1, False)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import ferrule as fe
 
-from ._common import Array
+from ._common import Array, promoted
 
 __all__ = ["matmul", "matrix_transpose", "tensordot", "vecdot"]
 
 
 def matmul(x1: Array, x2: Array, /) -> Array:
     """As `ferrule.matmul`."""
-    return fe.matmul(x1, x2)
+    return fe.matmul(*promoted(x1, x2))
 
 
 def matrix_transpose(x: Array, /) -> Array:
@@ -29,7 +29,7 @@ def tensordot(
     axes: int | tuple[Sequence[int], Sequence[int]] = 2,
 ) -> Array:
     """Sums of products over several axes; see `ferrule.tensordot`."""
-    return fe.tensordot(x1, x2, axes)
+    return fe.tensordot(*promoted(x1, x2), axes)
 
 
 def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import ferrule as fe
 
-from ._common import Array, Axes, Number, pair, reduced
+from ._common import Array, Axes, Number, pair, promoted, reduced
 
 __all__ = [
     "argmax",
@@ -62,9 +62,8 @@ def searchsorted(
     sorter: Array | None = None,
 ) -> Array:
     """Where the elements of `x2` belong in the sorted `x1`."""
-    x1, x2 = pair(x1, x2)
-    dtype = fe.result_type(x1, x2)
-    return fe.searchsorted(x1.to(dtype), x2.to(dtype), side=side, sorter=sorter)
+    x1, x2 = promoted(*pair(x1, x2))
+    return fe.searchsorted(x1, x2, side=side, sorter=sorter)
 
 
 def sort(

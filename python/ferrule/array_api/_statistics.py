@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import ferrule as fe
 
 from ._common import Array, Axes, axes_of, is_integral, only_axis, reduced
@@ -121,10 +119,8 @@ def var(
     x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
     """The variances: squared deviations, summed and divided by n - correction."""
-    axes = axes_of(axis, x.ndim)
-    if float(correction).is_integer():
-        return fe.var(x, axes, int(correction), keepdims)
-    n = math.prod(x.shape[d] for d in axes)
-    divisor = n - correction
-    scale = n / divisor if divisor > 0 else math.inf
-    return fe.var(x, axes, 0, keepdims) * scale
+
+    def variance(x: Array, dim: Axes, keepdim: bool) -> Array:
+        return fe.var(x, dim, keepdim=keepdim, correction=correction)
+
+    return reduced(variance, x, axis, keepdims)
