@@ -5,7 +5,6 @@
 #include <new>
 
 #include "ferrule/capture.h"
-#include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/core/allocator.h"

@@ -260,11 +260,13 @@ Tensor Capture::look_again(const Tensor& base, int32_t view) {
         args.push_back(Arg());
         break;
       default:
-        fail<RuntimeError>("[capture] a write in place through a view made by '",
-                           node.op->name, "' cannot be captured");
+        fail<RuntimeError>(
+            "[capture] a write in place through a view made by '",
+            node.op->name, "' cannot be captured");
     }
   }
-  return std::move(node.op->call(args.data(), static_cast<int>(args.size()))[0]);
+  return std::move(
+      node.op->call(args.data(), static_cast<int>(args.size()))[0]);
 }
 
 // The root with `target`, a view of it, written into it.
@@ -282,9 +284,9 @@ Tensor Capture::written(TensorImpl* root, TensorImpl* target) {
   const Tensor where =
       op::reshape(look_again(numbers, target->graph_view), IntList{-1});
   TensorImpl* indices[] = {where.impl()};
-  const Tensor flat = op::index_put(
-      op::reshape(whole, IntList{-1}), std::span<TensorImpl* const>(indices),
-      op::reshape(part, IntList{-1}));
+  const Tensor flat = op::index_put(op::reshape(whole, IntList{-1}),
+                                    std::span<TensorImpl* const>(indices),
+                                    op::reshape(part, IntList{-1}));
   return op::reshape(flat, sizes_of(root));
 }
 

@@ -184,9 +184,8 @@ Reader::Reader(const Arg& number, DType as)
 }
 
 void fill_number(const Arg& number, DType as, void* to, int64_t n) {
-  const bool computed =
-      as == DType::f32 || as == DType::f64 || as == DType::i64 ||
-      as == DType::c128;
+  const bool computed = as == DType::f32 || as == DType::f64 ||
+                        as == DType::i64 || as == DType::c128;
   if (!computed) {
     const DType wide = number.tag == ArgTag::float_ ? DType::f64 : DType::i64;
     char value[16] = {};

@@ -53,8 +53,9 @@ Source: numpy.exp2.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_real_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::mul(v.grad(), op::mul(v.out(), kLn2))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::mul(v.grad(), op::mul(conj(v.out()), kLn2)));
+    }),
 };
 
 extern const OpDef expm1_op = {
@@ -85,8 +86,9 @@ Source: numpy.expm1.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_real_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::mul(v.grad(), op::add(v.out(), 1.0))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::mul(v.grad(), op::add(conj(v.out()), 1.0)));
+    }),
 };
 
 extern const OpDef log1p_op = {
@@ -118,8 +120,9 @@ Source: numpy.log1p.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::div(v.grad(), op::add(v.in(0), 1.0))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::div(v.grad(), op::add(conj(v.in(0)), 1.0)));
+    }),
 };
 
 extern const OpDef log2_op = {
@@ -151,8 +154,9 @@ Source: numpy.log2.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::div(v.grad(), op::mul(v.in(0), kLn2))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::div(v.grad(), op::mul(conj(v.in(0)), kLn2)));
+    }),
 };
 
 extern const OpDef log10_op = {
@@ -184,8 +188,9 @@ Source: numpy.log10.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::div(v.grad(), op::mul(v.in(0), kLn10))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::div(v.grad(), op::mul(conj(v.in(0)), kLn10)));
+    }),
 };
 
 extern const OpDef logaddexp_op = {

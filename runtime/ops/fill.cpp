@@ -115,7 +115,8 @@ Example:
 
 Source: numpy.full.
 )"),
-    .examples = FE_DOC("(2, 3), 1.5\n(4,), 7\n(), True\n(0, 2), 1.0"),
+    .examples = FE_DOC("(2, 3), 1.5\n(4,), 7\n(), True\n(0, 2), 1.0\n"
+                       "(2, 2), f()"),
     .reference = FE_DOC("np.full(size, fill_value)"),
     .where = kFunction,
     .infer =

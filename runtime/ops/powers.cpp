@@ -41,8 +41,9 @@ Source: numpy.square.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_square,
-    .vjp = FE_GRAD(
-        [](Vjp& v) { v.set(0, op::mul(v.grad(), op::mul(v.in(0), 2.0))); }),
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, op::mul(v.grad(), op::mul(conj(v.in(0)), 2.0)));
+    }),
 };
 
 extern const OpDef reciprocal_op = {
@@ -72,7 +73,7 @@ Source: numpy.reciprocal.
     .saves = "out",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::neg(op::mul(v.grad(), op::square(v.out()))));
+      v.set(0, op::neg(op::mul(v.grad(), op::square(conj(v.out())))));
     }),
 };
 
@@ -102,7 +103,7 @@ Source: torch.rsqrt.
     .saves = "out",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      const Tensor y = v.out();
+      const Tensor y = conj(v.out());
       const Tensor cube = op::mul(op::square(y), y);
       v.set(0, op::mul(v.grad(), op::mul(cube, -0.5)));
     }),

@@ -43,7 +43,7 @@ Source: numpy.tan.
     .saves = "out",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::mul(v.grad(), op::add(op::square(v.out()), 1.0)));
+      v.set(0, op::mul(v.grad(), op::add(op::square(conj(v.out())), 1.0)));
     }),
 };
 
@@ -77,7 +77,7 @@ Source: numpy.arcsin.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      const Tensor cosine = op::sqrt(op::sub(1.0, op::square(v.in(0))));
+      const Tensor cosine = op::sqrt(op::sub(1.0, op::square(conj(v.in(0)))));
       v.set(0, op::div(v.grad(), cosine));
     }),
 };
@@ -112,7 +112,7 @@ Source: numpy.arccos.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      const Tensor sine = op::sqrt(op::sub(1.0, op::square(v.in(0))));
+      const Tensor sine = op::sqrt(op::sub(1.0, op::square(conj(v.in(0)))));
       v.set(0, op::neg(op::div(v.grad(), sine)));
     }),
 };
@@ -147,7 +147,7 @@ Source: numpy.arctan.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::div(v.grad(), op::add(op::square(v.in(0)), 1.0)));
+      v.set(0, op::div(v.grad(), op::add(op::square(conj(v.in(0))), 1.0)));
     }),
 };
 
@@ -265,8 +265,8 @@ Source: numpy.sinh.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
-    .vjp =
-        FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), op::cosh(v.in(0)))); }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::mul(v.grad(), op::cosh(conj(v.in(0))))); }),
 };
 
 extern const OpDef cosh_op = {
@@ -297,8 +297,8 @@ Source: numpy.cosh.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
-    .vjp =
-        FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), op::sinh(v.in(0)))); }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::mul(v.grad(), op::sinh(conj(v.in(0))))); }),
 };
 
 extern const OpDef asinh_op = {
@@ -331,7 +331,8 @@ Source: numpy.arcsinh.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::mul(v.grad(), op::rsqrt(op::add(op::square(v.in(0)), 1.0))));
+      v.set(0, op::mul(v.grad(),
+                       op::rsqrt(op::add(op::square(conj(v.in(0))), 1.0))));
     }),
 };
 
@@ -365,7 +366,11 @@ Source: numpy.arccosh.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::mul(v.grad(), op::rsqrt(op::sub(op::square(v.in(0)), 1.0))));
+      // Not 1 / sqrt(z^2 - 1), which has its branch cut elsewhere.
+      const Tensor z = conj(v.in(0));
+      const Tensor slope =
+          op::mul(op::rsqrt(op::sub(z, 1.0)), op::rsqrt(op::add(z, 1.0)));
+      v.set(0, op::mul(v.grad(), slope));
     }),
 };
 
@@ -400,7 +405,7 @@ Source: numpy.arctanh.
     .saves = "input",
     .infer = infer_real_unary_float,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::div(v.grad(), op::sub(1.0, op::square(v.in(0)))));
+      v.set(0, op::div(v.grad(), op::sub(1.0, op::square(conj(v.in(0))))));
     }),
 };
 

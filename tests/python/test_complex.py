@@ -536,7 +536,9 @@ def test_against_torch() -> None:
         )
 
     for op in DIFFERENTIABLE:
-        if op != "sign":  # torch.sign refuses complex numbers
+        # torch.sign refuses complex numbers; torch's gradient of acosh is that
+        # of another branch for negative real parts.
+        if op not in ("sign", "acosh"):
             compare(getattr(_ferrule.ops, op), getattr(torch, op), op)
     for name, function in {
         "pow 2": lambda z: z**2,

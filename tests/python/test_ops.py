@@ -309,13 +309,14 @@ def test_in_place_form(op: str) -> None:
 
 
 # Ops whose results look into the memory of an input.
-VIEWS = set(
-    "as_strided atleast_1d atleast_2d atleast_3d broadcast_to diagonal expand flatten "
-    "movedim narrow permute ravel reshape select slice squeeze transpose unflatten "
-    "unfold unsqueeze".split()
-)
+VIEWS = {
+    *("as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_to"),
+    *("diagonal", "expand", "flatten", "movedim", "narrow", "permute", "ravel"),
+    *("reshape", "select", "slice", "squeeze", "transpose", "unflatten", "unfold"),
+    *("unsqueeze", "real", "imag", "view_as_real", "view_as_complex"),
+}
 # These hand the input on where there is nothing to do.
-PASSES_ON = {"dropout"}
+PASSES_ON = {"conj", "conj_physical", "dropout", "positive"}
 
 
 @pytest.mark.parametrize("op", sorted(TABLE))
