@@ -325,7 +325,7 @@ class Key {
       if (!direct_ && size_of(view_.impl(), dim_).symbolic()) {
         return free_slice(e);
       }
-      if (length > 1) backwards_ |= 1u << dim_;
+      backwards_ |= 1u << dim_;  // a copy, whatever the length
       first = start + (length - 1) * step;
       step = -step;
     }

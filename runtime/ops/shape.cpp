@@ -216,6 +216,7 @@ Source: numpy.swapaxes.
 )"),
     .examples = FE_DOC("f(2, 3), 0, 1\nf(2, 3, 4), -1, 0\nf(3), 0, 0"),
     .reference = FE_DOC("np.swapaxes(input, dim0, dim1)"),
+    .aliases = FE_DOC("swapaxes swapdims"),
     .infer =
         [](OpCall& c) {
           const TensorImpl& x = c.in(0);

@@ -225,6 +225,7 @@ Source: numpy.moveaxis.
                        "f(2, 3, 4), (0, -1), (1, 0)\n"
                        "f(3), (0,), (0,)"),
     .reference = FE_DOC("np.moveaxis(input, source, destination)"),
+    .aliases = FE_DOC("moveaxis"),
     .decompose = FE_GRAD([](OpCall& c) -> Results {
       const int n = c.in(0).ndim;
       const auto from = c.ints(1), to = c.ints(2);

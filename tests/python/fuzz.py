@@ -131,6 +131,7 @@ NUMPY = {
 }
 
 
+@functools.cache
 def weights(shape: tuple[int, ...]) -> np.ndarray:
     n = int(np.prod(shape))
     return (np.arange(n) % 7 - 2.5).reshape(shape) / max(n, 1)
@@ -199,6 +200,8 @@ class TensorRun:
 
 
 def close(a: Any, b: Any) -> bool:
+    if np.array_equal(a, b):
+        return True
     return bool(np.allclose(a, b, rtol=1e-9, atol=1e-11, equal_nan=True))
 
 

@@ -8,6 +8,7 @@ fits it raises LookupError or adds nothing, and another step is tried.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -101,9 +102,9 @@ class Generator:
         ]
         return self.pick(found[-4:] if self.chance(0.6) else found)
 
-    def target(self, kinds: str = "ciu", **options: Any) -> tuple[str, np.ndarray]:
+    def target(self, kinds: str = "ciu") -> tuple[str, np.ndarray]:
         """One that may be written: no leaf, nothing that overlaps itself."""
-        return self.variable(kinds, lambda x: x.flags.writeable, **options)
+        return self.variable(kinds, lambda x: x.flags.writeable and x.size)
 
     def filled(self, kinds: str = "c") -> tuple[str, np.ndarray]:
         return self.variable(kinds, lambda x: x.ndim > 0 and x.size > 0)
@@ -128,6 +129,10 @@ class Generator:
         """An operand as a tensor, where Ferrule takes no number."""
         return text if text.isidentifier() else f"fe.tensor({text}, dtype=fe.float64)"
 
+    def copied(self, text: str) -> str:
+        """An operand for NumPy where that does not read what overlaps first."""
+        return f"{text}.copy()" if text.isidentifier() else text
+
     def saved(self, name: str) -> str:
         """An operand that a gradient keeps: mostly a copy, so that later writes
         do not make the gradient impossible."""
@@ -149,7 +154,8 @@ class Generator:
         except (ValueError, IndexError, TypeError):
             self.run.variables = before
             return
-        if all(map(self.tame, self.run.variables.values())):
+        changed = re.match(r"(?:with .*: )?(\w+)", ferrule)
+        if changed and self.tame(self.run.variables[changed[1]]):
             self.program.steps.append(step)
         else:  # it may have written: start over without it
             self.run = NumpyRun(self.program)
@@ -157,7 +163,7 @@ class Generator:
     @staticmethod
     def tame(x: np.ndarray) -> bool:
         small = x.size <= LARGEST and x.ndim <= 6
-        return small and (x.dtype.kind != "c" or bool(np.all(abs(x.real) < 1e3)))
+        return small and (x.dtype.kind != "c" or bool((abs(x.real) < 1e3).all()))
 
     # --- keys
 
@@ -400,18 +406,18 @@ class Generator:
         a, x = self.variable("c", lambda x: x.ndim)
         b, _ = self.variable("c", lambda y: y.shape == x.shape)
         d = self.number(-x.ndim, x.ndim - 1)
-        self.new(f"fe.cat([{a}, {b}], {d})", f"np.concatenate([{a}, {b}], {d})")
+        self.new(f"fe.cat([{a}, {b}], {d})", f"C(np.concatenate([{a}, {b}], {d}))")
 
     def compute_stack(self) -> None:
         a, x = self.variable("c")
         b, _ = self.variable("c", lambda y: y.shape == x.shape)
         d = self.number(-x.ndim - 1, x.ndim)
-        self.new(f"fe.stack([{a}, {b}], {d})", f"np.stack([{a}, {b}], {d})")
+        self.new(f"fe.stack([{a}, {b}], {d})", f"C(np.stack([{a}, {b}], {d}))")
 
     def compute_repeat(self) -> None:
         a, x = self.variable("c", lambda x: x.ndim)
         counts = tuple(self.number(1, 2) for _ in x.shape)
-        self.new(f"{a}.repeat({counts})", f"np.tile({a}, {counts})")
+        self.new(f"{a}.repeat({counts})", f"C(np.tile({a}, {counts}))")
 
     def compute_matmul(self) -> None:
         a, x = self.variable("c", lambda x: x.ndim)
@@ -441,7 +447,7 @@ class Generator:
         index = self.rng.integers(0, x.shape[d], shape).tolist()
         self.new(
             f"{a}.gather({d}, fe.tensor({index}))",
-            f"np.take_along_axis({a}, np.array({index}), {d})",
+            f"C(np.take_along_axis({a}, np.array({index}), {d}))",
         )
 
     def compute_index_select(self) -> None:
@@ -449,7 +455,8 @@ class Generator:
         d = self.dim(x)
         index = [int(i) for i in self.rng.integers(0, x.shape[d], self.number(1, 4))]
         self.new(
-            f"{a}.index_select({d}, fe.tensor({index}))", f"np.take({a}, {index}, {d})"
+            f"{a}.index_select({d}, fe.tensor({index}))",
+            f"C(np.take({a}, {index}, {d}))",
         )
 
     def compute_clone(self) -> None:
@@ -513,8 +520,8 @@ class Generator:
         a, x = self.target()
         key = self.advanced_key(x.shape, unique=True)
         b = self.operand(x[eval(f"np.s_[{key}]")])
-        line = f"{a}[{key}] {self.pick(['=', '=', '+=', '*='])} {b}"
-        self.add(line, line, torch=False)
+        part = f"{a}[{key}] {self.pick(['=', '=', '+=', '*='])}"
+        self.add(f"{part} {b}", f"{part} {self.copied(b)}", torch=False)
 
     @times(2)
     def write_masked(self) -> None:
@@ -523,7 +530,10 @@ class Generator:
             raise LookupError
         text, mask = self.mask(x)
         b, op = self.operand(x[mask]), self.pick(["=", "=", "*="])
-        self.add(f"{a}[fe.tensor({text})] {op} {b}", f"{a}[np.array({text})] {op} {b}")
+        self.add(
+            f"{a}[fe.tensor({text})] {op} {b}",
+            f"{a}[np.array({text})] {op} {self.copied(b)}",
+        )
 
     def write_copy(self) -> None:
         a, x = self.target("c")
@@ -587,9 +597,8 @@ class Generator:
         b, _ = self.variable("c", lambda y: y.shape == x.shape)
         index = np.argsort(self.rng.random(x.shape), axis=d).tolist()
         self.add(
-            f"{a}.scatter_({d}, fe.tensor({index}).reshape({x.shape}), {b})",
-            f"np.put_along_axis({a}, np.array({index}, int).reshape({x.shape}), "
-            f"{b}.copy(), {d})",
+            f"{a}.scatter_({d}, fe.tensor({index}), {b})",
+            f"np.put_along_axis({a}, np.array({index}), {b}.copy(), {d})",
         )
 
 
