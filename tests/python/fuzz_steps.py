@@ -143,11 +143,23 @@ class Generator:
     def new(self, ferrule: str, numpy: str, torch: bool = True) -> None:
         """A step that defines a variable."""
         v = next(self.fresh)
-        self.add(f"{v} = {ferrule}", f"{v} = {numpy}", torch)
+        # PyTorch gives results the layout of the operands.
+        dense = f"({ferrule}).contiguous()" if numpy.startswith("C(") else ferrule
+        self.add(
+            f"{v} = {ferrule}", f"{v} = {numpy}", f"{v} = {dense}" if torch else ""
+        )
 
-    def add(self, ferrule: str, numpy: str, torch: bool = True) -> None:
+    def write(self, target: str, ferrule: str, numpy: str, torch: bool = True) -> None:
+        """A step that writes over a variable."""
+        x = self.run.variables[target]
+        for name in re.findall(r"\b(?:v\d+|p|q)\b", ferrule.replace(target, "", 1)):
+            # What PyTorch does then is not defined; NumPy and Ferrule read first.
+            torch &= not np.shares_memory(x, self.run.variables[name])
+        self.add(ferrule, numpy, ferrule if torch else "")
+
+    def add(self, ferrule: str, numpy: str, torch: str) -> None:
         """Appends a step unless NumPy refuses it or it gets out of hand."""
-        step = Step(ferrule, numpy, ferrule if torch else None)
+        step = Step(ferrule, numpy, torch or None)
         before = dict(self.run.variables)
         try:
             self.run.do(step)
@@ -499,13 +511,13 @@ class Generator:
     def write_augmented(self) -> None:
         a, x = self.target()
         b, op = self.operand(x), self.pick("+-*")
-        self.add(f"{a} {op}= {b}", f"{a} {op}= {b}")
+        self.write(a, f"{a} {op}= {b}", f"{a} {op}= {b}")
 
     def write_method(self) -> None:
         a, x = self.target("c")
         b = self.operand(x)
         f, op = self.pick([("add_", "+"), ("sub_", "-"), ("mul_", "*")])
-        self.add(f"{a}.{f}({b})", f"{a}[...] {op}= {b}")
+        self.write(a, f"{a}.{f}({b})", f"{a}[...] {op}= {b}")
 
     @times(5)
     def write_key(self) -> None:
@@ -513,7 +525,7 @@ class Generator:
         key = self.basic_key(x.shape) or "..."
         b = self.operand(np.asarray(x[eval(f"np.s_[{key}]")]))
         line = f"{a}[{key}] {self.pick(['=', '=', '=', '+=', '*='])} {b}"
-        self.add(line, line, torch="::-" not in key)
+        self.write(a, line, line, torch="::-" not in key)
 
     @times(3)
     def write_advanced(self) -> None:
@@ -521,7 +533,7 @@ class Generator:
         key = self.advanced_key(x.shape, unique=True)
         b = self.operand(x[eval(f"np.s_[{key}]")])
         part = f"{a}[{key}] {self.pick(['=', '=', '+=', '*='])}"
-        self.add(f"{part} {b}", f"{part} {self.copied(b)}", torch=False)
+        self.write(a, f"{part} {b}", f"{part} {self.copied(b)}", torch=False)
 
     @times(2)
     def write_masked(self) -> None:
@@ -530,7 +542,8 @@ class Generator:
             raise LookupError
         text, mask = self.mask(x)
         b, op = self.operand(x[mask]), self.pick(["=", "=", "*="])
-        self.add(
+        self.write(
+            a,
             f"{a}[fe.tensor({text})] {op} {b}",
             f"{a}[np.array({text})] {op} {self.copied(b)}",
         )
@@ -538,34 +551,36 @@ class Generator:
     def write_copy(self) -> None:
         a, x = self.target("c")
         b = self.operand(x)
-        self.add(f"{a}.copy_({self.tensor(b)})", f"{a}[...] = {b}")
+        self.write(a, f"{a}.copy_({self.tensor(b)})", f"{a}[...] = {b}")
 
     def write_fill(self) -> None:
         a, x = self.target()
         s = self.scalar() if x.dtype.kind == "c" else self.number(0, 9)
-        self.add(f"{a}.fill_({s})", f"{a}[...] = {s}")
+        self.write(a, f"{a}.fill_({s})", f"{a}[...] = {s}")
 
     def write_zero(self) -> None:
         a, _ = self.target()
-        self.add(f"{a}.zero_()", f"{a}[...] = 0")
+        self.write(a, f"{a}.zero_()", f"{a}[...] = 0")
 
     def write_unary(self) -> None:
         a, _ = self.target("c")
         f = self.pick(["sin", "tanh", "neg", "relu", "sigmoid"])
-        self.add(f"{a}.{f}_()", f"{a}[...] = {f}({a})")
+        self.write(a, f"{a}.{f}_()", f"{a}[...] = {f}({a})")
 
     def write_clamp(self) -> None:
         a, _ = self.target("c")
-        self.add(f"{a}.clamp_(-0.4, 0.6)", f"{a}[...] = clamp({a}, -0.4, 0.6)")
+        self.write(a, f"{a}.clamp_(-0.4, 0.6)", f"{a}[...] = clamp({a}, -0.4, 0.6)")
 
     def write_masked_fill(self) -> None:
         (a, _), s = self.target("c"), self.scalar()
-        self.add(f"{a}.masked_fill_({a} < 0.2, {s})", f"{a}[real({a}) < 0.2] = {s}")
+        self.write(
+            a, f"{a}.masked_fill_({a} < 0.2, {s})", f"{a}[real({a}) < 0.2] = {s}"
+        )
 
     def write_unrecorded(self) -> None:
         (a, _), s = self.target("c"), self.scalar()
-        self.add(
-            f"with fe.no_grad(): {a}.mul_({s})", f"write_real({a}, {a}.real * {s})"
+        self.write(
+            a, f"with fe.no_grad(): {a}.mul_({s})", f"write_real({a}, {a}.real * {s})"
         )
 
     def write_index_add(self) -> None:
@@ -575,7 +590,8 @@ class Generator:
         shape = (*x.shape[:d], len(index), *x.shape[d + 1 :])
         b, _ = self.variable("c", lambda y: y.shape == shape)
         key = ", ".join([":"] * d + [str(index)])
-        self.add(
+        self.write(
+            a,
             f"{a}.index_add_({d}, fe.tensor({index}), {b})",
             f"np.add.at({a}, np.s_[{key}], {b}.copy())",
         )
@@ -586,7 +602,8 @@ class Generator:
             raise LookupError
         index = self.index_list(x.shape[0], unique=False)
         b = self.operand(x[index])
-        self.add(
+        self.write(
+            a,
             f"{a}.index_put_((fe.tensor({index}),), {self.tensor(b)}, accumulate=True)",
             f"np.add.at({a}, {index}, np.array({b}))",
         )
@@ -596,7 +613,8 @@ class Generator:
         d = self.dim(x, filled=True)
         b, _ = self.variable("c", lambda y: y.shape == x.shape)
         index = np.argsort(self.rng.random(x.shape), axis=d).tolist()
-        self.add(
+        self.write(
+            a,
             f"{a}.scatter_({d}, fe.tensor({index}), {b})",
             f"np.put_along_axis({a}, np.array({index}), {b}.copy(), {d})",
         )
