@@ -11,6 +11,7 @@
 #include "binding.h"
 #include "ferrule/autograd.h"
 #include "ferrule/ops.h"
+#include "runtime/cpu/nonzero.h"
 
 namespace ferrule::python {
 namespace {
@@ -581,9 +582,8 @@ bool write_number(const Tensor& view, const Advanced& a, PyObject* value) {
 // x[mask] = values, for a mask of all of x.
 void write_packed(const Tensor& view, const Tensor& mask, Tensor v) {
   v = without_lead(std::move(v), 1);
-  Tensor hits = op::sum(op::cast(mask, DType::i64));
-  nb::object count = own(item(hits));
-  const int64_t n = PyLong_AsLongLong(count.ptr());
+  const Tensor host = on_host(mask, "setitem");
+  const int64_t n = cpu::count_nonzero(*host.impl());
   if (v.ndim() > 1 || (v.numel() != n && v.numel() != 1)) {
     fail<ShapeError>("[setitem] values of shape ", v.shape(),
                      " do not fit the ", n, " elements where the mask is True");

@@ -19,6 +19,7 @@ namespace ferrule::cpu {
 namespace {
 
 constexpr int64_t kGrain = 16384;  // elements worth a thread
+constexpr int64_t kMinRows = 16;
 
 // The elements that input[indices] goes over, in two tensors: `x`, which the
 // indices count in, and `y`, which has (or broadcasts to) the result's shape.
@@ -88,10 +89,12 @@ bool each_run(OpCall& c, const Plan& plan, Range positions, Range outer,
   at.seek(positions.begin);
   y_at.seek(positions.begin);
   int64_t x[kTile], y[kTile], xo[kTile], yo[kTile];
+  const bool even = y_at.is_even();
+  const int64_t y_step = y_at.step();
   for (int64_t p = positions.begin, n; p < positions.end; p += n) {
     n = std::min(kTile, positions.end - p);
     if (!at.next(c, n, x)) return false;
-    y_at.next(n, y);
+    if (!even) y_at.next(n, y);
     x_outer.seek(outer.begin);
     y_outer.seek(outer.begin);
     for (int64_t o = outer.begin, m; o < outer.end; o += m) {
@@ -99,7 +102,13 @@ bool each_run(OpCall& c, const Plan& plan, Range positions, Range outer,
       x_outer.next(m, xo);
       y_outer.next(m, yo);
       for (int64_t k = 0; k < m; ++k) {
-        for (int64_t j = 0; j < n; ++j) visit(xo[k] + x[j], yo[k] + y[j]);
+        const int64_t x0 = xo[k], y0 = yo[k];
+        if (even) {
+          int64_t yi = y0 + p * y_step;
+          for (int64_t j = 0; j < n; ++j, yi += y_step) visit(x0 + x[j], yi);
+        } else {
+          for (int64_t j = 0; j < n; ++j) visit(x0 + x[j], y0 + y[j]);
+        }
       }
     }
   }
@@ -136,7 +145,8 @@ void read(OpCall& c, const IndexList& list, const TensorImpl& x,
         });
       }
     };
-    const bool by_outer = outer > positions;
+    // Whole rows of the result where there are rows enough.
+    const bool by_outer = outer >= kMinRows || outer > positions;
     const int64_t units = by_outer ? outer : positions;
     const int64_t grain = std::max<int64_t>(kGrain / (plan.numel() / units), 1);
     parallel_for(units, grain, [&](int64_t begin, int64_t end) {
@@ -166,7 +176,7 @@ void each_write(OpCall& c, const Plan& plan, const Write& write) {
         });
     return;
   }
-  constexpr int64_t kColumns = 64;
+  constexpr int64_t kColumns = 1024;  // a piece worth copying by itself
   parallel_for(
       plan.run, std::max(grain, kColumns), [&](int64_t begin, int64_t end) {
         each_run(c, plan, {0, positions}, {0, 1}, [&](int64_t xi, int64_t yi) {

@@ -15,21 +15,10 @@
 namespace ferrule::cpu {
 namespace {
 
-template <class T>
-void masked_fill_tile(void* out, const void* const* in, int64_t n) {
-  auto* to = static_cast<T*>(out);
-  const auto* x = static_cast<const T*>(in[0]);
-  const auto* mask = static_cast<const uint8_t*>(in[1]);
-  const auto* value = static_cast<const T*>(in[2]);
-  for (int64_t i = 0; i < n; ++i) to[i] = mask[i] ? value[i] : x[i];
-}
-
 void masked_fill(OpCall& c) {
   const DType t = compute_type(c.in(0).dtype);
-  const Input in[] = {{c, 0, t}, {c, 1, DType::bool_}, {c, 2, t}};
-  const TileFn fn = itemsize(t) == 4 ? masked_fill_tile<uint32_t>
-                                     : masked_fill_tile<uint64_t>;
-  elementwise(fn, c.out_impl(), t, in);
+  const Input in[] = {{c, 1, DType::bool_}, {c, 2, t}, {c, 0, t}};
+  elementwise(FE_BEST(where_tile)(itemsize(t)), c.out_impl(), t, in);
 }
 
 // --- packing: the elements where a mask holds, one after another. Ranges of
@@ -42,14 +31,22 @@ Layout spread(const TensorImpl& t, std::span<const int64_t> shape) {
 }
 
 int64_t count_true(const uint8_t* mask, int64_t n) {
-  constexpr int64_t kBlock = 128;  // sums that fit into a byte
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; i += kBlock) {
-    const int64_t end = std::min(i + kBlock, n);
-    uint8_t sum = 0;
-    for (int64_t k = i; k < end; ++k) sum += mask[k] != 0;
-    count += sum;
+  // Eight at a time: a sum in every byte, of bits that are 1 where a byte of
+  // the mask is not 0.
+  constexpr uint64_t kLow = 0x7f7f7f7f7f7f7f7f, kOnes = 0x0101010101010101;
+  constexpr int64_t kBlock = 255 * 8;
+  int64_t count = 0, i = 0;
+  while (i + 8 <= n) {
+    const int64_t end = std::min(n - 8, i + kBlock - 8);
+    uint64_t sums = 0;
+    for (; i <= end; i += 8) {
+      uint64_t v;
+      std::memcpy(&v, mask + i, 8);
+      sums += (((v & kLow) + kLow) | v) >> 7 & kOnes;
+    }
+    for (; sums; sums >>= 8) count += sums & 0xff;
   }
+  for (; i < n; ++i) count += mask[i] != 0;
   return count;
 }
 
@@ -124,13 +121,9 @@ int64_t range_bytes(int64_t n) {
   return chunk_count(n, kRange) * static_cast<int64_t>(sizeof(int64_t));
 }
 
-// Calls visit(begin, end, number of True before) for the ranges of the mask;
-// returns how many are True in all.
-template <class Visit>
-int64_t each_packed(const Reader& mask, int64_t n, void* scratch,
-                    const Visit& visit) {
+// Notes for each range how many are True before it; returns how many in all.
+int64_t count_before(const Reader& mask, int64_t n, int64_t* before) {
   const int64_t size = chunk_size(n, kRange);
-  auto* before = static_cast<int64_t*>(scratch);
   parallel_for(n, kRange, [&](int64_t begin, int64_t end) {
     int64_t count = 0;
     each_tile(mask, begin, end, [&](int64_t, int64_t m, const uint8_t* truth) {
@@ -142,9 +135,6 @@ int64_t each_packed(const Reader& mask, int64_t n, void* scratch,
   for (int64_t k = 0; k < chunk_count(n, kRange); ++k) {
     total += std::exchange(before[k], total);
   }
-  parallel_for(n, kRange, [&](int64_t begin, int64_t end) {
-    visit(begin, end, before[begin / size]);
-  });
   return total;
 }
 
@@ -153,32 +143,52 @@ struct Tile {
   T v[kTile + 1];  // a loop without branches looks one too far
 };
 
+// Packs the elements where the mask is True, and returns how many they are;
+// what holds none is skipped by eight. `out` has room for one more.
+template <class T>
+int64_t pack_tile(T* out, const T* x, const uint8_t* mask, int64_t n) {
+  constexpr int64_t kGroup = 8;
+  int64_t k = 0, i = 0;
+  for (; i + kGroup <= n; i += kGroup) {
+    uint64_t group;
+    std::memcpy(&group, mask + i, kGroup);
+    if (group == 0) continue;
+    for (int64_t j = i; j < i + kGroup; ++j) {
+      out[k] = x[j];
+      k += mask[j] != 0;
+    }
+  }
+  for (; i < n; ++i) {
+    out[k] = x[i];
+    k += mask[i] != 0;
+  }
+  return k;
+}
+
 // out = x[mask], but no more than out has room for.
 void pack(OpCall& c, const TensorImpl& x, const TensorImpl& mask,
           std::span<const int64_t> shape, int64_t n) {
   const TensorImpl& out = c.out_impl();
   const Reader truth(mask, spread(mask, shape), DType::bool_);
   const Reader values(x, spread(x, shape), x.dtype);
+  auto* before = static_cast<int64_t*>(c.scratch);
+  count_before(truth, n, before);
+  const int64_t size = chunk_size(n, kRange);
   with_item(x.dtype, [&]<class T>(T) {
     T* to = out.ptr<T>();
-    each_packed(
-        truth, n, c.scratch, [&](int64_t begin, int64_t end, int64_t at) {
-          Reader own = values;
-          own.seek(begin);
-          Tile<T> buffer, packed;
-          each_tile(
-              truth, begin, end, [&](int64_t, int64_t m, const uint8_t* yes) {
-                const auto* from = static_cast<const T*>(own.next(m, buffer.v));
-                int64_t k = 0;
-                for (int64_t i = 0; i < m; ++i) {
-                  packed.v[k] = from[i];
-                  k += yes[i] != 0;
-                }
-                k = std::min(k, out.numel - at);
-                if (k > 0) std::memcpy(to + at, packed.v, k * sizeof(T));
-                at += k;
-              });
-        });
+    parallel_for(n, kRange, [&](int64_t begin, int64_t end) {
+      int64_t at = before[begin / size];
+      Reader own = values;
+      own.seek(begin);
+      Tile<T> buffer, packed;
+      each_tile(truth, begin, end, [&](int64_t, int64_t m, const uint8_t* yes) {
+        const auto* from = static_cast<const T*>(own.next(m, buffer.v));
+        int64_t k = pack_tile(packed.v, from, yes, m);
+        k = std::min(k, out.numel - at);
+        if (k > 0) std::memcpy(to + at, packed.v, k * sizeof(T));
+        at += k;
+      });
+    });
   });
 }
 
@@ -204,43 +214,37 @@ void masked_scatter(OpCall& c) {
     terms = Reader(source, layout_of(source, row_order(source.ndim)), x.dtype);
   }
   const Writer target(out, layout_of(out, row_order(out.ndim)), x.dtype);
-  int64_t total = 0;
-  if (source.numel < out.numel) {
-    each_tile(truth, 0, out.numel, [&](int64_t, int64_t m, const uint8_t* yes) {
-      total += count_true(yes, m);
-    });
-  }
+  auto* before = static_cast<int64_t*>(c.scratch);
+  const int64_t total = count_before(truth, out.numel, before);
+  const int64_t size = chunk_size(out.numel, kRange);
   if (total > source.numel) {
     c.report("the mask has {} elements that are True, source has only {}",
              total, source.numel);
     return;
   }
   with_item(x.dtype, [&]<class T>(T) {
-    each_packed(truth, out.numel, c.scratch,
-                [&](int64_t begin, int64_t end, int64_t at) {
-                  Reader own = values, from = terms;
-                  Writer to = target;
-                  own.seek(begin);
-                  to.seek(begin);
-                  if (source.numel) from.seek(at);
-                  Tile<T> buffer, result, packed;
-                  each_tile(truth, begin, end,
-                            [&](int64_t, int64_t m, const uint8_t* yes) {
-                              const auto* before =
-                                  static_cast<const T*>(own.next(m, buffer.v));
-                              const int64_t count = std::min(count_true(yes, m),
-                                                             source.numel - at);
-                              if (count > 0) from.read(packed.v, count);
-                              at += count;
-                              auto* o = static_cast<T*>(to.place(m, result.v));
-                              for (int64_t i = 0, k = 0; i < m; ++i) {
-                                const T put = packed.v[k];
-                                o[i] = yes[i] ? put : before[i];
-                                k += yes[i] != 0 && k < count;
-                              }
-                              to.done(o, m);
-                            });
-                });
+    parallel_for(out.numel, kRange, [&](int64_t begin, int64_t end) {
+      int64_t at = before[begin / size];
+      Reader own = values, from = terms;
+      Writer to = target;
+      own.seek(begin);
+      to.seek(begin);
+      if (source.numel) from.seek(at);
+      Tile<T> buffer, result, packed;
+      each_tile(truth, begin, end, [&](int64_t, int64_t m, const uint8_t* yes) {
+        const auto* old = static_cast<const T*>(own.next(m, buffer.v));
+        const int64_t count = std::min(count_true(yes, m), source.numel - at);
+        if (count > 0) from.read(packed.v, count);
+        at += count;
+        auto* o = static_cast<T*>(to.place(m, result.v));
+        for (int64_t i = 0, k = 0; i < m; ++i) {
+          const T either[] = {old[i], packed.v[k]};  // without a branch
+          o[i] = either[yes[i] != 0];
+          k += yes[i] != 0;
+        }
+        to.done(o, m);
+      });
+    });
   });
 }
 

@@ -1,6 +1,8 @@
 // Index tensors to offsets.
 #include "runtime/cpu/positions.h"
 
+#include <type_traits>
+
 namespace ferrule::cpu {
 
 void Walk::seek(int64_t i) {
@@ -68,38 +70,97 @@ constexpr const char* kOutOfRange[kMaxRank] = {
 
 }  // namespace
 
+namespace {
+
+// A full tile's loops have a constant length, for the compiler to turn them
+// into vectors.
+template <class Loop>
+bool over(int64_t n, const Loop& loop) {
+  return n == kTile ? loop(std::integral_constant<int64_t, kTile>()) : loop(n);
+}
+
+// Adds what an axis contributes; false when an index is out of range.
+bool add_axis(const int64_t* index, int64_t n, int64_t size, int64_t back,
+              int64_t step, int64_t* offsets) {
+  return over(n, [=](auto length) {
+    bool wrong = false;
+    for (int64_t j = 0; j < length; ++j) {
+      const int64_t given = index[j];
+      const int64_t i = given + (given < 0 ? back : 0);
+      wrong |= static_cast<uint64_t>(i) >= static_cast<uint64_t>(size);
+      offsets[j] = static_cast<int64_t>(  // may overflow where it is wrong
+          static_cast<uint64_t>(offsets[j]) +
+          static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
+    }
+    return !wrong;
+  });
+}
+
+// The same where nothing is to be added to, for neighbouring elements: x[i].
+bool only_axis(const int64_t* __restrict index, int64_t n, int64_t size,
+               int64_t back, int64_t* __restrict offsets) {
+  const auto last = static_cast<uint64_t>(size - 1);
+  return over(n, [=](auto length) {
+    uint64_t wrong = 0;  // its highest bit
+    for (int64_t j = 0; j < length; ++j) {
+      const int64_t given = index[j];
+      const int64_t i = given + (given >> 63 & back);
+      wrong |= static_cast<uint64_t>(i) | (last - static_cast<uint64_t>(i));
+      offsets[j] = i;
+    }
+    return wrong >> 63 == 0;
+  });
+}
+
+// Only looks.
+bool in_range(const int64_t* index, int64_t n, int64_t low, int64_t high) {
+  return over(n, [=](auto length) {
+    uint64_t wrong = 0;  // its highest bit: a difference is negative
+    for (int64_t j = 0; j < length; ++j) {
+      const auto i = static_cast<uint64_t>(index[j]);
+      wrong |=
+          (i - static_cast<uint64_t>(low)) | (static_cast<uint64_t>(high) - i);
+    }
+    return wrong >> 63 == 0;
+  });
+}
+
+}  // namespace
+
+const int64_t* Positions::read(Axis& a, int64_t n, int64_t* buffer) {
+  if (a.reader.ready() >= n) {
+    return static_cast<const int64_t*>(a.reader.next(n, buffer));
+  }
+  a.reader.read(buffer, n);
+  return buffer;
+}
+
+void Positions::report(OpCall& c, const Axis& a, const int64_t* index,
+                       int64_t n) const {
+  const int64_t low = wraps_ ? -a.size : 0;
+  for (int64_t j = 0; j < n; ++j) {
+    if (index[j] >= low && index[j] < a.size) continue;
+    return c.report(kOutOfRange[a.dim], index[j], a.size);
+  }
+}
+
 bool Positions::next(OpCall& c, int64_t n, int64_t* offsets) {
+  const bool only = n_ == 1 && axes_[0].step == 1 && !has_base_;
   if (has_base_) {
     base_.next(n, offsets);
-  } else {
+  } else if (!only) {
     std::fill_n(offsets, n, int64_t{0});
   }
   int64_t buffer[kTile];
   for (int k = 0; k < n_; ++k) {
     Axis& a = axes_[k];
-    const int64_t* index = buffer;
-    if (a.reader.ready() >= n) {
-      index = static_cast<const int64_t*>(a.reader.next(n, buffer));
-    } else {
-      a.reader.read(buffer, n);
+    const int64_t* index = read(a, n, buffer);
+    const int64_t back = wraps_ ? a.size : 0;
+    if (only ? only_axis(index, n, a.size, back, offsets)
+             : add_axis(index, n, a.size, back, a.step, offsets)) {
+      continue;
     }
-    const int64_t size = a.size, step = a.step;
-    const int64_t back = wraps_ ? size : 0;
-    bool wrong = false;
-    for (int64_t j = 0; j < n; ++j) {
-      const int64_t i = index[j] + (index[j] < 0 ? back : 0);
-      wrong |= static_cast<uint64_t>(i) >= static_cast<uint64_t>(size);
-      offsets[j] =
-          static_cast<int64_t>(  // which may overflow where it is wrong
-              static_cast<uint64_t>(offsets[j]) +
-              static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
-    }
-    if (!wrong) continue;
-    for (int64_t j = 0; j < n; ++j) {
-      if (index[j] >= -back && index[j] < size) continue;
-      c.report(kOutOfRange[a.dim], index[j], size);
-      break;
-    }
+    report(c, a, index, n);
     return false;
   }
   return true;
@@ -107,11 +168,18 @@ bool Positions::next(OpCall& c, int64_t n, int64_t* offsets) {
 
 bool Positions::check(OpCall& c) const {
   Positions p = *this;
-  p.seek(0);
-  int64_t offsets[kTile];
-  for (int64_t i = 0, n; i < count(); i += n) {
-    n = std::min(kTile, count() - i);
-    if (!p.next(c, n, offsets)) return false;
+  int64_t buffer[kTile];
+  for (int k = 0; k < n_; ++k) {
+    Axis& a = p.axes_[k];
+    const int64_t low = wraps_ ? -a.size : 0, high = a.size - 1;
+    a.reader.seek(0);
+    for (int64_t i = 0, n; i < count(); i += n) {
+      n = std::min(kTile, count() - i);
+      const int64_t* index = p.read(a, n, buffer);
+      if (in_range(index, n, low, high)) continue;
+      report(c, a, index, n);
+      return false;
+    }
   }
   return true;
 }

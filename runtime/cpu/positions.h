@@ -19,6 +19,9 @@ class Walk {
     layout_.push(size, step);
   }
   int64_t count() const { return count_; }
+  // Offset i is i * step(), for all i.
+  bool is_even() const { return layout_.n <= 1; }
+  int64_t step() const { return layout_.n ? layout_.step[0] : 0; }
   void seek(int64_t i);
   // The next n.
   void next(int64_t n, int64_t* offsets);
@@ -66,6 +69,10 @@ class Positions {
     int dim;
     int64_t size, step;
   };
+
+  // The next n indices: where they lie, or in the buffer.
+  static const int64_t* read(Axis& a, int64_t n, int64_t* buffer);
+  void report(OpCall& c, const Axis& a, const int64_t* index, int64_t n) const;
 
   Shape shape_;
   Order order_;
