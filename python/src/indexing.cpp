@@ -256,7 +256,7 @@ class Key {
         return truth(e.i != 0);
       case Kind::array:
       case Kind::mask:
-        if (e.kind == Kind::mask) check_mask(tensors_[e.i]);
+        if (e.kind == Kind::mask) tensors_[e.i] = fitted(tensors_[e.i]);
         advanced_.push_back({dim_, tensors_[e.i]});
         return keep(e.dims);
     }
@@ -394,13 +394,23 @@ class Key {
     ++from_;
   }
 
-  void check_mask(const Tensor& mask) const {
+  // A mask that fits. A size of 0 fits every dimension, as in NumPy and the
+  // array API, and picks nothing: so does a mask that is false throughout.
+  Tensor fitted(const Tensor& mask) const {
+    bool same = true;
+    IntList shape;
     for (int k = 0; k < mask.ndim(); ++k) {
-      if (mask.size(k) == x_->shape[from_ + k]) continue;
+      const Int size = size_of(x_.impl(), from_ + k);
+      shape.push(size);
+      if (mask.size(k) == size.value) continue;
+      same = false;
+      if (mask.size(k) == 0) continue;
       fail<IndexError>("[index] a mask of shape ", mask.shape(),
                        " does not fit dimension ", from_ + k, " of shape ",
                        x_.shape());
     }
+    if (same) return mask;
+    return op::zeros(shape, DType::bool_, mask.device());
   }
 
   // Raw memory: only what is used is written.

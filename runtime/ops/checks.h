@@ -51,4 +51,13 @@ inline Dims shape_of(const OpCall& c, int arg) {
   return d;
 }
 
+// For an op that unrolls dimension `dim` of argument 0: throws where its size
+// is known only when the program runs.
+inline void check_known(const OpCall& c, int dim) {
+  if (!size_of(&c.in(0), dim).symbolic()) return;
+  c.fail<ShapeError>("dimension ", dim,
+                     " of a complex tensor is multiplied pair by pair and must "
+                     "have a fixed size where it is captured");
+}
+
 }  // namespace ferrule

@@ -2,6 +2,7 @@
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -173,6 +174,42 @@ void infer_index(OpCall& c) {
   v.set(0, op::permute(op::reshape(d, sizes_of(moved.impl())), back));
 }
 
+// Both halves of a dimension are multiplied with each other until one element
+// is left: pairs, whose order the size alone decides.
+[[maybe_unused]] Tensor product_along(Tensor x, int d) {
+  int64_t n = x.size(d);
+  if (n == 0) return op::ones_like(op::sum(x, IntList{d}, true));
+  while (n > 1) {
+    const int64_t half = n / 2;
+    Tensor y =
+        op::mul(op::slice(x, d, 0, half), op::slice(x, d, half, 2 * half));
+    if (n % 2) y = op::cat(std::vector<Tensor>{y, op::slice(x, d, n - 1)}, d);
+    x = std::move(y);
+    n -= half;
+  }
+  return x;
+}
+
+[[maybe_unused]] Results complex_prod(OpCall& c) {
+  const DType t = c.has(3) ? c.dtype(3) : c.in(0).dtype;
+  Tensor x = op::cast(c.tensor(0), t);
+  if (!is_complex(t)) {
+    return op::prod.multi(x, c.args[1], c.args[2]);
+  }
+  const uint32_t mask = dim_mask(c, 1, x.ndim());
+  IntList dims;
+  for (int d = 0; d < x.ndim(); ++d) {
+    if (!(mask >> d & 1)) continue;
+    check_known(c, d);
+    x = product_along(std::move(x), d);
+    dims.push(d);
+  }
+  Results r;
+  r.n = 1;
+  r[0] = c.b(2) || dims.n == 0 ? x : op::squeeze(x, dims);
+  return r;
+}
+
 // Shared evenly by all elements that are the extreme one.
 [[maybe_unused]] void share_among_ties(Vjp& v) {
   const Tensor best = op::eq(v.in(0), keep_dims(v, v.out(), 2));
@@ -314,6 +351,7 @@ Source: numpy.prod.
     .saves = "input",
     .infer = infer_sum,
     .vjp = FE_GRAD(prod_vjp),
+    .complex = FE_GRAD(complex_prod),
 };
 
 extern const OpDef any_op = {

@@ -105,6 +105,30 @@ Results running_extreme(OpCall& c, bool largest) {
   return r;
 }
 
+// Each element is multiplied with the one before it, then with the one two
+// before, four before, ...: after log2(n) rounds with all of them (D. Hillis,
+// G. Steele, "Data Parallel Algorithms", 1986).
+Results complex_cumprod(OpCall& c) {
+  const DType t = c.has(2) ? c.dtype(2) : c.in(0).dtype;
+  Tensor x = op::cast(c.tensor(0), t);
+  const int d = c.dim(1, x.ndim());
+  if (!is_complex(t)) return op::cumprod.multi(x, d);
+  if (x.ndim() > 0) {
+    check_known(c, d);
+    const int64_t n = x.size(d);
+    for (int64_t step = 1; step < n; step *= 2) {
+      x = op::cat(std::vector<Tensor>{op::slice(x, d, 0, step),
+                                      op::mul(op::slice(x, d, step),
+                                              op::slice(x, d, 0, n - step))},
+                  d);
+    }
+  }
+  Results r;
+  r.n = 1;
+  r[0] = std::move(x);
+  return r;
+}
+
 #endif
 
 }  // namespace
@@ -188,6 +212,7 @@ Source: numpy.cumprod.
     .saves = "input out",
     .infer = infer_scan,
     .vjp = FE_GRAD(cumprod_vjp),
+    .complex = FE_GRAD(complex_cumprod),
 };
 
 extern const OpDef linear_scan_op = {

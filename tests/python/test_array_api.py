@@ -339,6 +339,22 @@ def test_var_takes_fractions_for_correction():
     assert xp.var(x, correction=4.5).item() == float("inf")
 
 
+def test_unique_complex_numbers():
+    z = np.array([[1 + 2j, 1 - 2j], [1 + 2j, complex(1, np.nan)], [0, 1 - 2j]])
+    u = xp.unique_all(fe.tensor(z))
+    assert u.values.tolist()[:3] == [0, 1 - 2j, 1 + 2j]
+    assert u.indices.tolist() == [4, 1, 0, 3]
+    assert u.counts.tolist() == [1, 2, 2, 1]
+    assert u.inverse_indices.tolist() == [[2, 1], [2, 3], [0, 1]]
+    assert xp.unique_values(fe.zeros(0, dtype=xp.complex64)).shape == (0,)
+
+
+def test_eye():
+    for k in (-(10**30), -9, -2, 0, 1, 9, 10**30):
+        want = np.eye(3, 4, k=max(-4, min(k, 5)))
+        assert xp.eye(3, 4, k=k).tolist() == want.tolist()
+
+
 def test_gradients_flow():
     x = fe.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = xp.permute_dims(x, (1, 0))

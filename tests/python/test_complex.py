@@ -10,6 +10,7 @@ import pytest
 import ferrule as fe
 from ferrule import _ferrule
 
+RNG_PRODUCTS = np.random.default_rng(11)
 TOLERANCE = {fe.complex64: 1e-6, fe.complex128: 1e-14}
 
 # Ops of one tensor, and what NumPy calls them.
@@ -554,3 +555,42 @@ def test_against_torch() -> None:
         "abs of view": lambda z: z.mT[1].abs(),
     }.items():
         compare(function, function, name)
+
+
+@pytest.mark.parametrize("n", range(8))
+def test_products(n: int) -> None:
+    z = RNG_PRODUCTS.normal(size=(2, n, 3)) + 1j * RNG_PRODUCTS.normal(size=(2, n, 3))
+    x = fe.tensor(z)
+    for dim, keepdim in ((1, False), (1, True), ((0, 2), False), (None, False)):
+        got = fe.prod(x, dim, keepdim)
+        np.testing.assert_allclose(got.numpy(), z.prod(dim, keepdims=keepdim))
+    for dim in range(3):
+        np.testing.assert_allclose(fe.cumprod(x, dim).numpy(), z.cumprod(dim))
+    assert fe.prod(x, 1, dtype=fe.complex64).dtype == fe.complex64
+    real = fe.tensor([2.0, 3.0])
+    assert fe.prod(real, dtype=fe.complex64).item() == 6
+    assert fe.cumprod(real, 0, dtype=fe.complex128).tolist() == [2, 6]
+    assert fe.cumprod(fe.tensor(2j), 0).item() == fe.prod(fe.tensor(2j)).item() == 2j
+
+
+@pytest.mark.parametrize("name", ["prod", "cumprod"])
+def test_gradients_of_products(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    z = RNG_PRODUCTS.normal(size=(5, 2)) + 1j * RNG_PRODUCTS.normal(size=(5, 2))
+    z[1, 0] = 0
+    grads = []
+    for lib in (fe, torch):
+        x = lib.tensor(z).requires_grad_()
+        lib.abs(getattr(lib, name)(x, 0)).sum().backward()
+        grads.append(np.asarray(x.grad))
+    finite = np.isfinite(grads[1])
+    assert finite[:, 1].all()
+    np.testing.assert_allclose(grads[0][finite], grads[1][finite], rtol=1e-10)
+
+
+def test_products_of_free_sizes_say_what_they_need() -> None:
+    def f(x: fe.Tensor) -> fe.Tensor:
+        return fe.real(fe.prod(fe.complex(x, x), 0))
+
+    with pytest.raises(fe.ShapeError, match="fixed size"):
+        fe.export(f, (fe.zeros((3, 2)),), dynamic_shapes={"x": {0: fe.Dim("n")}})

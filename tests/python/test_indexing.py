@@ -628,3 +628,17 @@ def test_against_torch() -> None:
                 results.append([t.detach().numpy() for t in (y, x.grad, s.grad)])
             for mine, theirs in zip(*results, strict=True):
                 np.testing.assert_allclose(mine, theirs, atol=1e-9, err_msg=reduce)
+
+
+def test_a_mask_of_size_0_fits_every_dimension():
+    """As in NumPy and the array API; PyTorch has an error."""
+    x = fe.arange(6.0).reshape(2, 3)
+    a = x.numpy()
+    for shape in ((0,), (0, 3), (2, 0), (0, 0)):
+        got = x[fe.zeros(shape, dtype=fe.bool)]
+        assert got.shape == a[np.zeros(shape, bool)].shape
+    y = x.clone()
+    y[fe.zeros(0, dtype=fe.bool)] = 5
+    assert y.tolist() == x.tolist()
+    with pytest.raises(IndexError, match="mask"):
+        x[fe.zeros(1, dtype=fe.bool)]

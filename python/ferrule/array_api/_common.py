@@ -28,10 +28,6 @@ def promoted(x1: Array, x2: Array) -> tuple[Array, Array]:
     return x1.to(dtype), x2.to(dtype)
 
 
-def is_integral(dtype: fe.dtype) -> bool:
-    return not (dtype.is_floating_point or dtype.is_complex or dtype == fe.bool)
-
-
 def axes_of(axis: Axes, ndim: int) -> tuple[int, ...]:
     """The dimensions that `axis` names, not negative."""
     axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis

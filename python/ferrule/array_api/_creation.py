@@ -110,9 +110,11 @@ def eye(
     device: Device = None,
 ) -> Array:
     """Ones on the k-th diagonal (above the main one, if positive), else zeros."""
-    rows = fe.arange(n_rows, device=device).unsqueeze(1)
-    columns = fe.arange(n_rows if n_cols is None else n_cols, device=device)
-    return fe.eq(rows + k, columns).to(dtype or fe.float32)
+    if n_cols is None:
+        n_cols = n_rows
+    k = max(-n_rows, min(k, n_cols))  # farther away there are zeros only
+    diagonal = fe.arange(n_rows, device=device).unsqueeze(1) + k
+    return fe.eq(diagonal, fe.arange(n_cols, device=device)).to(dtype or fe.float32)
 
 
 def from_dlpack(

@@ -367,7 +367,9 @@ def remainder(x1: Array | Number, x2: Array | Number, /) -> Array:
 
 
 def round(x: Array, /) -> Array:
-    """As `ferrule.round`."""
+    """The nearest integers, halves to the even one; complex numbers by parts."""
+    if x.is_complex():
+        return fe.complex(fe.round(fe.real(x)), fe.round(fe.imag(x)))
     return fe.round(x)
 
 

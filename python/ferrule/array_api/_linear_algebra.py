@@ -45,4 +45,4 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
             f"axis {axis}"
         )
     products = fe.conj(x1) * x2 if x1.is_complex() else x1 * x2
-    return fe.sum(products, axis).to(products.dtype)
+    return fe.sum(products, axis, dtype=products.dtype)

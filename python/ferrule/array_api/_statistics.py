@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import ferrule as fe
 
-from ._common import Array, Axes, axes_of, is_integral, only_axis, reduced
+from ._common import Array, Axes, only_axis, reduced
 
 __all__ = [
     "cumulative_prod",
@@ -19,21 +22,16 @@ __all__ = [
 ]
 
 
-def _accumulator(x: Array, dtype: fe.dtype | None) -> Array:
-    """`x` in the dtype of its sum: that asked for, or wide enough for integers."""
-    if dtype is None and is_integral(x.dtype):
-        dtype = fe.int64
-    return x if dtype is None else x.to(dtype)
-
-
 def _cumulative(
-    x: Array, op: object, axis: int, first: int, include_initial: bool
+    op: Any, x: Array, axis: int, dtype: fe.dtype | None, first: int | None
 ) -> Array:
-    if include_initial:
-        shape = list(x.shape)
-        shape[axis] = 1
-        x = fe.cat([fe.full(shape, first, dtype=x.dtype, device=x.device), x], axis)
-    return op(x, axis)  # type: ignore[operator]
+    """op(x, axis), behind what it starts with, unless that is None."""
+    y: Array = op(x, axis, dtype=dtype)
+    if first is None:
+        return y
+    shape = list(x.shape)
+    shape[axis] = 1
+    return fe.cat([fe.full(shape, first, dtype=y.dtype, device=y.device), y], axis)
 
 
 def cumulative_prod(
@@ -46,8 +44,7 @@ def cumulative_prod(
 ) -> Array:
     """The products of the elements so far; on demand 1, of none, comes first."""
     axis = only_axis(x, axis, "cumulative_prod")
-    x = _accumulator(x, dtype)
-    return _cumulative(x, fe.cumprod, axis, 1, include_initial)
+    return _cumulative(fe.cumprod, x, axis, dtype, 1 if include_initial else None)
 
 
 def cumulative_sum(
@@ -60,8 +57,7 @@ def cumulative_sum(
 ) -> Array:
     """The sums of the elements so far; on demand 0, of none, comes first."""
     axis = only_axis(x, axis, "cumulative_sum")
-    x = _accumulator(x, dtype)
-    return _cumulative(x, fe.cumsum, axis, 0, include_initial)
+    return _cumulative(fe.cumsum, x, axis, dtype, 0 if include_initial else None)
 
 
 def max(x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
@@ -88,12 +84,7 @@ def prod(
     keepdims: bool = False,
 ) -> Array:
     """The products; of no elements 1."""
-    x = _accumulator(x, dtype)
-    # Ferrule multiplies along one dimension a time; the last first, as the
-    # others then stay where they are.
-    for d in sorted(axes_of(axis, x.ndim), reverse=True):
-        x = fe.prod(x, d, keepdims)
-    return x
+    return reduced(partial(fe.prod, dtype=dtype), x, axis, keepdims)
 
 
 def std(
@@ -112,15 +103,17 @@ def sum(
     keepdims: bool = False,
 ) -> Array:
     """The sums; of no elements 0."""
-    return reduced(fe.sum, _accumulator(x, dtype), axis, keepdims)
+    return reduced(partial(fe.sum, dtype=dtype), x, axis, keepdims)
 
 
 def var(
     x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
     """The variances: squared deviations, summed and divided by n - correction."""
-
-    def variance(x: Array, dim: Axes, keepdim: bool) -> Array:
-        return fe.var(x, dim, keepdim=keepdim, correction=correction)
-
-    return reduced(variance, x, axis, keepdims)
+    # fe.var's third parameter is None: `correction` stands in its place.
+    return reduced(
+        lambda x, dim, keepdim: fe.var(x, dim, None, keepdim, correction=correction),
+        x,
+        axis,
+        keepdims,
+    )
