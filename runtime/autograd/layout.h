@@ -1,5 +1,5 @@
-// Memory formats of images: row-major (N, C, H, W), or with the channels last in
-// memory. The shape is the same; only strides differ.
+// Memory formats of images: row-major (N, C, H, W), or with the channels last
+// in memory. The shape is the same; only strides differ.
 #pragma once
 
 #include "ferrule/tensor.h"

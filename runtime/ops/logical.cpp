@@ -141,7 +141,7 @@ Returns:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.isnan(fe.tensor([1.0, float('nan')])).tolist()
+    >>> fe.isnan(fe.tensor([1.0, fe.nan])).tolist()
     [False, True]
 
 Source: numpy.isnan.
@@ -167,7 +167,7 @@ Returns:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.isinf(fe.tensor([1.0, -float('inf')])).tolist()
+    >>> fe.isinf(fe.tensor([1.0, -fe.inf])).tolist()
     [False, True]
 
 Source: numpy.isinf.
@@ -193,7 +193,7 @@ Returns:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.isfinite(fe.tensor([1.0, float('nan')])).tolist()
+    >>> fe.isfinite(fe.tensor([1.0, fe.nan])).tolist()
     [True, False]
 
 Source: numpy.isfinite.
@@ -219,7 +219,7 @@ Returns:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.isposinf(fe.tensor([float('inf'), -float('inf')])).tolist()
+    >>> fe.isposinf(fe.tensor([fe.inf, -fe.inf])).tolist()
     [True, False]
 
 Source: numpy.isposinf.
@@ -245,7 +245,7 @@ Returns:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.isneginf(fe.tensor([float('inf'), -float('inf')])).tolist()
+    >>> fe.isneginf(fe.tensor([fe.inf, -fe.inf])).tolist()
     [False, True]
 
 Source: numpy.isneginf.

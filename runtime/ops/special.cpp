@@ -271,7 +271,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.fmax(fe.tensor([1.0, float('nan')]), fe.tensor([4.0, 2.0])).tolist()
+    >>> fe.fmax(fe.tensor([1.0, fe.nan]), fe.tensor([4.0, 2.0])).tolist()
     [4.0, 2.0]
 
 Source: numpy.fmax.
@@ -305,7 +305,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.fmin(fe.tensor([1.0, float('nan')]), fe.tensor([4.0, 2.0])).tolist()
+    >>> fe.fmin(fe.tensor([1.0, fe.nan]), fe.tensor([4.0, 2.0])).tolist()
     [1.0, 2.0]
 
 Source: numpy.fmin.
@@ -407,7 +407,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.nan_to_num(fe.tensor([1.0, float('nan')])).tolist()
+    >>> fe.nan_to_num(fe.tensor([1.0, fe.nan])).tolist()
     [1.0, 0.0]
 
 Source: numpy.nan_to_num.

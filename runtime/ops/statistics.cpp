@@ -322,7 +322,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.nansum(fe.tensor([1.0, float("nan"), 2.0])).item()
+    >>> fe.nansum(fe.tensor([1.0, fe.nan, 2.0])).item()
     3.0
 
 Source: numpy.nansum.
@@ -359,7 +359,7 @@ Raises:
 
 Example:
     >>> import ferrule as fe
-    >>> fe.nanmean(fe.tensor([1.0, float("nan"), 3.0])).item()
+    >>> fe.nanmean(fe.tensor([1.0, fe.nan, 3.0])).item()
     2.0
 
 Source: numpy.nanmean.
@@ -406,7 +406,7 @@ Example:
 Source: torch.linalg.vector_norm; torch.norm with a number for p.
 )"),
     .examples = FE_DOC("f(2, 3)\nf(2, 3), 1\nf(2, 3, 4), 2, 1\nf(2, 3), "
-                       "float('inf'), -1, True\nf(2, 3), -float('inf'), 0\n"
+                       "fe.inf, -1, True\nf(2, 3), -fe.inf, 0\n"
                        "f(2, 3), 3, (0, 1)\np(2, 3), 0.5\nf(2, 3), 0"),
     .reference = FE_DOC(
         "(lambda x, axes: np.linalg.norm(np.moveaxis(x, axes, range("
