@@ -327,7 +327,7 @@ class Key {
         return free_slice(e);
       }
       backwards_ |= 1u << dim_;  // a copy, whatever the length
-      first = start + (length - 1) * step;
+      if (length) first = start + (length - 1) * step;
       step = -step;
     }
     if (direct_) {

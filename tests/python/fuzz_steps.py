@@ -17,6 +17,7 @@ import numpy as np
 from fuzz import INPUTS, NumpyRun, Program, Step
 
 LARGEST = 512  # elements of a variable
+MOST_DIMS = 8  # of a tensor of Ferrule
 
 
 def times(n: int) -> Callable[[Any], Any]:
@@ -190,7 +191,7 @@ class Generator:
     def basic_key(self, shape: tuple[int, ...]) -> str:
         parts: list[str] = []
         for n in shape[: self.number(0, len(shape))]:
-            if self.chance(0.15):
+            if self.chance(0.15) and parts.count("None") < MOST_DIMS - len(shape):
                 parts.append("None")
             if self.chance(0.1):
                 parts.append("...")
@@ -218,7 +219,7 @@ class Generator:
                     continue
             if n and self.chance(0.2):
                 parts.append(str(self.number(-n, n - 1)))
-            elif self.chance(0.1):
+            elif self.chance(0.1) and parts.count("None, :") < MOST_DIMS - len(shape):
                 parts.append("None, :")
             else:
                 parts.append(self.slice(n, negative=False))
