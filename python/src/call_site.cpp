@@ -110,8 +110,14 @@ uint64_t current_site(PyThreadState* thread) {
 }
 #endif
 
+// State of this thread if it holds the GIL. Another thread's, which is what the
+// interpreter calls the current one then, must not be looked at.
+PyThreadState* own_thread() {
+  return PyGILState_Check() ? PyThreadState_Get() : nullptr;
+}
+
 uint64_t written() {
-  PyThreadState* thread = _PyThreadState_UncheckedGet();
+  PyThreadState* thread = own_thread();
   return thread ? current_site(thread) : before_release;
 }
 
@@ -155,7 +161,7 @@ std::string stack() {
 }  // namespace
 
 void note_site_before_release() {
-  PyThreadState* thread = _PyThreadState_UncheckedGet();
+  PyThreadState* thread = own_thread();
   if (thread) before_release = current_site(thread);
 }
 
