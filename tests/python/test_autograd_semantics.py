@@ -5,6 +5,7 @@ import re
 import threading
 import warnings
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -1125,3 +1126,24 @@ def test_tensor_of_a_tensor_warns():
         warnings.simplefilter("error", UserWarning)
         with pytest.raises(UserWarning):
             warnings.warn("other", UserWarning, stacklevel=1)
+
+
+def test_places_are_never_those_of_another_thread() -> None:
+    # Large ops give the GIL away, and the other thread takes it meanwhile.
+    stop = threading.Event()
+    space: dict[str, Any] = {"stop": stop}
+    code = "def spin():\n    while not stop.is_set():\n        sum(range(50))\n"
+    exec(compile(code, "<elsewhere>", "exec"), space)
+    other = threading.Thread(target=space["spin"])
+    other.start()
+    try:
+        for _ in range(5):
+            y = fe.ones(1_000_000, requires_grad=True) * 1.0
+            z = (y * y).sum()
+            y.mul_(2.0)
+            with pytest.raises(fe.AutogradError) as info:
+                z.backward()
+            assert "<elsewhere>" not in str(info.value)
+    finally:
+        stop.set()
+        other.join()
