@@ -9,10 +9,10 @@ namespace {
 
 enum class Format { preserve, contiguous, channels_last };
 
-// None is `fallback`. The ranks of channels_last and channels_last_3d are told
-// apart for the error only.
+// None is `fallback`. A format for tensors of another rank is an error, unless
+// `fits` is given, which tells it then.
 Format format_from(PyObject* o, const Tensor& t, Format fallback,
-                   const char* who) {
+                   const char* who, bool* fits = nullptr) {
   if (!o || o == Py_None) return fallback;
   nb::object name = nb::steal(PyObject_GetAttrString(o, "name"));
   if (!name.is_valid() || !PyUnicode_Check(name.ptr())) {
@@ -26,7 +26,9 @@ Format format_from(PyObject* o, const Tensor& t, Format fallback,
   if (text == "preserve_format") return Format::preserve;
   if (text == "contiguous_format") return Format::contiguous;
   const int rank = text == "channels_last_3d" ? 5 : 4;
-  if (t.ndim() != rank) {
+  if (fits) {
+    *fits = t.ndim() == rank;
+  } else if (t.ndim() != rank) {
     fail<ShapeError>("[", who, "] ", text, " is for tensors of ", rank,
                      " dimensions, got shape ", t.shape());
   }
@@ -64,12 +66,11 @@ PyObject* is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
   return guarded([&] {
     const Tensor t = tensor_of(self);
     PyObject* o = format_argument(args, kwargs, "is_contiguous");
-    if (o != Py_None && t.ndim() != 4 && t.ndim() != 5) {
-      return PyBool_FromLong(t.is_contiguous());
-    }
-    const Format f = format_from(o, t, Format::contiguous, "is_contiguous");
+    bool fits = true;
+    const Format f =
+        format_from(o, t, Format::contiguous, "is_contiguous", &fits);
     return PyBool_FromLong(f == Format::channels_last
-                               ? is_channels_last(*t.impl())
+                               ? fits && is_channels_last(*t.impl())
                                : t.is_contiguous());
   });
 }

@@ -304,10 +304,6 @@ struct NodeGuard {
   }
 };
 
-}  // namespace
-
-namespace {
-
 Results run_dense(OpCall& c) {
   bool wanted = scan_inputs(c);
   bool grad = wanted && modes.grad;

@@ -177,10 +177,14 @@ def test_channels_last() -> None:
     assert (y == x).sum().item() == x.numel()
     assert x.to(memory_format=fe.channels_last).stride() == y.stride()
     assert x.to(fe.float64, memory_format=fe.channels_last).dtype == fe.float64
+    assert not x[0].is_contiguous(memory_format=fe.channels_last)
+    assert not x.is_contiguous(memory_format=fe.channels_last_3d)
+    assert x[0].is_contiguous(memory_format=fe.contiguous_format)
     with pytest.raises(fe.ShapeError, match="channels_last is for tensors of 4"):
         x[0].contiguous(memory_format=fe.channels_last)
-    with pytest.raises(TypeError, match="memory_format must be"):
-        x.contiguous(memory_format="channels_last")
+    for call in (x.contiguous, x[0].is_contiguous):
+        with pytest.raises(TypeError, match="memory_format must be"):
+            call(memory_format="channels_last")
 
 
 @pytest.mark.parametrize(
