@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "runtime/core/allocator.h"
 #include "runtime/core/thread_pool.h"
+#include "runtime/cpu/machine_limits.h"
 
 namespace ferrule::python {
 
@@ -29,6 +30,21 @@ void bind_process(nb::module_& m) {
         return d;
       },
       "Bytes of CPU memory: allocated now, cached for reuse, highest so far.");
+  m.def(
+      "_machine_limits",
+      [] {
+        const cpu::MachineLimits limits = [] {
+          GilRelease released(true);
+          return cpu::machine_limits();
+        }();
+        nb::dict d;
+        d["flops"] = limits.flops;
+        d["read"] = limits.read;
+        d["stream"] = limits.stream;
+        return d;
+      },
+      "Measured now, a second: float32 operations, bytes read, bytes read and "
+      "written. For tools/bench.");
   m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
 }
 

@@ -82,6 +82,33 @@ FE_INLINE void store(T* to, std::type_identity_t<Vec<T>> v) {
   std::memcpy(to, &v, sizeof(v));
 }
 
+// Writes past the caches, which saves the memory from being read first: for
+// results larger than the caches. `to` is aligned to a vector. A thread calls
+// end_stream() before it tells others that its writes are done.
+template <class T>
+FE_INLINE void stream(T* to, std::type_identity_t<Vec<T>> v) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<Vec<T>*>(to));
+#elif defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to),
+                      reinterpret_cast<__m512i>(v));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to),
+                      reinterpret_cast<__m256i>(v));
+#elif defined(__x86_64__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(to),
+                   reinterpret_cast<__m128i>(v));
+#else
+  store(to, v);
+#endif
+}
+
+FE_INLINE void end_stream() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // The same value in every lane. (0 + x would turn -0 into +0.)
 template <class T, int N = lanes<T>>
 FE_INLINE Vec<T, N> splat(T x) {
