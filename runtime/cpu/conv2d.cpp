@@ -1,68 +1,78 @@
-// The kernel of conv2d: each block of positions is a product of the weight with
-// the input as a matrix.
+// The kernel of conv2d: the weight, a matrix, times what an element of the
+// kernel finds at every position.
 #include "runtime/cpu/conv2d.h"
 
 #include "runtime/cpu/depthwise.h"
-#include "runtime/cpu/gemm.h"
-#include "runtime/cpu/im2col.h"
 
 namespace ferrule {
 namespace cpu {
 namespace {
 
-// ---- Matrix form. A unit is a block of positions of one group of one image.
+// ---- Groups of several channels
 
 template <class T>
 struct Forward {
-  ConvMatrix m;
-  int64_t rows;  // of the matrix
-  int64_t block;
-  int64_t blocks;
-  int64_t matrix_bytes;
-  Parts parts;
+  ConvGroups m;
+  Planes planes;
+  bool in_place;  // the input serves as planes
+  int64_t depth;
+  int64_t images;  // at a time
 
-  explicit Forward(const Conv2dShape& s) : m(s) {
-    rows = m.in_group * m.taps;
-    block = std::min(m.block(rows, sizeof(T)), m.positions);
-    blocks = m.positions == 0 ? 0 : blocks_of(m.positions, block);
-    matrix_bytes = m.in_place ? 0 : align64(rows * block * sizeof(T));
-    int64_t bytes = 0;
-    if (blocks > 0) {
-      const int64_t last = m.positions - (blocks - 1) * block;
-      bytes = std::max(gemm_scratch_bytes(product(block)),
-                       gemm_scratch_bytes(product(last)));
-    }
-    parts = {m.s.batch * m.s.groups * blocks, matrix_bytes + bytes};
-  }
+  explicit Forward(const Conv2dShape& s)
+      : m(s),
+        planes{input_axis(s.h), input_axis(s.w)},
+        in_place(m.pointwise() && m.positions >= kMostTilePositions),
+        depth(m.in_group * m.taps),
+        images(in_place
+                   ? s.batch
+                   : images_at_once(s.batch, image_elements() * sizeof(T))) {}
 
-  Gemm<T> product(int64_t columns) const {
-    Gemm<T> g{.m = m.out_group, .n = columns, .k = rows};
-    g.a = {nullptr, rows, 1};
-    g.b = {nullptr, m.in_place ? m.positions : block, 1};
-    g.c_row = m.positions;
-    return g;
+  int64_t image_elements() const { return m.s.in_channels * planes.elements(); }
+  int64_t offset_bytes() const { return align64(depth * sizeof(int64_t)); }
+  int64_t scratch_bytes() const {
+    if (in_place) return offset_bytes();
+    return offset_bytes() +
+           align64((images * image_elements() + kMostTilePositions) *
+                   sizeof(T));
   }
 
   void run(const Operands<T>& x) const {
-    parts.run(x.scratch, [&](int64_t unit, char* scratch) {
-      const int64_t from = unit % blocks * block;
-      const int64_t to = std::min(from + block, m.positions);
-      const int64_t image_group = unit / blocks;
-      const int64_t group = image_group % m.s.groups;
-      const T* input = x.in[0] + image_group * m.in_group * m.in_plane();
-      Gemm<T> g = product(to - from);
-      g.a.data = x.in[1] + group * m.out_group * rows;
-      if (m.in_place) {
-        g.b.data = input + from;
-      } else {
-        T* matrix = reinterpret_cast<T*>(scratch);
-        im2col(m.s, input, m.in_group, from, to, matrix, block);
-        g.b.data = matrix;
+    auto* offset = reinterpret_cast<int64_t*>(x.scratch);
+    T* copy = reinterpret_cast<T*>(x.scratch + offset_bytes());
+    kernel_offsets(m, planes, offset);
+    // All positions of one image and group; see ConvProduct.
+    ConvProduct<T> all{.rows = m.out_group, .depth = depth, .offset = offset};
+    all.pitch = in_place ? m.positions : planes.pitch();
+    all.cols = in_place ? m.positions : m.s.w.out;
+    all.end =
+        in_place ? m.positions : (m.s.h.out - 1) * planes.pitch() + m.s.w.out;
+    all.readable = in_place ? m.positions : all.end + kMostTilePositions;
+    all.out_plane = m.positions;
+    all.out_row = m.s.w.out;
+    for (int64_t first = 0; first < m.s.batch; first += images) {
+      const int64_t count = std::min(images, m.s.batch - first);
+      const T* input = x.in[0] + first * m.s.in_channels * m.in_plane();
+      if (!in_place) {
+        copy_planes(planes, input, count * m.s.in_channels, copy);
       }
-      g.c = x.out + image_group * m.out_group * m.positions + from;
-      if (x.in[2] != nullptr) g.row_bias = x.in[2] + group * m.out_group;
-      gemm(g, scratch + matrix_bytes);
-    });
+      const int64_t units = count * m.s.groups;
+      const ProductCut cut(m.out_group, depth, all.end, m.in_group, units,
+                           sizeof(T));
+      parallel_for(units * cut.count(), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t unit = i / cut.count();
+          const int64_t channel = unit % m.s.groups * m.out_group;
+          ConvProduct<T> p = all;
+          p.a = x.in[1] + channel * depth;
+          p.b =
+              (in_place ? input : copy) + unit * m.in_group * planes.elements();
+          if (x.in[2] != nullptr) p.bias = x.in[2] + channel;
+          p.out =
+              x.out + (first * m.s.groups + unit) * m.out_group * m.positions;
+          cpu::run(cut.piece(p, i % cut.count()));
+        }
+      });
+    }
   }
 };
 
@@ -70,7 +80,7 @@ struct Forward {
 
 template <class T>
 struct DepthwiseForward {
-  ConvMatrix m;
+  ConvGroups m;
   DepthwiseShape d;
   int64_t offset_bytes;
   Parts parts;
@@ -115,9 +125,9 @@ Conv2dShape shape_of(const OpCall& c) {
 int64_t conv2d_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
-           return ConvMatrix(s).depthwise()
+           return ConvGroups(s).depthwise()
                       ? DepthwiseForward<T>(s).scratch_bytes()
-                      : Forward<T>(s).parts.scratch_bytes();
+                      : Forward<T>(s).scratch_bytes();
          });
 }
 
@@ -126,7 +136,7 @@ void conv2d(OpCall& c) {
   const Conv2dShape s = shape_of(c);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 3);
-    if (ConvMatrix(s).depthwise()) {
+    if (ConvGroups(s).depthwise()) {
       DepthwiseForward<T>(s).run(x);
     } else {
       Forward<T>(s).run(x);

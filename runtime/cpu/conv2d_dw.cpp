@@ -1,13 +1,11 @@
-// The kernel of conv2d_dw: the gradient times the transposed matrix of the
-// input, summed over positions and images.
+// The kernel of conv2d_dw: what an element of the kernel finds at every
+// position times the gradient there, summed over positions and images.
 //
 // The images are dealt out to a few sums, as many as the shape tells, which are
 // added up in order at the end.
 #include "runtime/cpu/conv2d.h"
 
 #include "runtime/cpu/depthwise.h"
-#include "runtime/cpu/gemm.h"
-#include "runtime/cpu/im2col.h"
 
 namespace ferrule {
 namespace cpu {
@@ -22,120 +20,158 @@ struct Sums {
   int64_t elements;  // of one
   int64_t count;
 
-  Sums(int64_t images, int64_t weights)
+  Sums(int64_t images, int64_t of_one)
       : batch(images),
-        elements(weights),
+        elements(of_one),
         count(std::clamp<int64_t>(
-            std::min(images, kElements / std::max<int64_t>(weights, 1)), 1,
+            std::min(images, kElements / std::max<int64_t>(of_one, 1)), 1,
             kMost)) {}
 
   int64_t first_image(int64_t sum) const { return batch * sum / count; }
-  int64_t bytes(int64_t itemsize) const {
-    return align64((count - 1) * elements * itemsize);
-  }
-  // The first sum is made in the result, the others in `rest`.
+  // Adds all sums, which stand one after the other, to the first.
   template <class T>
-  T* at(T* result, T* rest, int64_t sum) const {
-    return sum == 0 ? result : rest + (sum - 1) * elements;
-  }
-  template <class T>
-  void add_up(T* result, const T* rest) const {
+  void add_up(T* first) const {
     if (count == 1) return;
     parallel_for(elements, 1 << 13, [&](int64_t begin, int64_t end) {
-      for (int64_t sum = 0; sum + 1 < count; ++sum) {
-        const T* other = rest + sum * elements;
-        for (int64_t i = begin; i < end; ++i) result[i] += other[i];
+      for (int64_t sum = 1; sum < count; ++sum) {
+        const T* other = first + sum * elements;
+        for (int64_t i = begin; i < end; ++i) first[i] += other[i];
       }
     });
   }
 };
 
-// ---- Matrix form. A unit is some channels of one group in one sum.
+// ---- Groups of several channels. The weight's gradient is made transposed,
+// with a row for each channel and element of the kernel, because the channels
+// of the result make better vectors.
 
 template <class T>
 struct WeightGradient {
-  static constexpr int64_t kRows = 512;  // of the matrix, if channels are small
-
-  ConvMatrix m;
+  ConvGroups m;
+  Planes planes;
+  bool in_place;  // the input serves as planes
+  int64_t rows;
+  int64_t cols;  // channels of the result, whole vectors
   Sums sums;
-  int64_t channels;  // of a unit
-  int64_t splits;    // units of a group
-  int64_t block;
-  int64_t matrix_bytes;
-  Parts parts;
+  int64_t images;  // at a time
+  int64_t row_block, row_blocks;
 
   explicit WeightGradient(const Conv2dShape& s)
-      : m(s), sums(s.batch, m.s.out_channels * m.in_group * m.taps) {
-    const int64_t most = std::max<int64_t>(1, kRows / m.taps);
-    splits = blocks_of(m.in_group, most);
-    channels = blocks_of(m.in_group, std::max<int64_t>(splits, 1));
-    const int64_t rows = channels * m.taps;
-    block = std::min(m.block(rows, sizeof(T)), m.positions);
-    matrix_bytes = m.in_place ? 0 : align64(rows * block * sizeof(T));
-    int64_t bytes = 0;
-    for (int64_t c : {channels, last_channels()}) {
-      for (int64_t depth : {block, last_block()}) {
-        if (c > 0 && depth > 0) {
-          bytes = std::max(bytes, gemm_scratch_bytes(product(c, depth)));
-        }
-      }
-    }
-    parts = {sums.count * m.s.groups * splits, matrix_bytes + bytes};
+      : m(s),
+        planes{input_axis(s.h), input_axis(s.w)},
+        in_place(m.pointwise()),
+        rows(m.in_group * m.taps),
+        cols(round_to(m.out_group, kMostLanes)),
+        sums(s.batch, s.groups * rows * cols),
+        images(images_at_once(
+            s.batch, (plane_elements() + grad_elements()) * sizeof(T))) {
+    constexpr int64_t kLeastRows = 28;
+    const int64_t units = sums.count * s.groups;
+    const double work = 1.0 * rows * cols * m.positions * s.batch * s.groups;
+    const int64_t parts = std::clamp<int64_t>(
+        pieces_of(work, units), 1, std::max<int64_t>(rows / kLeastRows, 1));
+    row_block = ceil_div(rows, parts);
+    row_blocks = ceil_div(rows, row_block);
   }
 
-  int64_t last_channels() const { return m.in_group - (splits - 1) * channels; }
-  int64_t last_block() const {
-    return block > 0 ? (m.positions - 1) % block + 1 : 0;
+  // Of one image.
+  int64_t plane_elements() const {
+    return in_place ? 0 : m.s.in_channels * planes.elements();
+  }
+  int64_t grad_elements() const { return m.s.groups * m.positions * cols; }
+  int64_t offset_bytes() const { return align64(rows * sizeof(int64_t)); }
+  int64_t sum_bytes() const {
+    return align64(sums.count * sums.elements * sizeof(T));
+  }
+  int64_t grad_bytes() const {
+    return align64(images * grad_elements() * sizeof(T));
   }
   int64_t scratch_bytes() const {
-    return sums.bytes(sizeof(T)) + parts.scratch_bytes();
-  }
-
-  Gemm<T> product(int64_t of_channels, int64_t depth) const {
-    Gemm<T> g{.m = m.out_group, .n = of_channels * m.taps, .k = depth};
-    g.a = {nullptr, m.positions, 1};
-    g.b = {nullptr, 1, m.in_place ? m.positions : block};
-    g.c_row = m.in_group * m.taps;
-    return g;
+    return offset_bytes() + sum_bytes() + grad_bytes() +
+           align64(images * plane_elements() * sizeof(T));
   }
 
   void run(const Operands<T>& x) const {
-    T* rest = reinterpret_cast<T*>(x.scratch);
-    parts.run(
-        x.scratch + sums.bytes(sizeof(T)), [&](int64_t unit, char* scratch) {
-          const int64_t first = unit % splits * channels;
-          const int64_t count = std::min(channels, m.in_group - first);
-          if (count <= 0) return;
-          const int64_t group = unit / splits % m.s.groups;
-          const int64_t sum = unit / splits / m.s.groups;
-          T* out = sums.at(x.out, rest, sum) +
-                   (group * m.out_group * m.in_group + first) * m.taps;
-          bool started = false;
-          for (int64_t i = sums.first_image(sum); i < sums.first_image(sum + 1);
-               ++i) {
-            const int64_t image_group = i * m.s.groups + group;
-            const T* grad = x.in[0] + image_group * m.out_group * m.positions;
-            const T* input =
-                x.in[1] + (image_group * m.in_group + first) * m.in_plane();
-            for (int64_t from = 0; from < m.positions; from += block) {
-              const int64_t to = std::min(from + block, m.positions);
-              Gemm<T> g = product(count, to - from);
-              g.a.data = grad + from;
-              if (m.in_place) {
-                g.b.data = input + from;
-              } else {
-                T* matrix = reinterpret_cast<T*>(scratch);
-                im2col(m.s, input, count, from, to, matrix, block);
-                g.b.data = matrix;
-              }
-              g.c = out;
-              g.accumulate = started;
-              gemm(g, scratch + matrix_bytes);
-              started = true;
-            }
-          }
-        });
-    sums.add_up(x.out, rest);
+    auto* offset = reinterpret_cast<int64_t*>(x.scratch);
+    char* after = x.scratch + offset_bytes();
+    T* sum = reinterpret_cast<T*>(after);
+    T* grad = reinterpret_cast<T*>(after += sum_bytes());
+    T* copy = reinterpret_cast<T*>(after + grad_bytes());
+    kernel_offsets(m, planes, offset);
+    for (int64_t first = 0; first < m.s.batch; first += images) {
+      const int64_t count = std::min(images, m.s.batch - first);
+      const T* input = x.in[1] + first * m.s.in_channels * m.in_plane();
+      if (!in_place) {
+        copy_planes(planes, input, count * m.s.in_channels, copy);
+      }
+      transpose_grad(x.in[0] + first * m.s.out_channels * m.positions, count,
+                     grad);
+      const T* from = in_place ? input : copy;
+      parallel_for(sums.count * m.s.groups * row_blocks, 1,
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t unit = begin; unit < end; ++unit) {
+                       add_images(unit, first, first + count, from, grad,
+                                  offset, sum);
+                     }
+                   });
+    }
+    sums.add_up(sum);
+    parallel_for(m.s.groups, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t g = begin; g < end; ++g) {
+        cpu::run(ConvTranspose<T>{.from = sum + g * rows * cols,
+                                  .from_row = cols,
+                                  .rows = rows,
+                                  .cols = m.out_group,
+                                  .to = x.out + g * m.out_group * rows,
+                                  .to_row = rows});
+      }
+    });
+  }
+
+  // The gradient with a row for each position.
+  void transpose_grad(const T* from, int64_t count, T* to) const {
+    constexpr int64_t kPositions = 1024;
+    const int64_t blocks = ceil_div(m.positions, kPositions);
+    parallel_for(count * m.s.groups * blocks, 4,
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t p = i % blocks * kPositions;
+                     const int64_t unit = i / blocks;
+                     cpu::run(ConvTranspose<T>{
+                         .from = from + unit * m.out_group * m.positions + p,
+                         .from_row = m.positions,
+                         .rows = m.out_group,
+                         .cols = std::min(kPositions, m.positions - p),
+                         .to = to + (unit * m.positions + p) * cols,
+                         .to_row = cols,
+                         .pad = true});
+                   }
+                 });
+  }
+
+  // What images [begin, end) give to some rows of one group in one sum. `from`
+  // and `grad` start with image `begin`.
+  void add_images(int64_t unit, int64_t begin, int64_t end, const T* from,
+                  const T* grad, const int64_t* offset, T* sum) const {
+    const int64_t row = unit % row_blocks * row_block;
+    const int64_t group = unit / row_blocks % m.s.groups;
+    const int64_t nr = unit / row_blocks / m.s.groups;
+    ConvOuter<T> p{.rows = std::min(row_block, rows - row),
+                   .offset = offset + row,
+                   .pitch = planes.pitch(),
+                   .height = m.s.h.out,
+                   .width = m.s.w.out,
+                   .cols = cols};
+    p.c = sum + nr * sums.elements + (group * rows + row) * cols;
+    const int64_t first = sums.first_image(nr);
+    for (int64_t i = std::max(begin, first);
+         i < std::min(end, sums.first_image(nr + 1)); ++i) {
+      const int64_t image_group = (i - begin) * m.s.groups + group;
+      p.a = from + image_group * m.in_group * planes.elements();
+      p.b = grad + image_group * m.positions * cols;
+      p.add = i > first;
+      cpu::run(p);
+    }
   }
 };
 
@@ -143,7 +179,7 @@ struct WeightGradient {
 
 template <class T>
 struct DepthwiseWeightGradient {
-  ConvMatrix m;
+  ConvGroups m;
   DepthwiseShape d;
   Sums sums;
   int64_t offset_bytes;
@@ -157,19 +193,22 @@ struct DepthwiseWeightGradient {
         parts{sums.count * s.groups, align64(d.elements * sizeof(T))} {}
 
   int64_t scratch_bytes() const {
-    return sums.bytes(sizeof(T)) + offset_bytes + parts.scratch_bytes();
+    return sum_bytes() + offset_bytes + parts.scratch_bytes();
+  }
+  int64_t sum_bytes() const {
+    return align64(sums.count * sums.elements * sizeof(T));
   }
 
   void run(const Operands<T>& x) const {
-    T* rest = reinterpret_cast<T*>(x.scratch);
-    char* after = x.scratch + sums.bytes(sizeof(T));
+    T* sums_of = reinterpret_cast<T*>(x.scratch);
+    char* after = x.scratch + sum_bytes();
     auto* offset = reinterpret_cast<int64_t*>(after);
     find_offsets(m.s, d, offset);
     parts.run(after + offset_bytes, [&](int64_t unit, char* scratch) {
       const int64_t group = unit % m.s.groups;
       const int64_t sum = unit / m.s.groups;
       T* plane = reinterpret_cast<T*>(scratch);
-      T* out = sums.at(x.out, rest, sum) + group * m.out_group * d.taps;
+      T* out = sums_of + sum * sums.elements + group * m.out_group * d.taps;
       std::fill_n(plane, d.elements, T(0));
       std::fill_n(out, m.out_group * d.taps, T(0));
       for (int64_t i = sums.first_image(sum); i < sums.first_image(sum + 1);
@@ -190,7 +229,8 @@ struct DepthwiseWeightGradient {
         }
       }
     });
-    sums.add_up(x.out, rest);
+    sums.add_up(sums_of);
+    std::copy_n(sums_of, sums.elements, x.out);
   }
 };
 
@@ -201,7 +241,7 @@ Conv2dShape shape_of(const OpCall& c) {
 int64_t conv2d_dw_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
-           return ConvMatrix(s).depthwise()
+           return ConvGroups(s).depthwise()
                       ? DepthwiseWeightGradient<T>(s).scratch_bytes()
                       : WeightGradient<T>(s).scratch_bytes();
          });
@@ -214,7 +254,7 @@ void conv2d_dw(OpCall& c) {
     const Operands<T> x(c, 2);
     if (s.batch == 0 || s.h.out == 0 || s.w.out == 0) {
       std::fill_n(x.out, c.out_impl().numel, T(0));
-    } else if (ConvMatrix(s).depthwise()) {
+    } else if (ConvGroups(s).depthwise()) {
       DepthwiseWeightGradient<T>(s).run(x);
     } else {
       WeightGradient<T>(s).run(x);

@@ -1,84 +1,206 @@
-// The kernel of conv2d_dx: the transposed weight times the gradient is the
-// gradient of the input as a matrix, which is then added up.
+// The kernel of conv2d_dx: the transposed weight times what an element of the
+// kernel finds of the gradient.
 #include "runtime/cpu/conv2d.h"
 
 #include "runtime/cpu/depthwise.h"
-#include "runtime/cpu/gemm.h"
-#include "runtime/cpu/im2col.h"
 
 namespace ferrule {
 namespace cpu {
 namespace {
 
-// ---- Matrix form. A unit is some channels of one group of one image; its
-// blocks of positions overlap in the result and are done one after another.
+// ---- Groups of several channels
 
+// Elements of the kernel by the phase of the input that they act on.
+struct KernelPhase {
+  int64_t count = 0;   // of this phase
+  int64_t before = 0;  // of lower phases
+
+  KernelPhase(const Window& w, int64_t phase) {
+    for (int64_t k = 0; k < w.kernel; ++k) {
+      const int64_t of = k * w.dilation % w.stride;
+      count += of == phase;
+      before += of < phase;
+    }
+  }
+};
+
+// The elements of the input whose rows and columns, padding included, are
+// `phase` modulo the stride get theirs from a part of the kernel, by a
+// convolution of stride 1.
 template <class T>
 struct InputGradient {
-  static constexpr int64_t kRows = 512;  // of the matrix, if channels are small
+  ConvGroups m;
+  GradAxis h, w;
+  Planes planes;
+  bool in_place;   // the gradient serves as planes
+  int64_t images;  // at a time
 
-  ConvMatrix m;
-  int64_t channels;  // of a unit
-  int64_t splits;    // units of a group
-  int64_t block;
-  int64_t matrix_bytes;
-  Parts parts;
+  explicit InputGradient(const Conv2dShape& s)
+      : m(s),
+        h(s.h),
+        w(s.w),
+        planes{h.axis, w.axis},
+        in_place(m.pointwise() && m.positions >= kMostTilePositions),
+        images(in_place
+                   ? s.batch
+                   : images_at_once(s.batch, image_elements() * sizeof(T))) {}
 
-  explicit InputGradient(const Conv2dShape& s) : m(s) {
-    const int64_t most = std::max<int64_t>(1, kRows / m.taps);
-    splits = blocks_of(m.in_group, most);
-    channels = blocks_of(m.in_group, std::max<int64_t>(splits, 1));
-    const int64_t rows = channels * m.taps;
-    block = m.in_place ? m.positions
-                       : std::min(m.block(rows, sizeof(T)), m.positions);
-    matrix_bytes = m.in_place ? 0 : align64(rows * block * sizeof(T));
-    int64_t bytes = 0;
-    for (int64_t c : {channels, last_channels()}) {
-      for (int64_t columns : {block, last_block()}) {
-        if (c > 0 && columns > 0) {
-          bytes = std::max(bytes, gemm_scratch_bytes(product(c, columns)));
+  int64_t phases() const { return m.s.h.stride * m.s.w.stride; }
+  int64_t image_elements() const {
+    return m.s.out_channels * planes.elements();
+  }
+  int64_t weight_elements() const {
+    return m.s.out_channels * m.in_group * m.taps;
+  }
+  int64_t offset_bytes() const {
+    return align64(m.out_group * m.taps * sizeof(int64_t));
+  }
+  int64_t weight_bytes() const {
+    return align64(weight_elements() * sizeof(T));
+  }
+  int64_t scratch_bytes() const {
+    if (in_place) return offset_bytes() + weight_bytes();
+    return offset_bytes() + weight_bytes() +
+           align64((images * image_elements() + kMostTilePositions) *
+                   sizeof(T));
+  }
+
+  // Calls visit(i, j) for the elements of the kernel of one phase.
+  template <class Visit>
+  void each_tap(int64_t phase, const Visit& visit) const {
+    const Window& y = m.s.h;
+    const Window& x = m.s.w;
+    for (int64_t i = 0; i < y.kernel; ++i) {
+      if (i * y.dilation % y.stride != phase / x.stride) continue;
+      for (int64_t j = 0; j < x.kernel; ++j) {
+        if (j * x.dilation % x.stride == phase % x.stride) visit(i, j);
+      }
+    }
+  }
+  // Elements of the kernel in phases below this one.
+  int64_t taps_before(int64_t phase) const {
+    const KernelPhase y(m.s.h, phase / m.s.w.stride);
+    const KernelPhase x(m.s.w, phase % m.s.w.stride);
+    return y.before * m.s.w.kernel + y.count * x.before;
+  }
+
+  // The weight of each group and phase as a matrix with a row for each channel
+  // of the input.
+  void pack_weight(const T* weight, T* to) const {
+    constexpr int64_t kChannels = 16;
+    const int64_t blocks = ceil_div(m.in_group, kChannels);
+    const int64_t of_group = m.out_group * m.in_group * m.taps;
+    parallel_for(m.s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; ++unit) {
+        const int64_t group = unit / blocks;
+        const int64_t c = unit % blocks * kChannels;
+        const int64_t c_end = std::min(c + kChannels, m.in_group);
+        for (int64_t phase = 0; phase < phases(); ++phase) {
+          pack_phase(weight + group * of_group, phase, c, c_end,
+                     to + group * of_group);
+        }
+      }
+    });
+  }
+  void pack_phase(const T* weight, int64_t phase, int64_t c, int64_t c_end,
+                  T* to) const {
+    const int64_t before = taps_before(phase);
+    const int64_t taps = taps_before(phase + 1) - before;
+    if (taps == 0) return;
+    to += before * m.in_group * m.out_group;
+    for (int64_t o = 0; o < m.out_group; ++o) {
+      for (int64_t k = c; k < c_end; ++k) {
+        const T* from = weight + (o * m.in_group + k) * m.taps;
+        T* place = to + (k * m.out_group + o) * taps;
+        if (taps == m.taps) {
+          std::copy_n(from, taps, place);
+        } else {
+          each_tap(phase, [&](int64_t i, int64_t j) {
+            *place++ = from[i * m.s.w.kernel + j];
+          });
         }
       }
     }
-    parts = {m.s.batch * m.s.groups * splits, matrix_bytes + bytes};
   }
 
-  int64_t last_channels() const { return m.in_group - (splits - 1) * channels; }
-  int64_t last_block() const {
-    return block > 0 ? (m.positions - 1) % block + 1 : 0;
+  // offset[k] for phases one after the other, from the first element of the
+  // phase.
+  void find_offsets(int64_t* offset) const {
+    for (int64_t phase = 0; phase < phases(); ++phase) {
+      const InputPhase y(m.s.h, phase / m.s.w.stride);
+      const InputPhase x(m.s.w, phase % m.s.w.stride);
+      for (int64_t o = 0; o < m.out_group; ++o) {
+        each_tap(phase, [&](int64_t i, int64_t j) {
+          const int64_t behind_y = i * m.s.h.dilation / m.s.h.stride;
+          const int64_t behind_x = j * m.s.w.dilation / m.s.w.stride;
+          *offset++ = o * planes.elements() +
+                      planes.index(0, 0, y.q - behind_y - h.axis.first,
+                                   x.q - behind_x - w.axis.first);
+        });
+      }
+    }
   }
 
-  Gemm<T> product(int64_t of_channels, int64_t columns) const {
-    Gemm<T> g{.m = of_channels * m.taps, .n = columns, .k = m.out_group};
-    g.a = {nullptr, 1, m.in_group * m.taps};
-    g.b = {nullptr, m.positions, 1};
-    g.c_row = m.in_place ? m.positions : block;
-    return g;
+  // The whole product of one phase, of image and group 0.
+  ConvProduct<T> product(int64_t phase, const T* weight,
+                         const int64_t* offset) const {
+    const InputPhase y(m.s.h, phase / m.s.w.stride);
+    const InputPhase x(m.s.w, phase % m.s.w.stride);
+    const int64_t before = taps_before(phase);
+    ConvProduct<T> p{.rows = m.in_group,
+                     .depth = m.out_group * (taps_before(phase + 1) - before)};
+    p.a = weight + before * m.in_group * m.out_group;
+    p.offset = offset + before * m.out_group;
+    p.out_plane = m.in_plane();
+    if (in_place) {
+      p.pitch = p.cols = p.end = p.readable = m.positions;
+      return p;
+    }
+    p.pitch = planes.pitch();
+    p.cols = x.count;
+    if (y.count > 0 && x.count > 0) p.end = (y.count - 1) * p.pitch + x.count;
+    p.readable = p.end + kMostTilePositions;
+    p.out_row = m.s.h.stride * m.s.w.in;
+    p.out_col = m.s.w.stride;
+    return p;
   }
 
   void run(const Operands<T>& x) const {
-    parts.run(x.scratch, [&](int64_t unit, char* scratch) {
-      const int64_t first = unit % splits * channels;
-      const int64_t count = std::min(channels, m.in_group - first);
-      if (count <= 0) return;
-      const int64_t image_group = unit / splits;
-      const int64_t group = image_group % m.s.groups;
-      const T* grad = x.in[0] + image_group * m.out_group * m.positions;
-      const T* weight =
-          x.in[1] + (group * m.out_group * m.in_group + first) * m.taps;
-      T* out = x.out + (image_group * m.in_group + first) * m.in_plane();
-      T* matrix = m.in_place ? out : reinterpret_cast<T*>(scratch);
-      if (!m.in_place) std::fill_n(out, count * m.in_plane(), T(0));
-      for (int64_t from = 0; from < m.positions; from += block) {
-        const int64_t to = std::min(from + block, m.positions);
-        Gemm<T> g = product(count, to - from);
-        g.a.data = weight;
-        g.b.data = grad + from;
-        g.c = matrix;
-        gemm(g, scratch + matrix_bytes);
-        if (!m.in_place) col2im(m.s, matrix, block, count, from, to, out);
+    auto* offset = reinterpret_cast<int64_t*>(x.scratch);
+    T* weight = reinterpret_cast<T*>(x.scratch + offset_bytes());
+    T* copy = reinterpret_cast<T*>(x.scratch + offset_bytes() + weight_bytes());
+    find_offsets(offset);
+    pack_weight(x.in[1], weight);
+    for (int64_t first = 0; first < m.s.batch; first += images) {
+      const int64_t count = std::min(images, m.s.batch - first);
+      const T* grad = x.in[0] + first * m.s.out_channels * m.positions;
+      if (!in_place) copy_planes(planes, grad, count * m.s.out_channels, copy);
+      for (int64_t phase = 0; phase < phases(); ++phase) {
+        const ConvProduct<T> all = product(phase, weight, offset);
+        if (all.end == 0) continue;
+        const int64_t units = count * m.s.groups;
+        const ProductCut cut(m.in_group, all.depth, all.end, m.out_group, units,
+                             sizeof(T));
+        parallel_for(units * cut.count(), 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t unit = i / cut.count();
+            ConvProduct<T> p = all;
+            p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
+            p.b = (in_place ? grad : copy) +
+                  unit * m.out_group * planes.elements();
+            p.out = x.out + to_phase(phase) +
+                    (first * m.s.groups + unit) * m.in_group * m.in_plane();
+            cpu::run(cut.piece(p, i % cut.count()));
+          }
+        });
       }
-    });
+    }
+  }
+
+  // The first element of a phase in a plane of the input.
+  int64_t to_phase(int64_t phase) const {
+    return InputPhase(m.s.h, phase / m.s.w.stride).first * m.s.w.in +
+           InputPhase(m.s.w, phase % m.s.w.stride).first;
   }
 };
 
@@ -86,7 +208,7 @@ struct InputGradient {
 
 template <class T>
 struct DepthwiseInputGradient {
-  ConvMatrix m;
+  ConvGroups m;
   DepthwiseShape d;
   int64_t offset_bytes;
   Parts parts;
@@ -131,9 +253,9 @@ Conv2dShape shape_of(const OpCall& c) {
 int64_t conv2d_dx_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
-           return ConvMatrix(s).depthwise()
+           return ConvGroups(s).depthwise()
                       ? DepthwiseInputGradient<T>(s).scratch_bytes()
-                      : InputGradient<T>(s).parts.scratch_bytes();
+                      : InputGradient<T>(s).scratch_bytes();
          });
 }
 
@@ -142,7 +264,7 @@ void conv2d_dx(OpCall& c) {
   const Conv2dShape s = shape_of(c);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 2);
-    if (ConvMatrix(s).depthwise()) {
+    if (ConvGroups(s).depthwise()) {
       DepthwiseInputGradient<T>(s).run(x);
     } else {
       InputGradient<T>(s).run(x);

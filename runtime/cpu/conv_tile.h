@@ -1,0 +1,87 @@
+// The two products that convolutions are made of. Neither copies its operands
+// into a matrix: an element of the kernel is an offset into planes that hold
+// the image (conv_planes.h).
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/cpu/isa.h"
+
+namespace ferrule::cpu {
+
+// No instruction set's tile is wider, in positions; planes that tiles read are
+// followed by as much memory.
+inline constexpr int64_t kMostTilePositions = 64;
+// Vectors of all instruction sets divide rows of so many elements.
+inline constexpr int64_t kMostLanes = 16;
+
+// result[i, p] = bias[i] + sum over k of a[i, k] b[offset[k] + p] for positions
+// p in [begin, end), of which those with p % pitch < cols are written.
+template <class T>
+struct ConvProduct {
+  int64_t rows = 0;
+  int64_t depth = 0;
+  const T* a = nullptr;  // rows of `depth` elements
+  const T* b = nullptr;
+  const int64_t* offset = nullptr;
+  int64_t readable = 0;     // positions in memory; more than a tile has
+  const T* bias = nullptr;  // or null
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t pitch = 0;
+  int64_t cols = 0;
+  // Position (r, c) of row i: out[i * out_plane + r * out_row + c * out_col].
+  T* out = nullptr;
+  int64_t out_plane = 0;
+  int64_t out_row = 0;
+  int64_t out_col = 1;
+};
+
+// c[k, o] = sum over (r, j) of a[offset[k] + r * pitch + j] b[r * width + j,
+// o], or += that.
+template <class T>
+struct ConvOuter {
+  int64_t rows = 0;  // of c
+  const T* a = nullptr;
+  const int64_t* offset = nullptr;
+  int64_t pitch = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+  const T* b = nullptr;  // rows of `cols` elements
+  int64_t cols = 0;      // a multiple of kMostLanes
+  T* c = nullptr;        // rows of `cols` elements
+  bool add = false;
+};
+
+// to[j * to_row + i] = from[i * from_row + j], i < rows, j < cols; if `pad`,
+// zeros for i up to a multiple of kMostLanes.
+template <class T>
+struct ConvTranspose {
+  const T* from = nullptr;
+  int64_t from_row = 0;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  T* to = nullptr;
+  int64_t to_row = 0;
+  bool pad = false;
+};
+
+FE_SIMD(void conv_product_f32(const ConvProduct<float>& p);
+        void conv_product_f64(const ConvProduct<double>& p);
+        void conv_outer_f32(const ConvOuter<float>& p);
+        void conv_outer_f64(const ConvOuter<double>& p);
+        void conv_transpose_f32(const ConvTranspose<float>& t);
+        void conv_transpose_f64(const ConvTranspose<double>& t);)
+
+inline void run(const ConvProduct<float>& p) { FE_BEST(conv_product_f32)(p); }
+inline void run(const ConvProduct<double>& p) { FE_BEST(conv_product_f64)(p); }
+inline void run(const ConvOuter<float>& p) { FE_BEST(conv_outer_f32)(p); }
+inline void run(const ConvOuter<double>& p) { FE_BEST(conv_outer_f64)(p); }
+inline void run(const ConvTranspose<float>& t) {
+  FE_BEST(conv_transpose_f32)(t);
+}
+inline void run(const ConvTranspose<double>& t) {
+  FE_BEST(conv_transpose_f64)(t);
+}
+
+}  // namespace ferrule::cpu

@@ -1,0 +1,240 @@
+// Register tiles of convolution, and the loops over them.
+#include "runtime/cpu/conv_tile.h"
+
+#include "runtime/cpu/gemm_pack.h"
+#include "runtime/cpu/gemm_tile.h"
+#include "runtime/cpu/simd.h"
+
+namespace ferrule::cpu::FE_ISA {
+namespace {
+
+constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Rows are split evenly over tiles, so that none is left with a few.
+struct RowTiles {
+  int64_t rows;
+
+  int64_t count() const { return ceil_div(rows, kTileRows); }
+  int64_t begin(int64_t tile) const {
+    return rows / count() * tile + least(tile, rows % count());
+  }
+};
+
+// ---- Product
+
+// The sums of `rows` rows at positions [p, p + kTileCols), as dense rows. Rows
+// of A are addressed as three to a pointer, so that the pointers stay in
+// registers.
+template <class T, int rows>
+void product_tile(const ConvProduct<T>& c, int64_t row, int64_t p, T* sums) {
+  constexpr int kPointers = (rows + 2) / 3;
+  const int64_t a_row = c.depth;
+  const T* a[kPointers];
+  Vec<T> sum[rows][kTileVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kPointers; ++i) a[i] = c.a + (row + 3 * i) * a_row;
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    const Vec<T> start = splat(c.bias != nullptr ? c.bias[row + i] : T(0));
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) sum[i][v] = start;
+  }
+  const T* const b = c.b + p;
+  for (int64_t k = 0; k < c.depth; ++k) {
+    const T* const from = b + c.offset[k];
+    Vec<T> b_k[kTileVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) b_k[v] = load(from + v * lanes<T>);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kTileVectors; ++v) {
+        sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kPointers; ++i) ++a[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) {
+      store(sums + i * kTileCols<T> + v * lanes<T>, sum[i][v]);
+    }
+  }
+}
+
+template <class T>
+using ProductTile = void (*)(const ConvProduct<T>&, int64_t row, int64_t p,
+                             T* sums);
+
+template <class T>
+ProductTile<T> product_tile_of(int64_t rows) {
+  static constexpr auto kTiles =
+      []<int... i>(std::integer_sequence<int, i...>) {
+        struct {
+          ProductTile<T> of[kTileRows];
+        } table{{product_tile<T, i + 1>...}};
+        return table;
+      }(std::make_integer_sequence<int, kTileRows>());
+  return kTiles.of[rows - 1];
+}
+
+// Writes positions [p, end) of a tile whose sums begin at position `start`.
+template <class T>
+void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
+                int64_t end, int64_t start, const T* sums) {
+  while (p < end) {
+    const int64_t r = p / c.pitch;
+    const int64_t j = p - r * c.pitch;
+    const int64_t step = least(c.pitch - j, end - p);
+    const int64_t n = least(step, c.cols - j);
+    const T* from = sums + (p - start);
+    T* to = c.out + row * c.out_plane + r * c.out_row + j * c.out_col;
+    for (int64_t i = 0; i < rows && n > 0; ++i) {
+      if (c.out_col == 1) {
+        for (int64_t v = 0; v < n; v += lanes<T>) {
+          store(to + v, load(from + v, n - v), n - v);
+        }
+      } else {
+        for (int64_t v = 0; v < n; ++v) to[v * c.out_col] = from[v];
+      }
+      from += kTileCols<T>;
+      to += c.out_plane;
+    }
+    p += step;
+  }
+}
+
+template <class T>
+void product(const ConvProduct<T>& c) {
+  alignas(kVectorBytes) T sums[kTileRows * kTileCols<T>];
+  const RowTiles tiles{c.rows};
+  for (int64_t t = 0; t < tiles.count(); ++t) {
+    const int64_t row = tiles.begin(t);
+    const int64_t rows = tiles.begin(t + 1) - row;
+    const ProductTile<T> tile = product_tile_of<T>(rows);
+    for (int64_t p = c.begin; p < c.end; p += kTileCols<T>) {
+      const int64_t start = least(p, c.readable - kTileCols<T>);
+      tile(c, row, start, sums);
+      write_tile(c, row, rows, p, least(p + kTileCols<T>, c.end), start, sums);
+    }
+  }
+}
+
+// ---- Outer product
+
+// Rows of the gradient that a tile sums up at a time, so that they stay near.
+constexpr int64_t kOuterPositions = 512;
+
+// Rows [row, row + rows) of c, columns [col, col + vectors), for the positions
+// of rows [r, r_end) of the plane.
+template <class T, int rows, int vectors>
+void outer_tile(const ConvOuter<T>& o, int64_t row, int64_t col, int64_t r,
+                int64_t r_end, bool add) {
+  Vec<T> sum[rows][vectors];
+  T* const c = o.c + row * o.cols + col;
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      sum[i][v] = add ? load(c + i * o.cols + v * lanes<T>) : Vec<T>{};
+    }
+  }
+  const T* b = o.b + r * o.width * o.cols + col;
+  for (; r < r_end; ++r) {
+    const T* a[rows];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      a[i] = o.a + o.offset[row + i] + r * o.pitch;
+    }
+    for (int64_t j = 0; j < o.width; ++j) {
+      Vec<T> b_j[vectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) b_j[v] = load(b + v * lanes<T>);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const Vec<T> a_ij = splat(a[i][j]);
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+          sum[i][v] = fma(a_ij, b_j[v], sum[i][v]);
+        }
+      }
+      b += o.cols;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      store(c + i * o.cols + v * lanes<T>, sum[i][v]);
+    }
+  }
+}
+
+template <class T>
+using OuterTile = void (*)(const ConvOuter<T>&, int64_t row, int64_t col,
+                           int64_t r, int64_t r_end, bool add);
+
+template <class T>
+OuterTile<T> outer_tile_of(int64_t rows, int64_t vectors) {
+  static constexpr auto kTiles =
+      []<int... i>(std::integer_sequence<int, i...>) {
+        struct {
+          OuterTile<T> of[kTileVectors][kTileRows];
+        } table{{{outer_tile<T, i + 1, 1>...}, {outer_tile<T, i + 1, 2>...}}};
+        return table;
+      }(std::make_integer_sequence<int, kTileRows>());
+  return kTiles.of[vectors - 1][rows - 1];
+}
+
+template <class T>
+void outer(const ConvOuter<T>& o) {
+  const RowTiles tiles{o.rows};
+  const int64_t block = kOuterPositions / o.width + 1;
+  for (int64_t r = 0; r < o.height; r += block) {
+    const int64_t r_end = least(r + block, o.height);
+    for (int64_t col = 0; col < o.cols; col += kTileCols<T>) {
+      const int64_t vectors = least(o.cols - col, kTileCols<T>) / lanes<T>;
+      for (int64_t t = 0; t < tiles.count(); ++t) {
+        const int64_t row = tiles.begin(t);
+        outer_tile_of<T>(tiles.begin(t + 1) - row, vectors)(
+            o, row, col, r, r_end, o.add || r > 0);
+      }
+    }
+  }
+}
+
+// ---- Transposition
+
+template <class T>
+void transpose_rows(const ConvTranspose<T>& t) {
+  constexpr int64_t kLanes = lanes<T>;
+  const int64_t to_rows =
+      t.pad ? ceil_div(t.rows, kMostLanes) * kMostLanes : t.rows;
+  for (int64_t j = 0; j < t.cols; j += kLanes) {
+    for (int64_t i = 0; i < to_rows; i += kLanes) {
+      Vec<T> block[kLanes] = {};
+      for (int64_t k = 0; k < kLanes && i + k < t.rows; ++k) {
+        block[k] = load(t.from + (i + k) * t.from_row + j, t.cols - j);
+      }
+      transpose(block);
+      for (int64_t k = 0; k < kLanes && j + k < t.cols; ++k) {
+        store(t.to + (j + k) * t.to_row + i, block[k], to_rows - i);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void conv_product_f32(const ConvProduct<float>& p) { product(p); }
+void conv_product_f64(const ConvProduct<double>& p) { product(p); }
+void conv_outer_f32(const ConvOuter<float>& p) { outer(p); }
+void conv_outer_f64(const ConvOuter<double>& p) { outer(p); }
+void conv_transpose_f32(const ConvTranspose<float>& t) { transpose_rows(t); }
+void conv_transpose_f64(const ConvTranspose<double>& t) { transpose_rows(t); }
+
+}  // namespace ferrule::cpu::FE_ISA
