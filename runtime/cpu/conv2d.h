@@ -94,8 +94,8 @@ struct ProductCut {
     constexpr int64_t kLeastRows = 28;
     const double work = 1.0 * rows * depth * positions * units;
     const int64_t pieces = pieces_of(work, units);
-    block = std::max(kNear / std::max<int64_t>(channels * itemsize, 1),
-                     kMostTilePositions);
+    block = std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
+                       kMostTilePositions, kMostProductPositions);
     block = std::min(block, std::max(kLeast, ceil_div(positions, pieces)));
     block = round_to(block, kMostTilePositions);
     blocks = ceil_div(positions, block);

@@ -41,53 +41,68 @@ struct Sums {
   }
 };
 
-// ---- Groups of several channels. The weight's gradient is made transposed,
-// with a row for each channel and element of the kernel, because the channels
-// of the result make better vectors.
+// ---- Groups of several channels
+//
+// A matrix with a row for each channel and element of the kernel (`left`), and
+// one with a row for each position and a column for each channel of the result
+// (`right`) make the gradient transposed; channels of the result make better
+// vectors. If the kernel has one element, their roles are exchanged, and
+// nothing is left to transpose.
 
 template <class T>
 struct WeightGradient {
   ConvGroups m;
   Planes planes;
-  bool in_place;  // the input serves as planes
+  bool pointwise;  // the input serves as planes
   int64_t rows;
-  int64_t cols;  // channels of the result, whole vectors
+  int64_t width;  // of a row, if it were not
+  int64_t cols;   // ... filled up to whole vectors
   Sums sums;
-  int64_t images;  // at a time
+  int64_t images;   // at a time
+  bool one_by_one;  // each unit finishes its rows
   int64_t row_block, row_blocks;
+  Parts parts;
 
   explicit WeightGradient(const Conv2dShape& s)
       : m(s),
         planes{input_axis(s.h), input_axis(s.w)},
-        in_place(m.pointwise()),
-        rows(m.in_group * m.taps),
-        cols(round_to(m.out_group, kMostLanes)),
+        pointwise(m.pointwise()),
+        rows(pointwise ? m.out_group : m.in_group * m.taps),
+        width(pointwise ? m.in_group : m.out_group),
+        cols(round_to(width, kMostLanes)),
         sums(s.batch, s.groups * rows * cols),
         images(images_at_once(
-            s.batch, (plane_elements() + grad_elements()) * sizeof(T))) {
+            s.batch, (plane_elements() + right_elements()) * sizeof(T))),
+        one_by_one(sums.count == 1 && images >= s.batch) {
     constexpr int64_t kLeastRows = 28;
+    constexpr int64_t kMostRows = 112;  // whose sums stay near
     const int64_t units = sums.count * s.groups;
     const double work = 1.0 * rows * cols * m.positions * s.batch * s.groups;
-    const int64_t parts = std::clamp<int64_t>(
-        pieces_of(work, units), 1, std::max<int64_t>(rows / kLeastRows, 1));
-    row_block = ceil_div(rows, parts);
+    const int64_t most = std::max<int64_t>(rows / kLeastRows, 1);
+    const int64_t least = one_by_one ? ceil_div(rows, kMostRows) : 1;
+    const int64_t count =
+        std::clamp(pieces_of(work, units), std::min(least, most), most);
+    row_block = ceil_div(rows, count);
     row_blocks = ceil_div(rows, row_block);
+    parts = {units * row_blocks,
+             one_by_one ? align64(row_block * cols * sizeof(T)) : 0};
   }
 
   // Of one image.
   int64_t plane_elements() const {
-    return in_place ? 0 : m.s.in_channels * planes.elements();
+    return pointwise ? 0 : m.s.in_channels * planes.elements();
   }
-  int64_t grad_elements() const { return m.s.groups * m.positions * cols; }
+  int64_t right_elements() const { return m.s.groups * m.positions * cols; }
   int64_t offset_bytes() const { return align64(rows * sizeof(int64_t)); }
   int64_t sum_bytes() const {
+    if (one_by_one) return parts.scratch_bytes();
     return align64(sums.count * sums.elements * sizeof(T));
   }
-  int64_t grad_bytes() const {
-    return align64(images * grad_elements() * sizeof(T));
+  int64_t right_bytes() const {
+    return align64(images * right_elements() * sizeof(T));
   }
   int64_t scratch_bytes() const {
-    return offset_bytes() + sum_bytes() + grad_bytes() +
+    return offset_bytes() + sum_bytes() + right_bytes() +
            align64(images * plane_elements() * sizeof(T));
   }
 
@@ -95,82 +110,111 @@ struct WeightGradient {
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
     char* after = x.scratch + offset_bytes();
     T* sum = reinterpret_cast<T*>(after);
-    T* grad = reinterpret_cast<T*>(after += sum_bytes());
-    T* copy = reinterpret_cast<T*>(after + grad_bytes());
-    kernel_offsets(m, planes, offset);
+    T* right = reinterpret_cast<T*>(after += sum_bytes());
+    T* copy = reinterpret_cast<T*>(after + right_bytes());
+    if (pointwise) {
+      for (int64_t o = 0; o < rows; ++o) offset[o] = o * m.positions;
+    } else {
+      kernel_offsets(m, planes, offset);
+    }
     for (int64_t first = 0; first < m.s.batch; first += images) {
       const int64_t count = std::min(images, m.s.batch - first);
+      const T* grad = x.in[0] + first * m.s.out_channels * m.positions;
       const T* input = x.in[1] + first * m.s.in_channels * m.in_plane();
-      if (!in_place) {
+      if (!pointwise) {
         copy_planes(planes, input, count * m.s.in_channels, copy);
       }
-      transpose_grad(x.in[0] + first * m.s.out_channels * m.positions, count,
-                     grad);
-      const T* from = in_place ? input : copy;
-      parallel_for(sums.count * m.s.groups * row_blocks, 1,
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t unit = begin; unit < end; ++unit) {
-                       add_images(unit, first, first + count, from, grad,
-                                  offset, sum);
-                     }
-                   });
+      transpose(pointwise ? input : grad, count * m.s.groups, right);
+      const T* left = pointwise ? grad : copy;
+      parts.run(reinterpret_cast<char*>(sum), [&](int64_t unit, char* own) {
+        ConvOuter<T> p = outer(unit, offset);
+        const int64_t nr = unit / row_blocks;  // of group and sum
+        p.c = one_by_one ? reinterpret_cast<T*>(own)
+                         : sum + nr * rows * cols + first_row(unit) * cols;
+        add_images(p, nr, first, first + count, left, right);
+        if (one_by_one) write(p.c, nr, first_row(unit), p.rows, x.out);
+      });
     }
+    if (one_by_one) return;
     sums.add_up(sum);
-    parallel_for(m.s.groups, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t g = begin; g < end; ++g) {
-        cpu::run(ConvTranspose<T>{.from = sum + g * rows * cols,
-                                  .from_row = cols,
-                                  .rows = rows,
-                                  .cols = m.out_group,
-                                  .to = x.out + g * m.out_group * rows,
-                                  .to_row = rows});
+    parallel_for(m.s.groups * row_blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = first_row(i);
+        const int64_t group = i / row_blocks;
+        write(sum + (group * rows + row) * cols, group, row,
+              std::min(row_block, rows - row), x.out);
       }
     });
   }
 
-  // The gradient with a row for each position.
-  void transpose_grad(const T* from, int64_t count, T* to) const {
-    constexpr int64_t kPositions = 1024;
-    const int64_t blocks = ceil_div(m.positions, kPositions);
-    parallel_for(count * m.s.groups * blocks, 4,
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     const int64_t p = i % blocks * kPositions;
-                     const int64_t unit = i / blocks;
-                     cpu::run(ConvTranspose<T>{
-                         .from = from + unit * m.out_group * m.positions + p,
-                         .from_row = m.positions,
-                         .rows = m.out_group,
-                         .cols = std::min(kPositions, m.positions - p),
-                         .to = to + (unit * m.positions + p) * cols,
-                         .to_row = cols,
-                         .pad = true});
-                   }
-                 });
+  int64_t first_row(int64_t unit) const {
+    return unit % row_blocks * row_block;
   }
 
-  // What images [begin, end) give to some rows of one group in one sum. `from`
-  // and `grad` start with image `begin`.
-  void add_images(int64_t unit, int64_t begin, int64_t end, const T* from,
-                  const T* grad, const int64_t* offset, T* sum) const {
-    const int64_t row = unit % row_blocks * row_block;
-    const int64_t group = unit / row_blocks % m.s.groups;
-    const int64_t nr = unit / row_blocks / m.s.groups;
+  // With a row for each position.
+  void transpose(const T* from, int64_t count, T* to) const {
+    constexpr int64_t kPositions = 1024;
+    const int64_t blocks = ceil_div(m.positions, kPositions);
+    parallel_for(count * blocks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t p = i % blocks * kPositions;
+        const int64_t unit = i / blocks;
+        cpu::run(ConvTranspose<T>{.from = from + unit * width * m.positions + p,
+                                  .from_row = m.positions,
+                                  .rows = width,
+                                  .cols = std::min(kPositions, m.positions - p),
+                                  .to = to + (unit * m.positions + p) * cols,
+                                  .to_row = cols,
+                                  .pad = true});
+      }
+    });
+  }
+
+  ConvOuter<T> outer(int64_t unit, const int64_t* offset) const {
+    const int64_t row = first_row(unit);
     ConvOuter<T> p{.rows = std::min(row_block, rows - row),
                    .offset = offset + row,
-                   .pitch = planes.pitch(),
-                   .height = m.s.h.out,
-                   .width = m.s.w.out,
+                   .pitch = pointwise ? m.positions : planes.pitch(),
+                   .height = pointwise ? 1 : m.s.h.out,
+                   .width = pointwise ? m.positions : m.s.w.out,
                    .cols = cols};
-    p.c = sum + nr * sums.elements + (group * rows + row) * cols;
-    const int64_t first = sums.first_image(nr);
+    return p;
+  }
+
+  // Adds what images [begin, end) give to one group in one sum. `left` and
+  // `right` start with image `begin`.
+  void add_images(ConvOuter<T> p, int64_t nr, int64_t begin, int64_t end,
+                  const T* left, const T* right) const {
+    const int64_t group = nr % m.s.groups;
+    const int64_t sum = nr / m.s.groups;
+    const int64_t left_elements =
+        pointwise ? m.out_group * m.positions : m.in_group * planes.elements();
+    const int64_t first = sums.first_image(sum);
     for (int64_t i = std::max(begin, first);
-         i < std::min(end, sums.first_image(nr + 1)); ++i) {
-      const int64_t image_group = (i - begin) * m.s.groups + group;
-      p.a = from + image_group * m.in_group * planes.elements();
-      p.b = grad + image_group * m.positions * cols;
+         i < std::min(end, sums.first_image(sum + 1)); ++i) {
+      const int64_t unit = (i - begin) * m.s.groups + group;
+      p.a = left + unit * left_elements;
+      p.b = right + unit * m.positions * cols;
       p.add = i > first;
       cpu::run(p);
+    }
+  }
+
+  // Some rows of a group into the result.
+  void write(const T* from, int64_t group, int64_t row, int64_t count,
+             T* out) const {
+    out += group * rows * width;
+    if (pointwise) {
+      for (int64_t i = 0; i < count; ++i) {
+        std::copy_n(from + i * cols, width, out + (row + i) * width);
+      }
+    } else {
+      cpu::run(ConvTranspose<T>{.from = from,
+                                .from_row = cols,
+                                .rows = count,
+                                .cols = width,
+                                .to = out + row,
+                                .to_row = rows});
     }
   }
 };

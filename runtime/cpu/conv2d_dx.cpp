@@ -58,11 +58,12 @@ struct InputGradient {
   int64_t weight_bytes() const {
     return align64(weight_elements() * sizeof(T));
   }
+  int64_t natural_bytes() const { return phases() > 1 ? weight_bytes() : 0; }
   int64_t scratch_bytes() const {
-    if (in_place) return offset_bytes() + weight_bytes();
-    return offset_bytes() + weight_bytes() +
-           align64((images * image_elements() + kMostTilePositions) *
-                   sizeof(T));
+    const int64_t bytes = offset_bytes() + weight_bytes() + natural_bytes();
+    if (in_place) return bytes;
+    return bytes + align64((images * image_elements() + kMostTilePositions) *
+                           sizeof(T));
   }
 
   // Calls visit(i, j) for the elements of the kernel of one phase.
@@ -85,41 +86,42 @@ struct InputGradient {
   }
 
   // The weight of each group and phase as a matrix with a row for each channel
-  // of the input.
-  void pack_weight(const T* weight, T* to) const {
+  // of the input: its columns are elements of the kernel, and for each of them
+  // the channels of the result. That is the transpose, which `natural` gets,
+  // but for the order of elements.
+  void pack_weight(const T* weight, T* natural, T* to) const {
     constexpr int64_t kChannels = 16;
     const int64_t blocks = ceil_div(m.in_group, kChannels);
     const int64_t of_group = m.out_group * m.in_group * m.taps;
+    T* const transposed = phases() == 1 ? to : natural;
     parallel_for(m.s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t unit = begin; unit < end; ++unit) {
-        const int64_t group = unit / blocks;
+        const int64_t group = unit / blocks * of_group;
         const int64_t c = unit % blocks * kChannels;
         const int64_t c_end = std::min(c + kChannels, m.in_group);
-        for (int64_t phase = 0; phase < phases(); ++phase) {
-          pack_phase(weight + group * of_group, phase, c, c_end,
-                     to + group * of_group);
+        cpu::run(ConvTranspose<T>{
+            .from = weight + group + c * m.taps,
+            .from_row = m.in_group * m.taps,
+            .rows = m.out_group,
+            .cols = (c_end - c) * m.taps,
+            .to = transposed + group + c * m.taps * m.out_group,
+            .to_row = m.out_group});
+        for (int64_t phase = 0; phases() > 1 && phase < phases(); ++phase) {
+          pack_phase(natural + group, phase, c, c_end, to + group);
         }
       }
     });
   }
-  void pack_phase(const T* weight, int64_t phase, int64_t c, int64_t c_end,
+  void pack_phase(const T* natural, int64_t phase, int64_t c, int64_t c_end,
                   T* to) const {
     const int64_t before = taps_before(phase);
     const int64_t taps = taps_before(phase + 1) - before;
-    if (taps == 0) return;
-    to += before * m.in_group * m.out_group;
-    for (int64_t o = 0; o < m.out_group; ++o) {
-      for (int64_t k = c; k < c_end; ++k) {
-        const T* from = weight + (o * m.in_group + k) * m.taps;
-        T* place = to + (k * m.out_group + o) * taps;
-        if (taps == m.taps) {
-          std::copy_n(from, taps, place);
-        } else {
-          each_tap(phase, [&](int64_t i, int64_t j) {
-            *place++ = from[i * m.s.w.kernel + j];
-          });
-        }
-      }
+    to += (before * m.in_group + c * taps) * m.out_group;
+    for (; c < c_end; ++c) {
+      each_tap(phase, [&](int64_t i, int64_t j) {
+        const int64_t k = c * m.taps + i * m.s.w.kernel + j;
+        to = std::copy_n(natural + k * m.out_group, m.out_group, to);
+      });
     }
   }
 
@@ -129,15 +131,15 @@ struct InputGradient {
     for (int64_t phase = 0; phase < phases(); ++phase) {
       const InputPhase y(m.s.h, phase / m.s.w.stride);
       const InputPhase x(m.s.w, phase % m.s.w.stride);
-      for (int64_t o = 0; o < m.out_group; ++o) {
-        each_tap(phase, [&](int64_t i, int64_t j) {
-          const int64_t behind_y = i * m.s.h.dilation / m.s.h.stride;
-          const int64_t behind_x = j * m.s.w.dilation / m.s.w.stride;
-          *offset++ = o * planes.elements() +
-                      planes.index(0, 0, y.q - behind_y - h.axis.first,
-                                   x.q - behind_x - w.axis.first);
-        });
-      }
+      each_tap(phase, [&](int64_t i, int64_t j) {
+        const int64_t behind_y = i * m.s.h.dilation / m.s.h.stride;
+        const int64_t behind_x = j * m.s.w.dilation / m.s.w.stride;
+        const int64_t from = planes.index(0, 0, y.q - behind_y - h.axis.first,
+                                          x.q - behind_x - w.axis.first);
+        for (int64_t o = 0; o < m.out_group; ++o) {
+          *offset++ = from + o * planes.elements();
+        }
+      });
     }
   }
 
@@ -167,10 +169,12 @@ struct InputGradient {
 
   void run(const Operands<T>& x) const {
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
-    T* weight = reinterpret_cast<T*>(x.scratch + offset_bytes());
-    T* copy = reinterpret_cast<T*>(x.scratch + offset_bytes() + weight_bytes());
+    char* after = x.scratch + offset_bytes();
+    T* weight = reinterpret_cast<T*>(after);
+    T* natural = reinterpret_cast<T*>(after += weight_bytes());
+    T* copy = reinterpret_cast<T*>(after + natural_bytes());
     find_offsets(offset);
-    pack_weight(x.in[1], weight);
+    pack_weight(x.in[1], natural, weight);
     for (int64_t first = 0; first < m.s.batch; first += images) {
       const int64_t count = std::min(images, m.s.batch - first);
       const T* grad = x.in[0] + first * m.s.out_channels * m.positions;

@@ -23,39 +23,44 @@ struct RowTiles {
 
 // ---- Product
 
-// The sums of `rows` rows at positions [p, p + kTileCols), as dense rows. Rows
-// of A are addressed as three to a pointer, so that the pointers stay in
-// registers.
+// What a tile reads of A is copied first, a block of the depth at a time: rows
+// whose distance is a power of two would drive one another out of the cache.
+constexpr int64_t kProductDepth = 256;
+constexpr int64_t kProductRow = kProductDepth + 16;
+
+// Adds to the sums of `rows` rows at positions [p, p + kTileCols), dense rows,
+// what block [k, k_end) of the depth gives. Rows of A, kProductRow apart, are
+// addressed as three to a pointer, so that the pointers stay in registers.
 template <class T, int rows>
-void product_tile(const ConvProduct<T>& c, int64_t row, int64_t p, T* sums) {
+void product_tile(const T* a, const T* b, const int64_t* offset, int64_t depth,
+                  T* sums) {
   constexpr int kPointers = (rows + 2) / 3;
-  const int64_t a_row = c.depth;
-  const T* a[kPointers];
+  const T* a_k[kPointers];
   Vec<T> sum[rows][kTileVectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < kPointers; ++i) a[i] = c.a + (row + 3 * i) * a_row;
+  for (int i = 0; i < kPointers; ++i) a_k[i] = a + 3 * i * kProductRow;
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
-    const Vec<T> start = splat(c.bias != nullptr ? c.bias[row + i] : T(0));
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) sum[i][v] = start;
+    for (int v = 0; v < kTileVectors; ++v) {
+      sum[i][v] = load(sums + i * kTileCols<T> + v * lanes<T>);
+    }
   }
-  const T* const b = c.b + p;
-  for (int64_t k = 0; k < c.depth; ++k) {
-    const T* const from = b + c.offset[k];
+  for (int64_t k = 0; k < depth; ++k) {
+    const T* const from = b + offset[k];
     Vec<T> b_k[kTileVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kTileVectors; ++v) b_k[v] = load(from + v * lanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
+      const Vec<T> a_ik = splat(a_k[i / 3][i % 3 * kProductRow]);
 #pragma GCC unroll 8
       for (int v = 0; v < kTileVectors; ++v) {
         sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
       }
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < kPointers; ++i) ++a[i];
+    for (int i = 0; i < kPointers; ++i) ++a_k[i];
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
@@ -67,8 +72,8 @@ void product_tile(const ConvProduct<T>& c, int64_t row, int64_t p, T* sums) {
 }
 
 template <class T>
-using ProductTile = void (*)(const ConvProduct<T>&, int64_t row, int64_t p,
-                             T* sums);
+using ProductTile = void (*)(const T* a, const T* b, const int64_t* offset,
+                             int64_t depth, T* sums);
 
 template <class T>
 ProductTile<T> product_tile_of(int64_t rows) {
@@ -108,18 +113,48 @@ void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
   }
 }
 
+// Where tiles start that cover positions [begin, end).
+template <class T>
+struct Panels {
+  const ConvProduct<T>& c;
+
+  int64_t count() const { return ceil_div(c.end - c.begin, kTileCols<T>); }
+  int64_t position(int64_t i) const { return c.begin + i * kTileCols<T>; }
+  int64_t start(int64_t i) const {
+    return least(position(i), c.readable - kTileCols<T>);
+  }
+};
+
 template <class T>
 void product(const ConvProduct<T>& c) {
-  alignas(kVectorBytes) T sums[kTileRows * kTileCols<T>];
+  alignas(64) T a[kTileRows * kProductRow];
+  alignas(64) T sums[kTileRows * kMostProductPositions];
   const RowTiles tiles{c.rows};
+  const Panels<T> panels{c};
   for (int64_t t = 0; t < tiles.count(); ++t) {
     const int64_t row = tiles.begin(t);
     const int64_t rows = tiles.begin(t + 1) - row;
-    const ProductTile<T> tile = product_tile_of<T>(rows);
-    for (int64_t p = c.begin; p < c.end; p += kTileCols<T>) {
-      const int64_t start = least(p, c.readable - kTileCols<T>);
-      tile(c, row, start, sums);
-      write_tile(c, row, rows, p, least(p + kTileCols<T>, c.end), start, sums);
+    const int64_t size = rows * kTileCols<T>;  // of a panel's sums
+    for (int64_t i = 0; i < panels.count() * rows; ++i) {
+      const T start = c.bias != nullptr ? c.bias[row + i % rows] : T(0);
+      for (int v = 0; v < kTileVectors; ++v) {
+        store(sums + i * kTileCols<T> + v * lanes<T>, splat(start));
+      }
+    }
+    for (int64_t k = 0; k < c.depth; k += kProductDepth) {
+      const int64_t depth = least(c.depth - k, kProductDepth);
+      for (int64_t i = 0; i < rows; ++i) {
+        pack_row(c.a + (row + i) * c.depth + k, depth, a + i * kProductRow);
+      }
+      for (int64_t i = 0; i < panels.count(); ++i) {
+        product_tile_of<T>(rows)(a, c.b + panels.start(i), c.offset + k, depth,
+                                 sums + i * size);
+      }
+    }
+    for (int64_t i = 0; i < panels.count(); ++i) {
+      const int64_t p = panels.position(i);
+      write_tile(c, row, rows, p, least(p + kTileCols<T>, c.end),
+                 panels.start(i), sums + i * size);
     }
   }
 }
