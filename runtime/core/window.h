@@ -37,6 +37,21 @@ struct Window {
   }
 };
 
+// Positions o in [begin, end) whose element k lies inside of the input.
+struct Inside {
+  int64_t begin, end;
+
+  Inside(const Window& w, int64_t k, int64_t first, int64_t last) {
+    // 0 <= o * stride + shift < in
+    const int64_t shift = k * w.dilation - w.padding;
+    const int64_t low = shift >= 0 ? 0 : (-shift + w.stride - 1) / w.stride;
+    const int64_t high =
+        shift >= w.in ? 0 : (w.in - shift + w.stride - 1) / w.stride;
+    begin = std::clamp(low, first, last);
+    end = std::clamp(high, begin, last);
+  }
+};
+
 // Average pooling (dilation 1): elements [begin, end) of the input lie in
 // window o, and their sum is divided by `count` or, with count_include_pad, by
 // `padded_count`, which counts padding but nothing that lies beyond it.

@@ -64,13 +64,6 @@ inline void kernel_offsets(const ConvGroups& m, const Planes& planes,
   }
 }
 
-// Images whose copies are made at a time: few enough to stay in a cache.
-inline int64_t images_at_once(int64_t batch, int64_t bytes_of_one) {
-  constexpr int64_t kBytes = 8 << 20;
-  return std::clamp<int64_t>(kBytes / std::max<int64_t>(bytes_of_one, 1), 1,
-                             std::max<int64_t>(batch, 1));
-}
-
 // Pieces that work worth `multiply_adds` is cut into, at least `have`.
 inline int64_t pieces_of(double multiply_adds, int64_t have) {
   constexpr double kPiece = 1 << 20;
@@ -85,15 +78,12 @@ struct ProductCut {
   int64_t block, blocks;          // of positions
   int64_t row_block, row_blocks;  // of rows
 
-  // `channels` planes are read at every position, and `units` products are
-  // made at a time.
-  ProductCut(int64_t rows, int64_t depth, int64_t positions, int64_t channels,
-             int64_t units, int64_t itemsize) {
+  // `channels` planes are read at every position; at least `pieces` are wanted.
+  ProductCut(int64_t rows, int64_t positions, int64_t channels, int64_t pieces,
+             int64_t itemsize) {
     constexpr int64_t kNear = 384 << 10;  // bytes, in the second-level cache
     constexpr int64_t kLeast = 256;       // positions that A is read for
     constexpr int64_t kLeastRows = 28;
-    const double work = 1.0 * rows * depth * positions * units;
-    const int64_t pieces = pieces_of(work, units);
     block = std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
                        kMostTilePositions, kMostProductPositions);
     block = std::min(block, std::max(kLeast, ceil_div(positions, pieces)));
@@ -122,20 +112,6 @@ struct ProductCut {
   }
 };
 
-// Copies `count` images or gradients, one after the other, into planes.
-template <class T>
-void copy_planes(const Planes& planes, const T* from, int64_t count, T* to) {
-  constexpr int64_t kGrain = 1 << 14;  // elements
-  const int64_t size = planes.h.source * planes.w.source;
-  const int64_t grain =
-      std::max<int64_t>(1, kGrain / std::max<int64_t>(planes.elements(), 1));
-  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      fill_planes(planes, from + i * size, to + i * planes.elements());
-    }
-  });
-}
-
 // Runs visit(unit, scratch) for all units, on several threads. At most kParts
 // of them run at a time; each part has `bytes` of scratch.
 struct Parts {
@@ -153,6 +129,90 @@ struct Parts {
       char* own = scratch + begin / size * bytes;
       for (int64_t unit = begin; unit < end; ++unit) visit(unit, own);
     });
+  }
+};
+
+// The loop over units, one group of one image each. With many of them each
+// makes its own copy of its image just before it uses it; with few, all threads
+// first copy some images, and then share the work on them.
+struct Units {
+  static constexpr int64_t kMany = 16;
+  static constexpr int64_t kBytes = 8 << 20;  // of copies, so that caches do
+  static constexpr int64_t kCopy = 1 << 16;   // bytes worth a visit
+
+  int64_t batch, groups, channels;
+  int64_t channel_bytes;  // of a channel's copy; 0: nothing is copied
+  bool many;
+  int64_t images;  // at a time
+
+  Units(int64_t batch, int64_t groups, int64_t channels, int64_t channel_bytes)
+      : batch(batch),
+        groups(groups),
+        channels(channels),
+        channel_bytes(channel_bytes),
+        many(batch * groups >= kMany),
+        images(
+            std::clamp<int64_t>(kBytes / std::max<int64_t>(groups * bytes(), 1),
+                                1, std::max<int64_t>(batch, 1))) {
+    if (channel_bytes == 0) images = batch;
+  }
+
+  // Tiles read past the end.
+  int64_t bytes() const {
+    if (channel_bytes == 0) return 0;
+    return align64(channels * channel_bytes +
+                   kMostTilePositions * int64_t{sizeof(double)});
+  }
+  int64_t scratch_bytes() const {
+    return many ? Parts{batch * groups, bytes()}.scratch_bytes()
+                : images * groups * bytes();
+  }
+  // Pieces that the work on a unit, of so many multiply-adds, is cut into.
+  int64_t pieces(double work) const {
+    return many ? 1 : pieces_of(work * images * groups, images * groups);
+  }
+
+  // For every unit copy(unit, channel, to) for all of its channels, then for
+  // every stage work(stage, piece, unit, copies) for all pieces(stage).
+  template <class Copy, class Pieces, class Work>
+  void run(char* scratch, int64_t stages, const Copy& copy,
+           const Pieces& pieces, const Work& work) const {
+    if (many) {
+      Parts{batch * groups, bytes()}.run(scratch, [&](int64_t unit, char* own) {
+        for (int64_t c = 0; channel_bytes > 0 && c < channels; ++c) {
+          copy(unit, c, own + c * channel_bytes);
+        }
+        for (int64_t stage = 0; stage < stages; ++stage) {
+          const int64_t count = pieces(stage);
+          for (int64_t i = 0; i < count; ++i) work(stage, i, unit, own);
+        }
+      });
+      return;
+    }
+    for (int64_t first = 0; first < batch; first += images) {
+      const int64_t units = std::min(images, batch - first) * groups;
+      const int64_t base = first * groups;
+      if (channel_bytes > 0) {
+        parallel_for(units * channels, kCopy / channel_bytes,
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t i = begin; i < end; ++i) {
+                         const int64_t unit = i / channels;
+                         const int64_t c = i % channels;
+                         copy(base + unit, c,
+                              scratch + unit * bytes() + c * channel_bytes);
+                       }
+                     });
+      }
+      for (int64_t stage = 0; stage < stages; ++stage) {
+        const int64_t count = pieces(stage);
+        parallel_for(units * count, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t unit = i / count;
+            work(stage, i % count, base + unit, scratch + unit * bytes());
+          }
+        });
+      }
+    }
   }
 };
 

@@ -5,8 +5,6 @@
 // added up in order at the end.
 #include "runtime/cpu/conv2d.h"
 
-#include "runtime/cpu/depthwise.h"
-
 namespace ferrule {
 namespace cpu {
 namespace {
@@ -71,8 +69,7 @@ struct WeightGradient {
         width(pointwise ? m.in_group : m.out_group),
         cols(round_to(width, kMostLanes)),
         sums(s.batch, s.groups * rows * cols),
-        images(images_at_once(
-            s.batch, (plane_elements() + right_elements()) * sizeof(T))),
+        images(images_at_once(s.batch)),
         one_by_one(sums.count == 1 && images >= s.batch) {
     constexpr int64_t kLeastRows = 28;
     constexpr int64_t kMostRows = 112;  // whose sums stay near
@@ -88,6 +85,13 @@ struct WeightGradient {
              one_by_one ? align64(row_block * cols * sizeof(T)) : 0};
   }
 
+  // So few that their copies stay in a cache.
+  int64_t images_at_once(int64_t batch) const {
+    constexpr int64_t kBytes = 8 << 20;
+    const int64_t one = (plane_elements() + right_elements()) * sizeof(T);
+    return std::clamp<int64_t>(kBytes / std::max<int64_t>(one, 1), 1,
+                               std::max<int64_t>(batch, 1));
+  }
   // Of one image.
   int64_t plane_elements() const {
     return pointwise ? 0 : m.s.in_channels * planes.elements();
@@ -122,7 +126,7 @@ struct WeightGradient {
       const T* grad = x.in[0] + first * m.s.out_channels * m.positions;
       const T* input = x.in[1] + first * m.s.in_channels * m.in_plane();
       if (!pointwise) {
-        copy_planes(planes, input, count * m.s.in_channels, copy);
+        copy_planes(input, count * m.s.in_channels, copy);
       }
       transpose(pointwise ? input : grad, count * m.s.groups, right);
       const T* left = pointwise ? grad : copy;
@@ -149,6 +153,17 @@ struct WeightGradient {
 
   int64_t first_row(int64_t unit) const {
     return unit % row_blocks * row_block;
+  }
+
+  void copy_planes(const T* from, int64_t count, T* to) const {
+    constexpr int64_t kElements = 1 << 14;  // worth a visit
+    parallel_for(count, kElements / planes.elements(),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     fill_planes(planes, from + i * m.in_plane(),
+                                 to + i * planes.elements());
+                   }
+                 });
   }
 
   // With a row for each position.
@@ -224,57 +239,55 @@ struct WeightGradient {
 template <class T>
 struct DepthwiseWeightGradient {
   ConvGroups m;
-  DepthwiseShape d;
+  Planes planes;
   Sums sums;
-  int64_t offset_bytes;
   Parts parts;
 
   explicit DepthwiseWeightGradient(const Conv2dShape& s)
       : m(s),
-        d(s),
-        sums(s.batch, s.out_channels * d.taps),
-        offset_bytes(align64(d.taps * sizeof(int64_t))),
-        parts{sums.count * s.groups, align64(d.elements * sizeof(T))} {}
+        planes{input_axis(s.h), input_axis(s.w)},
+        sums(s.batch, s.out_channels * m.taps),
+        parts{sums.count * s.groups, align64(planes.elements() * sizeof(T))} {}
 
-  int64_t scratch_bytes() const {
-    return sum_bytes() + offset_bytes + parts.scratch_bytes();
-  }
+  int64_t offset_bytes() const { return align64(m.taps * sizeof(int64_t)); }
   int64_t sum_bytes() const {
     return align64(sums.count * sums.elements * sizeof(T));
   }
+  int64_t scratch_bytes() const {
+    return offset_bytes() + sum_bytes() + parts.scratch_bytes();
+  }
 
   void run(const Operands<T>& x) const {
-    T* sums_of = reinterpret_cast<T*>(x.scratch);
-    char* after = x.scratch + sum_bytes();
-    auto* offset = reinterpret_cast<int64_t*>(after);
-    find_offsets(m.s, d, offset);
-    parts.run(after + offset_bytes, [&](int64_t unit, char* scratch) {
+    auto* offset = reinterpret_cast<int64_t*>(x.scratch);
+    char* after = x.scratch + offset_bytes();
+    T* all_sums = reinterpret_cast<T*>(after);
+    kernel_offsets(m, planes, offset);
+    parts.run(after + sum_bytes(), [&](int64_t unit, char* scratch) {
       const int64_t group = unit % m.s.groups;
       const int64_t sum = unit / m.s.groups;
+      const int64_t weights = m.out_group * m.taps;  // of a group
       T* plane = reinterpret_cast<T*>(scratch);
-      T* out = sums_of + sum * sums.elements + group * m.out_group * d.taps;
-      std::fill_n(plane, d.elements, T(0));
-      std::fill_n(out, m.out_group * d.taps, T(0));
+      T* out = all_sums + sum * sums.elements + group * weights;
+      std::fill_n(out, weights, T(0));
       for (int64_t i = sums.first_image(sum); i < sums.first_image(sum + 1);
            ++i) {
         const int64_t image_group = i * m.s.groups + group;
-        const T* input = x.in[1] + image_group * m.in_plane();
-        each_split(m.s, d,
-                   [&](int64_t from, int64_t to) { plane[to] = input[from]; });
+        fill_planes(planes, x.in[1] + image_group * m.in_plane(), plane);
         for (int64_t o = 0; o < m.out_group; ++o) {
-          depthwise_fn<T>(DepthwiseKind::dw)(
-              {.shape = d,
-               .offset = offset,
-               .plane = plane,
-               .weight = nullptr,
-               .result = nullptr,
-               .grad = x.in[0] + (image_group * m.out_group + o) * m.positions,
-               .weight_grad = out + o * d.taps});
+          const int64_t channel = image_group * m.out_group + o;
+          cpu::run(ConvDots<T>{.count = m.taps,
+                               .a = plane,
+                               .offset = offset,
+                               .pitch = planes.pitch(),
+                               .height = m.s.h.out,
+                               .width = m.s.w.out,
+                               .b = x.in[0] + channel * m.positions,
+                               .c = out + o * m.taps});
         }
       }
     });
-    sums.add_up(sums_of);
-    std::copy_n(sums_of, sums.elements, x.out);
+    sums.add_up(all_sums);
+    std::copy_n(all_sums, sums.elements, x.out);
   }
 };
 

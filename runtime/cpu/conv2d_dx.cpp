@@ -2,13 +2,9 @@
 // kernel finds of the gradient.
 #include "runtime/cpu/conv2d.h"
 
-#include "runtime/cpu/depthwise.h"
-
 namespace ferrule {
 namespace cpu {
 namespace {
-
-// ---- Groups of several channels
 
 // Elements of the kernel by the phase of the input that they act on.
 struct KernelPhase {
@@ -32,8 +28,8 @@ struct InputGradient {
   ConvGroups m;
   GradAxis h, w;
   Planes planes;
-  bool in_place;   // the gradient serves as planes
-  int64_t images;  // at a time
+  bool in_place;  // the gradient serves as planes
+  Units units;
 
   explicit InputGradient(const Conv2dShape& s)
       : m(s),
@@ -41,14 +37,10 @@ struct InputGradient {
         w(s.w),
         planes{h.axis, w.axis},
         in_place(m.pointwise() && m.positions >= kMostTilePositions),
-        images(in_place
-                   ? s.batch
-                   : images_at_once(s.batch, image_elements() * sizeof(T))) {}
+        units(s.batch, s.groups, m.out_group,
+              in_place ? 0 : planes.elements() * sizeof(T)) {}
 
   int64_t phases() const { return m.s.h.stride * m.s.w.stride; }
-  int64_t image_elements() const {
-    return m.s.out_channels * planes.elements();
-  }
   int64_t weight_elements() const {
     return m.s.out_channels * m.in_group * m.taps;
   }
@@ -60,10 +52,8 @@ struct InputGradient {
   }
   int64_t natural_bytes() const { return phases() > 1 ? weight_bytes() : 0; }
   int64_t scratch_bytes() const {
-    const int64_t bytes = offset_bytes() + weight_bytes() + natural_bytes();
-    if (in_place) return bytes;
-    return bytes + align64((images * image_elements() + kMostTilePositions) *
-                           sizeof(T));
+    return offset_bytes() + weight_bytes() + natural_bytes() +
+           units.scratch_bytes();
   }
 
   // Calls visit(i, j) for the elements of the kernel of one phase.
@@ -172,81 +162,36 @@ struct InputGradient {
     char* after = x.scratch + offset_bytes();
     T* weight = reinterpret_cast<T*>(after);
     T* natural = reinterpret_cast<T*>(after += weight_bytes());
-    T* copy = reinterpret_cast<T*>(after + natural_bytes());
     find_offsets(offset);
     pack_weight(x.in[1], natural, weight);
-    for (int64_t first = 0; first < m.s.batch; first += images) {
-      const int64_t count = std::min(images, m.s.batch - first);
-      const T* grad = x.in[0] + first * m.s.out_channels * m.positions;
-      if (!in_place) copy_planes(planes, grad, count * m.s.out_channels, copy);
-      for (int64_t phase = 0; phase < phases(); ++phase) {
-        const ConvProduct<T> all = product(phase, weight, offset);
-        if (all.end == 0) continue;
-        const int64_t units = count * m.s.groups;
-        const ProductCut cut(m.in_group, all.depth, all.end, m.out_group, units,
-                             sizeof(T));
-        parallel_for(units * cut.count(), 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t unit = i / cut.count();
-            ConvProduct<T> p = all;
-            p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
-            p.b = (in_place ? grad : copy) +
-                  unit * m.out_group * planes.elements();
-            p.out = x.out + to_phase(phase) +
-                    (first * m.s.groups + unit) * m.in_group * m.in_plane();
-            cpu::run(cut.piece(p, i % cut.count()));
-          }
+    units.run(
+        after + natural_bytes(), phases(),
+        [&](int64_t unit, int64_t c, char* to) {
+          fill_planes(planes, x.in[0] + (unit * m.out_group + c) * m.positions,
+                      reinterpret_cast<T*>(to));
+        },
+        [&](int64_t phase) {
+          return cut(product(phase, weight, offset)).count();
+        },
+        [&](int64_t phase, int64_t piece, int64_t unit, const char* copy) {
+          ConvProduct<T> p = product(phase, weight, offset);
+          p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
+          p.b = in_place ? x.in[0] + unit * m.out_group * m.positions
+                         : reinterpret_cast<const T*>(copy);
+          p.out = x.out + to_phase(phase) + unit * m.in_group * m.in_plane();
+          cpu::run(cut(p).piece(p, piece));
         });
-      }
-    }
+  }
+
+  ProductCut cut(const ConvProduct<T>& p) const {
+    const double work = 1.0 * p.rows * p.depth * p.end;
+    return {p.rows, p.end, m.out_group, units.pieces(work), sizeof(T)};
   }
 
   // The first element of a phase in a plane of the input.
   int64_t to_phase(int64_t phase) const {
     return InputPhase(m.s.h, phase / m.s.w.stride).first * m.s.w.in +
            InputPhase(m.s.w, phase % m.s.w.stride).first;
-  }
-};
-
-// ---- Groups of one channel. A unit is one plane of the input.
-
-template <class T>
-struct DepthwiseInputGradient {
-  ConvGroups m;
-  DepthwiseShape d;
-  int64_t offset_bytes;
-  Parts parts;
-
-  explicit DepthwiseInputGradient(const Conv2dShape& s)
-      : m(s),
-        d(s),
-        offset_bytes(align64(d.taps * sizeof(int64_t))),
-        parts{s.batch * s.groups, align64(d.elements * sizeof(T))} {}
-
-  int64_t scratch_bytes() const { return offset_bytes + parts.scratch_bytes(); }
-
-  void run(const Operands<T>& x) const {
-    auto* offset = reinterpret_cast<int64_t*>(x.scratch);
-    find_offsets(m.s, d, offset);
-    parts.run(x.scratch + offset_bytes, [&](int64_t unit, char* scratch) {
-      T* plane = reinterpret_cast<T*>(scratch);
-      std::fill_n(plane, d.elements, T(0));
-      for (int64_t o = 0; o < m.out_group; ++o) {
-        const int64_t channel = unit % m.s.groups * m.out_group + o;
-        depthwise_fn<T>(DepthwiseKind::dx)(
-            {.shape = d,
-             .offset = offset,
-             .plane = plane,
-             .weight = x.in[1] + channel * d.taps,
-             .result = nullptr,
-             .grad = x.in[0] + (unit * m.out_group + o) * m.positions,
-             .weight_grad = nullptr});
-      }
-      T* out = x.out + unit * m.in_plane();
-      std::fill_n(out, m.in_plane(), T(0));  // what no window reaches
-      each_split(m.s, d,
-                 [&](int64_t to, int64_t from) { out[to] = plane[from]; });
-    });
   }
 };
 
@@ -257,9 +202,7 @@ Conv2dShape shape_of(const OpCall& c) {
 int64_t conv2d_dx_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
-           return ConvGroups(s).depthwise()
-                      ? DepthwiseInputGradient<T>(s).scratch_bytes()
-                      : InputGradient<T>(s).scratch_bytes();
+           return InputGradient<T>(s).scratch_bytes();
          });
 }
 
@@ -268,11 +211,7 @@ void conv2d_dx(OpCall& c) {
   const Conv2dShape s = shape_of(c);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 2);
-    if (ConvGroups(s).depthwise()) {
-      DepthwiseInputGradient<T>(s).run(x);
-    } else {
-      InputGradient<T>(s).run(x);
-    }
+    InputGradient<T>(s).run(x);
     x.finish();
   });
 }

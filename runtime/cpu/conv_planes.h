@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "runtime/core/window.h"
+#include "runtime/cpu/isa.h"
 
 namespace ferrule::cpu {
 
@@ -83,34 +84,14 @@ struct Planes {
 };
 
 // Copies one image of one channel.
-template <class T>
-void fill_planes(const Planes& p, const T* source, T* to) {
-  for (int64_t phase_h = 0; phase_h < p.h.phases; ++phase_h) {
-    for (int64_t phase_w = 0; phase_w < p.w.phases; ++phase_w) {
-      // Columns [from, end) lie inside of the source.
-      const int64_t before = -p.w.at(phase_w, 0);
-      const int64_t behind = p.w.source + before;
-      const int64_t from = std::clamp<int64_t>(
-          before > 0 ? (before + p.w.step - 1) / p.w.step : 0, 0, p.w.size);
-      const int64_t end = std::clamp<int64_t>(
-          behind > 0 ? (behind + p.w.step - 1) / p.w.step : 0, from, p.w.size);
-      for (int64_t i = 0; i < p.h.size; ++i, to += p.w.size) {
-        const int64_t row = p.h.at(phase_h, i);
-        if (row < 0 || row >= p.h.source) {
-          std::fill_n(to, p.w.size, T(0));
-          continue;
-        }
-        const T* in = source + row * p.w.source - before;
-        std::fill_n(to, from, T(0));
-        if (p.w.step == 1) {
-          std::copy(in + from, in + end, to + from);
-        } else {
-          for (int64_t j = from; j < end; ++j) to[j] = in[j * p.w.step];
-        }
-        std::fill(to + end, to + p.w.size, T(0));
-      }
-    }
-  }
+FE_SIMD(void fill_planes_f32(const Planes& p, const float* from, float* to);
+        void fill_planes_f64(const Planes& p, const double* from, double* to);)
+
+inline void fill_planes(const Planes& p, const float* from, float* to) {
+  FE_BEST(fill_planes_f32)(p, from, to);
+}
+inline void fill_planes(const Planes& p, const double* from, double* to) {
+  FE_BEST(fill_planes_f64)(p, from, to);
 }
 
 }  // namespace ferrule::cpu

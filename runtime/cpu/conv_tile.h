@@ -1,4 +1,4 @@
-// The two products that convolutions are made of. Neither copies its operands
+// The products that convolutions are made of. None copies its operands
 // into a matrix: an element of the kernel is an offset into planes that hold
 // the image (conv_planes.h).
 #pragma once
@@ -55,6 +55,19 @@ struct ConvOuter {
   bool add = false;
 };
 
+// c[k] += sum over (r, j) of a[offset[k] + r * pitch + j] b[r * width + j].
+template <class T>
+struct ConvDots {
+  int64_t count = 0;
+  const T* a = nullptr;
+  const int64_t* offset = nullptr;
+  int64_t pitch = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+  const T* b = nullptr;
+  T* c = nullptr;
+};
+
 // to[j * to_row + i] = from[i * from_row + j], i < rows, j < cols; if `pad`,
 // zeros for i up to a multiple of kMostLanes.
 template <class T>
@@ -72,6 +85,8 @@ FE_SIMD(void conv_product_f32(const ConvProduct<float>& p);
         void conv_product_f64(const ConvProduct<double>& p);
         void conv_outer_f32(const ConvOuter<float>& p);
         void conv_outer_f64(const ConvOuter<double>& p);
+        void conv_dots_f32(const ConvDots<float>& p);
+        void conv_dots_f64(const ConvDots<double>& p);
         void conv_transpose_f32(const ConvTranspose<float>& t);
         void conv_transpose_f64(const ConvTranspose<double>& t);)
 
@@ -79,6 +94,8 @@ inline void run(const ConvProduct<float>& p) { FE_BEST(conv_product_f32)(p); }
 inline void run(const ConvProduct<double>& p) { FE_BEST(conv_product_f64)(p); }
 inline void run(const ConvOuter<float>& p) { FE_BEST(conv_outer_f32)(p); }
 inline void run(const ConvOuter<double>& p) { FE_BEST(conv_outer_f64)(p); }
+inline void run(const ConvDots<float>& p) { FE_BEST(conv_dots_f32)(p); }
+inline void run(const ConvDots<double>& p) { FE_BEST(conv_dots_f64)(p); }
 inline void run(const ConvTranspose<float>& t) {
   FE_BEST(conv_transpose_f32)(t);
 }

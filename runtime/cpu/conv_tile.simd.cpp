@@ -28,34 +28,41 @@ struct RowTiles {
 constexpr int64_t kProductDepth = 256;
 constexpr int64_t kProductRow = kProductDepth + 16;
 
-// Adds to the sums of `rows` rows at positions [p, p + kTileCols), dense rows,
-// what block [k, k_end) of the depth gives. Rows of A, kProductRow apart, are
-// addressed as three to a pointer, so that the pointers stay in registers.
-template <class T, int rows>
+// One row makes up for the others by its length: sums must not wait for one
+// another.
+constexpr int kRowVectors = 4;
+template <class T>
+inline constexpr int kRowCols = kRowVectors * lanes<T>;
+
+// Adds to the sums of `rows` rows at as many positions as `vectors` hold what a
+// block of the depth gives. Rows of A, kProductRow apart, are addressed as
+// three to a pointer, so that the pointers stay in registers.
+template <class T, int rows, int vectors>
 void product_tile(const T* a, const T* b, const int64_t* offset, int64_t depth,
                   T* sums) {
   constexpr int kPointers = (rows + 2) / 3;
+  constexpr int kCols = vectors * lanes<T>;
   const T* a_k[kPointers];
-  Vec<T> sum[rows][kTileVectors];
+  Vec<T> sum[rows][vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kPointers; ++i) a_k[i] = a + 3 * i * kProductRow;
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) {
-      sum[i][v] = load(sums + i * kTileCols<T> + v * lanes<T>);
+    for (int v = 0; v < vectors; ++v) {
+      sum[i][v] = load(sums + i * kCols + v * lanes<T>);
     }
   }
   for (int64_t k = 0; k < depth; ++k) {
     const T* const from = b + offset[k];
-    Vec<T> b_k[kTileVectors];
+    Vec<T> b_k[vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) b_k[v] = load(from + v * lanes<T>);
+    for (int v = 0; v < vectors; ++v) b_k[v] = load(from + v * lanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
       const Vec<T> a_ik = splat(a_k[i / 3][i % 3 * kProductRow]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kTileVectors; ++v) {
+      for (int v = 0; v < vectors; ++v) {
         sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
       }
     }
@@ -65,8 +72,8 @@ void product_tile(const T* a, const T* b, const int64_t* offset, int64_t depth,
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) {
-      store(sums + i * kTileCols<T> + v * lanes<T>, sum[i][v]);
+    for (int v = 0; v < vectors; ++v) {
+      store(sums + i * kCols + v * lanes<T>, sum[i][v]);
     }
   }
 }
@@ -81,16 +88,18 @@ ProductTile<T> product_tile_of(int64_t rows) {
       []<int... i>(std::integer_sequence<int, i...>) {
         struct {
           ProductTile<T> of[kTileRows];
-        } table{{product_tile<T, i + 1>...}};
+        } table{{product_tile<T, 1, kRowVectors>,
+                 product_tile<T, i + 2, kTileVectors>...}};
         return table;
-      }(std::make_integer_sequence<int, kTileRows>());
+      }(std::make_integer_sequence<int, kTileRows - 1>());
   return kTiles.of[rows - 1];
 }
 
-// Writes positions [p, end) of a tile whose sums begin at position `start`.
+// Writes positions [p, end) of a tile whose sums, `width` a row, begin at
+// position `start`.
 template <class T>
 void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
-                int64_t end, int64_t start, const T* sums) {
+                int64_t end, int64_t start, const T* sums, int64_t width) {
   while (p < end) {
     const int64_t r = p / c.pitch;
     const int64_t j = p - r * c.pitch;
@@ -106,39 +115,32 @@ void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
       } else {
         for (int64_t v = 0; v < n; ++v) to[v * c.out_col] = from[v];
       }
-      from += kTileCols<T>;
+      from += width;
       to += c.out_plane;
     }
     p += step;
   }
 }
 
-// Where tiles start that cover positions [begin, end).
-template <class T>
-struct Panels {
-  const ConvProduct<T>& c;
-
-  int64_t count() const { return ceil_div(c.end - c.begin, kTileCols<T>); }
-  int64_t position(int64_t i) const { return c.begin + i * kTileCols<T>; }
-  int64_t start(int64_t i) const {
-    return least(position(i), c.readable - kTileCols<T>);
-  }
-};
-
 template <class T>
 void product(const ConvProduct<T>& c) {
   alignas(64) T a[kTileRows * kProductRow];
   alignas(64) T sums[kTileRows * kMostProductPositions];
   const RowTiles tiles{c.rows};
-  const Panels<T> panels{c};
   for (int64_t t = 0; t < tiles.count(); ++t) {
     const int64_t row = tiles.begin(t);
     const int64_t rows = tiles.begin(t + 1) - row;
-    const int64_t size = rows * kTileCols<T>;  // of a panel's sums
-    for (int64_t i = 0; i < panels.count() * rows; ++i) {
-      const T start = c.bias != nullptr ? c.bias[row + i % rows] : T(0);
-      for (int v = 0; v < kTileVectors; ++v) {
-        store(sums + i * kTileCols<T> + v * lanes<T>, splat(start));
+    const ProductTile<T> tile = product_tile_of<T>(rows);
+    const int64_t width = rows == 1 ? kRowCols<T> : kTileCols<T>;
+    // A tile starts where as much can be read as it is wide.
+    const int64_t last = c.readable - width;
+    T* sum = sums;
+    for (int64_t p = c.begin; p < c.end; p += width) {
+      for (int64_t i = 0; i < rows; ++i) {
+        const Vec<T> start = splat(c.bias != nullptr ? c.bias[row + i] : T(0));
+        for (int64_t v = 0; v < width; v += lanes<T>, sum += lanes<T>) {
+          store(sum, start);
+        }
       }
     }
     for (int64_t k = 0; k < c.depth; k += kProductDepth) {
@@ -146,15 +148,15 @@ void product(const ConvProduct<T>& c) {
       for (int64_t i = 0; i < rows; ++i) {
         pack_row(c.a + (row + i) * c.depth + k, depth, a + i * kProductRow);
       }
-      for (int64_t i = 0; i < panels.count(); ++i) {
-        product_tile_of<T>(rows)(a, c.b + panels.start(i), c.offset + k, depth,
-                                 sums + i * size);
+      sum = sums;
+      for (int64_t p = c.begin; p < c.end; p += width, sum += rows * width) {
+        tile(a, c.b + least(p, last), c.offset + k, depth, sum);
       }
     }
-    for (int64_t i = 0; i < panels.count(); ++i) {
-      const int64_t p = panels.position(i);
-      write_tile(c, row, rows, p, least(p + kTileCols<T>, c.end),
-                 panels.start(i), sums + i * size);
+    sum = sums;
+    for (int64_t p = c.begin; p < c.end; p += width, sum += rows * width) {
+      write_tile(c, row, rows, p, least(p + width, c.end), least(p, last), sum,
+                 width);
     }
   }
 }
@@ -242,6 +244,48 @@ void outer(const ConvOuter<T>& o) {
   }
 }
 
+// ---- Dot products
+
+// Elements of the kernel that are summed up at a time, so that sums do not wait
+// for one another.
+constexpr int kMostDots = 9;
+
+template <class T, int count>
+void dots_of(const ConvDots<T>& d, int64_t first) {
+  Vec<T> sum[count] = {};
+  for (int64_t r = 0; r < d.height; ++r) {
+    const T* const a = d.a + r * d.pitch;
+    const T* const b = d.b + r * d.width;
+    // What lies beyond the row is not multiplied, not even by 0: it might be
+    // infinite.
+    auto step = [&](int64_t j, auto... n) {
+      const Vec<T> b_j = load(b + j, n...);
+#pragma GCC unroll 9
+      for (int k = 0; k < count; ++k) {
+        sum[k] = fma(load(a + d.offset[first + k] + j, n...), b_j, sum[k]);
+      }
+    };
+    int64_t j = 0;
+    for (; j + lanes<T> <= d.width; j += lanes<T>) step(j);
+    if (j < d.width) step(j, d.width - j);
+  }
+#pragma GCC unroll 9
+  for (int k = 0; k < count; ++k) d.c[first + k] += FE_ISA::sum(sum[k]);
+}
+
+template <class T>
+void dots(const ConvDots<T>& d) {
+  static constexpr auto kDots = []<int... i>(std::integer_sequence<int, i...>) {
+    struct {
+      void (*of[kMostDots])(const ConvDots<T>&, int64_t first);
+    } table{{dots_of<T, i + 1>...}};
+    return table;
+  }(std::make_integer_sequence<int, kMostDots>());
+  for (int64_t k = 0; k < d.count; k += kMostDots) {
+    kDots.of[least(d.count - k, kMostDots) - 1](d, k);
+  }
+}
+
 // ---- Transposition
 
 template <class T>
@@ -269,6 +313,8 @@ void conv_product_f32(const ConvProduct<float>& p) { product(p); }
 void conv_product_f64(const ConvProduct<double>& p) { product(p); }
 void conv_outer_f32(const ConvOuter<float>& p) { outer(p); }
 void conv_outer_f64(const ConvOuter<double>& p) { outer(p); }
+void conv_dots_f32(const ConvDots<float>& p) { dots(p); }
+void conv_dots_f64(const ConvDots<double>& p) { dots(p); }
 void conv_transpose_f32(const ConvTranspose<float>& t) { transpose_rows(t); }
 void conv_transpose_f64(const ConvTranspose<double>& t) { transpose_rows(t); }
 

@@ -5,7 +5,6 @@
 #include "ferrule/op.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/core/window.h"
-#include "runtime/cpu/im2col.h"
 #include "runtime/cpu/max_pool.h"
 #include "runtime/cpu/operands.h"
 
