@@ -1,5 +1,7 @@
 // The kernel of conv2d_dx: the transposed weight times what an element of the
 // kernel finds of the gradient.
+#include <new>
+
 #include "runtime/cpu/conv2d.h"
 
 namespace ferrule {
@@ -52,7 +54,7 @@ struct InputGradient {
   }
   int64_t natural_bytes() const { return phases() > 1 ? weight_bytes() : 0; }
   int64_t scratch_bytes() const {
-    return offset_bytes() + weight_bytes() + natural_bytes() +
+    return offset_bytes() + weight_bytes() + natural_bytes() + stage_bytes() +
            units.scratch_bytes();
   }
 
@@ -84,6 +86,10 @@ struct InputGradient {
     const int64_t blocks = ceil_div(m.in_group, kChannels);
     const int64_t of_group = m.out_group * m.in_group * m.taps;
     T* const transposed = phases() == 1 ? to : natural;
+    if (m.out_group == 1 && phases() == 1) {  // nothing to transpose
+      std::copy_n(weight, weight_elements(), to);
+      return;
+    }
     parallel_for(m.s.groups * blocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t unit = begin; unit < end; ++unit) {
         const int64_t group = unit / blocks * of_group;
@@ -134,8 +140,8 @@ struct InputGradient {
   }
 
   // The whole product of one phase, of image and group 0.
-  ConvProduct<T> product(int64_t phase, const T* weight,
-                         const int64_t* offset) const {
+  ConvProduct<T> product(int64_t phase, const T* weight, const int64_t* offset,
+                         T* out) const {
     const InputPhase y(m.s.h, phase / m.s.w.stride);
     const InputPhase x(m.s.w, phase % m.s.w.stride);
     const int64_t before = taps_before(phase);
@@ -143,6 +149,7 @@ struct InputGradient {
                      .depth = m.out_group * (taps_before(phase + 1) - before)};
     p.a = weight + before * m.in_group * m.out_group;
     p.offset = offset + before * m.out_group;
+    p.out = out + y.first * m.s.w.in + x.first;
     p.out_plane = m.in_plane();
     if (in_place) {
       p.pitch = p.cols = p.end = p.readable = m.positions;
@@ -162,37 +169,40 @@ struct InputGradient {
     char* after = x.scratch + offset_bytes();
     T* weight = reinterpret_cast<T*>(after);
     T* natural = reinterpret_cast<T*>(after += weight_bytes());
+    auto* stage = reinterpret_cast<Stage*>(after += natural_bytes());
     find_offsets(offset);
     pack_weight(x.in[1], natural, weight);
+    for (int64_t phase = 0; phase < phases(); ++phase) {
+      new (&stage[phase]) Stage(*this, product(phase, weight, offset, x.out));
+    }
     units.run(
-        after + natural_bytes(), phases(),
+        after + stage_bytes(), phases(),
         [&](int64_t unit, int64_t c, char* to) {
           fill_planes(planes, x.in[0] + (unit * m.out_group + c) * m.positions,
                       reinterpret_cast<T*>(to));
         },
-        [&](int64_t phase) {
-          return cut(product(phase, weight, offset)).count();
-        },
+        [&](int64_t phase) { return stage[phase].cut.count(); },
         [&](int64_t phase, int64_t piece, int64_t unit, const char* copy) {
-          ConvProduct<T> p = product(phase, weight, offset);
+          ConvProduct<T> p = stage[phase].product;
           p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
           p.b = in_place ? x.in[0] + unit * m.out_group * m.positions
                          : reinterpret_cast<const T*>(copy);
-          p.out = x.out + to_phase(phase) + unit * m.in_group * m.in_plane();
-          cpu::run(cut(p).piece(p, piece));
+          p.out += unit * m.in_group * m.in_plane();
+          cpu::run(stage[phase].cut.piece(p, piece));
         });
   }
 
-  ProductCut cut(const ConvProduct<T>& p) const {
-    const double work = 1.0 * p.rows * p.depth * p.end;
-    return {p.rows, p.end, m.out_group, units.pieces(work), sizeof(T)};
-  }
+  // The work on one phase.
+  struct Stage {
+    ConvProduct<T> product;
+    ProductCut cut;
 
-  // The first element of a phase in a plane of the input.
-  int64_t to_phase(int64_t phase) const {
-    return InputPhase(m.s.h, phase / m.s.w.stride).first * m.s.w.in +
-           InputPhase(m.s.w, phase % m.s.w.stride).first;
-  }
+    Stage(const InputGradient& d, const ConvProduct<T>& p)
+        : product(p),
+          cut(p.rows, p.end, d.m.out_group,
+              d.units.pieces(1.0 * p.rows * p.depth * p.end), sizeof(T)) {}
+  };
+  int64_t stage_bytes() const { return align64(phases() * sizeof(Stage)); }
 };
 
 Conv2dShape shape_of(const OpCall& c) {

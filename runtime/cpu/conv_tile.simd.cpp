@@ -100,9 +100,9 @@ ProductTile<T> product_tile_of(int64_t rows) {
 template <class T>
 void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
                 int64_t end, int64_t start, const T* sums, int64_t width) {
-  while (p < end) {
-    const int64_t r = p / c.pitch;
-    const int64_t j = p - r * c.pitch;
+  int64_t r = p / c.pitch;
+  int64_t j = p - r * c.pitch;
+  for (; p < end; ++r, j = 0) {
     const int64_t step = least(c.pitch - j, end - p);
     const int64_t n = least(step, c.cols - j);
     const T* from = sums + (p - start);

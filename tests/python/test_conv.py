@@ -1,0 +1,177 @@
+"""Convolutions of sizes that reach every path of the kernels.
+
+The automatic tests take small shapes; here are several tiles of rows, blocks of
+the depth and of positions, many images and few, every phase of a stride.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import ferrule as fe
+
+
+class Conv(NamedTuple):
+    """A convolution of `batch` images of `size`."""
+
+    batch: int
+    channels: int
+    out: int
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def arguments(self) -> tuple[tuple[int, int], ...]:
+        return self.stride, self.padding, self.dilation
+
+
+CASES = {
+    "pointwise in place": Conv(2, 20, 33, (9, 11), (1, 1)),
+    "pointwise, few positions": Conv(3, 40, 31, (3, 5), (1, 1)),
+    "pointwise, strided": Conv(2, 24, 40, (11, 10), (1, 1), (2, 3)),
+    "several blocks of depth": Conv(1, 70, 30, (7, 9), (3, 3), padding=(1, 1)),
+    "several blocks of positions": Conv(1, 5, 17, (34, 41), (3, 3), padding=(1, 1)),
+    "many images": Conv(18, 6, 16, (9, 8), (5, 5)),
+    "even kernel": Conv(2, 7, 29, (12, 13), (2, 4), padding=(1, 2)),
+    "stride 2": Conv(2, 19, 30, (15, 18), (3, 3), (2, 2), (1, 1)),
+    "strides 3 and 2": Conv(2, 5, 16, (20, 19), (5, 2), (3, 2), (2, 0)),
+    "stride above the kernel": Conv(2, 3, 18, (17, 16), (2, 2), (5, 4)),
+    "dilation": Conv(2, 8, 15, (16, 15), (3, 3), (1, 2), (2, 3), (2, 3)),
+    "dilation and stride share a factor": Conv(
+        1, 4, 9, (19, 20), (3, 3), (4, 2), (1, 2), (2, 4)
+    ),
+    "groups": Conv(2, 12, 21, (8, 9), (3, 3), padding=(1, 1), groups=3),
+    "depthwise": Conv(1, 33, 33, (13, 21), (3, 3), padding=(1, 1), groups=33),
+    "depthwise, wide": Conv(1, 3, 3, (5, 300), (3, 3), padding=(1, 1), groups=3),
+    "depthwise, strided": Conv(2, 9, 9, (14, 13), (5, 3), (2, 2), (2, 1), groups=9),
+    "depthwise, multiplied": Conv(2, 4, 12, (9, 9), (3, 3), padding=(1, 1), groups=4),
+    "padding beyond the kernel": Conv(1, 2, 3, (4, 5), (2, 2), padding=(3, 4)),
+    "three by three": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
+    "three by three, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
+    "three by three, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
+}
+
+
+def taps(c: Conv, out: tuple[int, int]):
+    """(element of the kernel, what it finds in the padded image)."""
+    for i in range(c.kernel[0]):
+        for j in range(c.kernel[1]):
+            rows = slice(
+                i * c.dilation[0],
+                i * c.dilation[0] + (out[0] - 1) * c.stride[0] + 1,
+                c.stride[0],
+            )
+            cols = slice(
+                j * c.dilation[1],
+                j * c.dilation[1] + (out[1] - 1) * c.stride[1] + 1,
+                c.stride[1],
+            )
+            yield (i, j), (..., rows, cols)
+
+
+def by_group(x: np.ndarray, c: Conv, axis: int) -> np.ndarray:
+    shape = list(x.shape)
+    shape[axis : axis + 1] = [c.groups, shape[axis] // c.groups]
+    return x.reshape(shape)
+
+
+def reference(c: Conv, x, w, bias, g):
+    """Result, gradients of input and weight, and sums of the terms' magnitudes."""
+    ph, pw = c.padding
+    padded = np.pad(x, [(0, 0), (0, 0), (ph, ph), (pw, pw)])
+    out = g.shape[2:]
+    xs, gs, ws = by_group(padded, c, 1), by_group(g, c, 1), by_group(w, c, 0)
+    y = np.zeros_like(gs)
+    dx, dw = np.zeros_like(xs), np.zeros_like(ws)
+    for (i, j), at in taps(c, out):
+        tap = ws[..., i, j]
+        y += np.einsum("ngchw,goc->ngohw", xs[at], tap)
+        dx[at] += np.einsum("ngohw,goc->ngchw", gs, tap)
+        dw[..., i, j] = np.einsum("ngchw,ngohw->goc", xs[at], gs)
+    y = y.reshape(g.shape) + bias[:, None, None]
+    dx = dx.reshape(padded.shape)[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
+    return y, dx, dw.reshape(w.shape)
+
+
+def draw(c: Conv, dtype: str):
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((c.batch, c.channels, *c.size))
+    w = rng.standard_normal((c.out, c.channels // c.groups, *c.kernel))
+    bias = rng.standard_normal(c.out)
+    extent = [d * (k - 1) + 1 for d, k in zip(c.dilation, c.kernel, strict=True)]
+    out = [
+        (n + 2 * p - e) // s + 1
+        for n, p, e, s in zip(c.size, c.padding, extent, c.stride, strict=True)
+    ]
+    g = rng.standard_normal((c.batch, c.out, *out))
+    return [a.astype(dtype) for a in (x, w, bias, g)]
+
+
+def compute(c: Conv, x, w, bias, g):
+    x, w, bias, g = (fe.tensor(a) for a in (x, w, bias, g))
+    more = (*c.arguments(), c.groups)
+    return [
+        fe.nn.functional.conv2d(x, w, bias, *more).numpy(),
+        fe.ops.conv2d_dx(g, w, x.shape, *more).numpy(),
+        fe.ops.conv2d_dw(g, x, w.shape, *more).numpy(),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_against_numpy(name: str, dtype: str) -> None:
+    c = CASES[name]
+    given = draw(c, dtype)
+    exact = reference(c, *(a.astype("float64") for a in given))
+    sizes = reference(c, *(np.abs(a).astype("float64") for a in given))
+    results = compute(c, *given)
+    # Each element is a sum of products; rounding grows with their magnitudes.
+    epsilon = np.finfo(dtype).eps
+    for result, want, size in zip(results, exact, sizes, strict=True):
+        assert result.dtype == dtype and result.shape == want.shape
+        assert np.all(np.abs(result - want) <= 16 * epsilon * size + 1e-300)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_bits_for_any_number_of_threads(name: str) -> None:
+    c = CASES[name]
+    given = draw(c, "float32")
+    threads = fe.get_num_threads()
+    try:
+        results = []
+        for n in (1, 2, 3, 4, 8):
+            fe.set_num_threads(n)
+            results.append([r.tobytes() for r in compute(c, *given)])
+    finally:
+        fe.set_num_threads(threads)
+    assert all(r == results[0] for r in results)
+
+
+def test_infinity_touches_only_what_reads_it() -> None:
+    x = np.ones((1, 16, 6, 20), "float32")
+    x[0, 3, 2, 19] = np.inf
+    g = fe.ones((1, 16, 6, 20))
+    for groups in (1, 16):
+        dw = fe.ops.conv2d_dw(
+            g, fe.tensor(x), (16, 16 // groups, 3, 3), 1, 1, 1, groups
+        ).numpy()
+        # The last column is not under the kernel's left element of any window.
+        reads = np.isinf(dw) | np.isnan(dw)
+        want = np.zeros_like(reads)
+        want[slice(None) if groups == 1 else 3, 3 if groups == 1 else 0] = True
+        want[..., :, 0] = False
+        assert np.array_equal(reads, want)
+
+
+def test_patches_of_a_large_stride() -> None:
+    """As a vision transformer cuts its image: no window overlaps another."""
+    c = Conv(1, 3, 20, (64, 64), (16, 16), (16, 16))
+    given = draw(c, "float32")
+    for result, want in zip(compute(c, *given), reference(c, *given), strict=True):
+        np.testing.assert_allclose(result, want, rtol=0, atol=2e-4)
