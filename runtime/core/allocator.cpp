@@ -7,6 +7,10 @@
 #include <mutex>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "runtime/core/thread_local.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -159,12 +163,27 @@ SharedCache& shared() {
   return *s;
 }
 
+// Blocks from this size on are asked for in huge pages: one page fault for 2
+// MiB instead of 512, and fewer addresses to translate.
+constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kHugeFrom = int64_t{4} << 20;
+
+void* system_block(int64_t size) {
+  const int64_t unit = size < kHugeFrom ? 64 : kHugePage;
+  const int64_t whole = (size + unit - 1) / unit * unit;
+  void* p = std::aligned_alloc(unit, whole);
+#if defined(MADV_HUGEPAGE)
+  if (p && unit == kHugePage) madvise(p, whole, MADV_HUGEPAGE);  // a wish
+#endif
+  return p;
+}
+
 // Takes a block from the system.
 void* reserve(int64_t size) {
-  void* p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+  void* p = system_block(size);
   if (!p) {
     empty_cache();
-    p = std::aligned_alloc(64, (size + 63) / 64 * 64);
+    p = system_block(size);
   }
   if (!p) return nullptr;
   int64_t now = reserved.fetch_add(size, std::memory_order_relaxed) + size;

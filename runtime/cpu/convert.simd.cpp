@@ -47,6 +47,19 @@ void to_16(void* to, const void* from, int64_t n) {
   }
 }
 
+void to_bf16(void* to, const void* from, int64_t n) {
+  auto* o = static_cast<uint16_t*>(to);
+  const auto* x = static_cast<const float*>(from);
+  constexpr int kLanes = lanes<float>;
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    store(o + i, f32_to_bf16(load(x + i), load(x + i + kLanes)));
+  }
+  for (; i < n; i += kLanes) {
+    store_u16(o + i, f32_to_bf16(load(x + i, n - i)), n - i);
+  }
+}
+
 }  // namespace
 
 ConvertFn convert_step(Step step) {
@@ -55,7 +68,7 @@ ConvertFn convert_step(Step step) {
       from_16<f16_to_f32>,     from_16<bf16_to_f32>,    plain<float, double>,
       plain<double, int32_t>,  plain<double, int64_t>,  plain<double, float>,
       plain<int64_t, uint8_t>, plain<int64_t, int32_t>, float_to_i64<float>,
-      float_to_i64<double>,    to_16<f32_to_f16>,       to_16<f32_to_bf16>,
+      float_to_i64<double>,    to_16<f32_to_f16>,       to_bf16,
       to_bool<float>,          to_bool<double>,         to_bool<int64_t>,
       plain<int32_t, int64_t>};
   return kSteps[static_cast<int>(step)];

@@ -257,19 +257,27 @@ Writer::Writer(const TensorImpl& t, const Layout& layout, DType from)
       route_(from, t.dtype),
       from_size_(itemsize(from)) {}
 
-void Writer::done(const void* place, int64_t n) {
+// n elements of the tensor's dtype.
+void Writer::put(const void* from, int64_t n, const Ahead* ahead, int count) {
+  if (!streams_) return cursor_.scatter(from, n);
+  FE_BEST(stream_copy)
+  (cursor_.here(), from, n * cursor_.itemsize(), ahead, count);
+  cursor_.advance(n);
+}
+
+void Writer::done(const void* place, int64_t n, const Ahead* ahead, int count) {
   if (place == cursor_.here()) return cursor_.advance(n);
-  if (route_.n == 0) return cursor_.scatter(place, n);
+  if (route_.n == 0) return put(place, n, ahead, count);
   const char* from = static_cast<const char*>(place);
   TileBuffer raw;
   while (n > 0) {
     const int64_t step = std::min(n, kTile);
-    if (cursor_.dense(step)) {
+    if (!streams_ && cursor_.dense(step)) {
       route_.convert(cursor_.here(), from, step);
       cursor_.advance(step);
     } else {
       route_.convert(raw.bytes, from, step);
-      cursor_.scatter(raw.bytes, step);
+      put(raw.bytes, step, ahead, count);
     }
     from += step * from_size_;
     n -= step;

@@ -15,6 +15,7 @@
 
 #include "ferrule/op.h"
 #include "runtime/cpu/convert.h"
+#include "runtime/cpu/stream.h"
 
 namespace ferrule::cpu {
 
@@ -78,6 +79,12 @@ class Cursor {
     return layout_.step[layout_.n - 1] == itemsize_ && n <= left_;
   }
   bool constant() const { return layout_.n == 1 && layout_.step[0] == 0; }
+  // All elements stand one after another.
+  bool one_row() const {
+    return layout_.n == 1 && layout_.step[0] == itemsize_;
+  }
+  int64_t itemsize() const { return itemsize_; }
+  int64_t row_bytes() const { return layout_.size[layout_.n - 1] * itemsize_; }
   // Moves on by n elements, which are in one row.
   void advance(int64_t n) {
     left_ -= n;
@@ -130,6 +137,11 @@ class Reader {
   const void* next(int64_t n, void* buffer);
   // The next n elements, copied.
   void read(void* to, int64_t n);
+  // The memory of the next n elements, as far as it is one piece.
+  Ahead ahead(int64_t n) const {
+    if (constant_ || !cursor_.one_row()) return {nullptr, 0};
+    return {cursor_.here(), n * cursor_.itemsize()};
+  }
   // Where the next element lies; null when elements have to be converted.
   const char* here() const {
     return constant_ || route_.n > 0 ? nullptr : cursor_.here();
@@ -152,19 +164,39 @@ class Writer {
   Writer() = default;
   Writer(const TensorImpl& t, const Layout& layout, DType from);
 
+  // Writes past the caches if the tensor is dense and large (stream.h). place()
+  // is `buffer` then, a TileBuffer at least; finish() comes after the last
+  // done() of each thread.
+  void stream_if_large() {
+    streams_ = cursor_.one_row() && cursor_.row_bytes() >= kStreamFrom;
+  }
+  bool streams() const { return streams_; }
+  void finish() const {
+    if (streams_) FE_BEST(end_streams)();
+  }
+
   void seek(int64_t i) { cursor_.seek(i); }
-  int64_t ready() const { return route_.n > 0 ? 0 : cursor_.dense(); }
+  int64_t ready() const {
+    if (route_.n > 0) return 0;
+    if (streams_) return kStreamTile / from_size_;
+    return cursor_.dense();
+  }
   // Where to put the next n elements: the tensor's memory, or `buffer`.
   void* place(int64_t n, void* buffer) {
-    return route_.n == 0 && cursor_.dense(n) ? cursor_.here() : buffer;
+    const bool there = route_.n == 0 && !streams_ && cursor_.dense(n);
+    return there ? cursor_.here() : buffer;
   }
-  // n elements have been put there.
-  void done(const void* place, int64_t n);
+  // n elements have been put there. `ahead`: what is read next, see stream.h.
+  void done(const void* place, int64_t n, const Ahead* ahead = nullptr,
+            int count = 0);
 
  private:
+  void put(const void* from, int64_t n, const Ahead* ahead, int count);
+
   Cursor cursor_;
   Route route_;
   int64_t from_size_ = 0;
+  bool streams_ = false;
 };
 
 }  // namespace ferrule::cpu

@@ -38,6 +38,7 @@ struct Operands {
            const Order& walk)
       : writer(out, layout_of(out, walk), result),
         n(static_cast<int>(in.size())) {
+    writer.stream_if_large();
     for (int k = 0; k < n; ++k) {
       const TensorImpl* t = in[k].tensor;
       readers[k] =
@@ -61,7 +62,10 @@ int64_t piece(const Operands& o, int64_t left) {
   return left;
 }
 
-void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
+// `fetches`: the function is so cheap that reading what comes next should not
+// wait for it (stream.h).
+void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end,
+               bool fetches) {
   TileBuffer tiles[kMaxInputs];
   TileBuffer result;
   o.writer.seek(begin);
@@ -74,9 +78,13 @@ void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
     }
     void* to = o.writer.place(n, result.bytes);
     fn(to, from, n);
-    o.writer.done(to, n);
+    Ahead ahead[kMaxInputs];
+    const int count = fetches && o.writer.streams() ? o.n : 0;
+    for (int k = 0; k < count; ++k) ahead[k] = o.readers[k].ahead(n);
+    o.writer.done(to, n, ahead, count);
     i += n;
   }
+  o.writer.finish();
 }
 
 }  // namespace
@@ -85,10 +93,11 @@ void elementwise(TileFn fn, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain) {
   if (out.numel == 0 || run_at_once(fn, out, result, in, grain)) return;
   Operands operands(out, result, in, memory_order(out));
-  if (out.numel <= grain) return run_range(fn, operands, 0, out.numel);
+  const bool cheap = grain > kCostlyGrain;
+  if (out.numel <= grain) return run_range(fn, operands, 0, out.numel, cheap);
   parallel_for(out.numel, grain, [&](int64_t begin, int64_t end) {
     Operands own = operands;
-    run_range(fn, own, begin, end);
+    run_range(fn, own, begin, end, cheap);
   });
 }
 

@@ -56,10 +56,12 @@ FE_INLINE auto wrapping(V v) {
   }
 }
 
-template <class V>
-FE_INLINE V normal_cdf(V x) {
-  using T = Element<V>;
-  return (erf(x * T(0.70710678118654752440)) + T(1)) * T(0.5);
+FE_INLINE F32 normal_cdf(F32 x) {
+  return (quick_erf(x * 0.70710678118654752440f) + 1.0f) * 0.5f;
+}
+
+FE_INLINE F64 normal_cdf(F64 x) {
+  return (erf(x * 0.70710678118654752440) + 1.0) * 0.5;
 }
 
 // The tanh approximation of GELU: x (1 + tanh(inner)) / 2.

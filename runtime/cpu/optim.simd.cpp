@@ -1,83 +1,73 @@
-// Loops of the optimizers, vectorized by the compiler.
+// Loops of the optimizers.
 #include "runtime/cpu/optim_tiles.h"
 
-#include <cmath>
-#include <type_traits>
+#include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
 namespace {
 
 // The gradient that the rules start from.
 template <class T>
-inline T start(T grad, T param, T weight_decay, bool maximize) {
-  const T g = maximize ? -grad : grad;
+FE_INLINE Vec<T> start(Vec<T> grad, Vec<T> param, T weight_decay,
+                       bool maximize) {
+  const Vec<T> g = maximize ? -grad : grad;
   return weight_decay != T(0) ? g + weight_decay * param : g;
 }
 
 template <class T>
 void sgd(const SgdTile<T>& a, int64_t n) {
-  T* __restrict param = a.param;
-  const T* __restrict grad = a.grad;
-  T* __restrict buffer = a.buffer;
-  const T lr = -a.lr, momentum = a.momentum, undamped = a.undamped;
-  const T decay = a.weight_decay;
-  const bool maximize = a.maximize, nesterov = a.nesterov;
-  if (!buffer) {
-    for (int64_t i = 0; i < n; ++i) {
-      param[i] = param[i] + lr * start(grad[i], param[i], decay, maximize);
+  const T lr = -a.lr;
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const Vec<T> p = load(a.param + i, left);
+    const Vec<T> g =
+        start<T>(load(a.grad + i, left), p, a.weight_decay, a.maximize);
+    Vec<T> step = g;
+    if (a.buffer) {
+      Vec<T> b = g;
+      if (!a.first) {
+        b = load(a.buffer + i, left) * a.momentum + a.undamped * g;
+      }
+      store(a.buffer + i, b, left);
+      step = a.nesterov ? g + a.momentum * b : b;
     }
-  } else if (a.first) {
-    for (int64_t i = 0; i < n; ++i) {
-      const T g = start(grad[i], param[i], decay, maximize);
-      buffer[i] = g;
-      param[i] = param[i] + lr * (nesterov ? g + momentum * g : g);
+    store(a.param + i, p + lr * step, left);
+  }
+}
+
+// `options` is a copy of which the compiler knows that stores leave it alone.
+template <bool amsgrad, class T>
+void adam_loop(const AdamTile<T>& a, int64_t n) {
+  const AdamTile<T> options = a;
+  // step average / (sqrt(w) / c + eps) with one division instead of two.
+  const T step_size = -options.step_size * options.correction2;
+  const T eps = options.eps * options.correction2;
+  // torch.lerp starts from the nearer end.
+  const bool from_average = options.weight1 < T(0.5);
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const int64_t left = n - i;
+    const Vec<T> p = load(options.param + i, left) * options.keep;
+    const Vec<T> g = start<T>(load(options.grad + i, left), p,
+                              options.weight_decay, options.maximize);
+    const Vec<T> m = load(options.exp_avg + i, left);
+    const Vec<T> average = from_average ? m + options.weight1 * (g - m)
+                                        : g - (g - m) * options.beta1;
+    const Vec<T> v = load(options.exp_avg_sq + i, left) * options.beta2 +
+                     options.weight2 * g * g;
+    store(options.exp_avg + i, average, left);
+    store(options.exp_avg_sq + i, v, left);
+    Vec<T> w = v;
+    if constexpr (amsgrad) {
+      w = max(v, load(options.max_exp_avg_sq + i, left));
+      store(options.max_exp_avg_sq + i, w, left);
     }
-  } else {
-    for (int64_t i = 0; i < n; ++i) {
-      const T g = start(grad[i], param[i], decay, maximize);
-      const T b = buffer[i] * momentum + undamped * g;
-      buffer[i] = b;
-      param[i] = param[i] + lr * (nesterov ? g + momentum * b : b);
-    }
+    store(options.param + i, p + step_size * average / (sqrt(w) + eps), left);
   }
 }
 
 template <class T>
 void adam(const AdamTile<T>& a, int64_t n) {
-  T* __restrict param = a.param;
-  const T* __restrict grad = a.grad;
-  T* __restrict exp_avg = a.exp_avg;
-  T* __restrict exp_avg_sq = a.exp_avg_sq;
-  T* __restrict largest = a.max_exp_avg_sq;
-  const T keep = a.keep, decay = a.weight_decay, beta2 = a.beta2;
-  const T weight1 = a.weight1, beta1 = a.beta1, weight2 = a.weight2;
-  const T step_size = -a.step_size, correction2 = a.correction2, eps = a.eps;
-  const bool maximize = a.maximize;
-  // torch.lerp starts from the nearer end.
-  const bool from_average = weight1 < T(0.5);
-  const auto update = [&](int64_t i, auto with_largest) {
-    const T p = param[i] * keep;
-    const T g = start(grad[i], p, decay, maximize);
-    const T m = exp_avg[i];
-    const T average =
-        from_average ? m + weight1 * (g - m) : g - (g - m) * beta1;
-    const T v = exp_avg_sq[i] * beta2 + weight2 * g * g;
-    exp_avg[i] = average;
-    exp_avg_sq[i] = v;
-    T w = v;
-    if constexpr (with_largest.value) {
-      const T before = largest[i];
-      w = v > before || v != v ? v : before;
-      largest[i] = w;
-    }
-    const T denominator = std::sqrt(w) / correction2 + eps;
-    param[i] = p + step_size * average / denominator;
-  };
-  if (largest) {
-    for (int64_t i = 0; i < n; ++i) update(i, std::true_type{});
-  } else {
-    for (int64_t i = 0; i < n; ++i) update(i, std::false_type{});
-  }
+  a.max_exp_avg_sq ? adam_loop<true>(a, n) : adam_loop<false>(a, n);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // One step of an optimizer on dense elements. The operations and their order
-// are those of torch.optim on single tensors; nothing is contracted.
+// are those of torch.optim on single tensors, but that Adam divides once;
+// nothing is contracted.
 #pragma once
 
 #include <cstdint>

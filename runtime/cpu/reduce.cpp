@@ -15,6 +15,11 @@ constexpr int64_t kGrain = 32768;
 constexpr int64_t kLongRun = 65536;
 // Rows narrower than this are copied together and folded by runs.
 constexpr int64_t kFewColumns = 16;
+// Columns that are folded together: long pieces of rows, whose sums stay in the
+// first-level cache.
+constexpr int64_t kFoldColumns = kFoldBlock;
+// More bytes than the second-level cache has.
+constexpr int64_t kLarge = int64_t{8} << 20;
 
 template <class T>
 T neutral(Fold fold) {
@@ -101,6 +106,19 @@ template <class T>
 T fold_long_run(Fold fold, FoldRunFn fold_block, Operands<T>& operands,
                 FoldInput piece, int64_t n) {
   PairwiseFold<T> total(outer_fold(fold));
+  // Many blocks in one call, where they lie in the tensor's memory.
+  constexpr int64_t kBlocks = 16;
+  if (!piece.centre && !operands.has_b &&
+      operands.a.ready() >= n / kFoldBlock * kFoldBlock) {
+    T values[kBlocks];
+    while (n >= kFoldBlock) {
+      const int64_t blocks = std::min(kBlocks, n / kFoldBlock);
+      piece.a = operands.a.next(blocks * kFoldBlock, nullptr);
+      fold_block(values, piece, blocks, kFoldBlock);
+      for (int64_t k = 0; k < blocks; ++k) total.add(values[k]);
+      n -= blocks * kFoldBlock;
+    }
+  }
   for (int64_t length; n > 0; n -= length) {
     length = std::min(n, kFoldBlock);
     operands.next(piece, length);
@@ -250,16 +268,19 @@ struct RowFold {
   FoldRowsFn add_row;
   T start;
   int64_t columns;
+  // Rows that a call reads side by side. One where they come from memory, which
+  // is fastest read from one end to the other.
+  int64_t side_by_side;
 
   void run(Operands<T>& operands, FoldInput piece, int64_t first, int64_t last,
            int64_t column, int64_t width, T* total) const {
-    alignas(64) T sums[kTile];
+    alignas(64) T sums[kFoldColumns];
     FoldInput sum;
     sum.a = sums;
     std::fill_n(total, width, start);
     for (int64_t r = first; r < last; r += kFoldRows) {
       const int64_t rows = std::min(kFoldRows, last - r);
-      const int64_t at_once = operands.even ? rows : 1;
+      const int64_t at_once = operands.even ? side_by_side : 1;
       std::fill_n(sums, width, start);
       for (int64_t k = 0; k < rows; k += at_once) {
         operands.seek((r + k) * columns + column);
@@ -269,7 +290,7 @@ struct RowFold {
         } else {
           operands.next(piece, width);
         }
-        fold_rows(sums, piece, at_once, width);
+        fold_rows(sums, piece, std::min(at_once, rows - k), width);
       }
       add_row(total, sum, 1, width);
     }
@@ -295,17 +316,18 @@ void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
   };
   const int64_t a_step = row_step(in.a, a);
   const int64_t b_step = row_step(in.b, b);
+  const bool large = in.a->nbytes() >= kLarge;
   const RowFold<T> rows{FE_BEST(fold_rows)(fold, dtype_),
                         FE_BEST(fold_rows)(outer_fold(fold), dtype_),
-                        neutral<T>(fold), columns_};
-  const int64_t tiles = (columns_ + kTile - 1) / kTile;
+                        neutral<T>(fold), columns_, large ? 1 : kFoldRows};
+  const int64_t tiles = (columns_ + kFoldColumns - 1) / kFoldColumns;
   const auto body = [&](int64_t unit, int64_t end) {
     Operands<T> operands(a, b, in.b != nullptr);
     operands.even = a_step >= 0 && b_step >= 0;
     for (; unit < end; ++unit) {
       const int64_t strip = unit / tiles;
       const int64_t group = strip / parts_;
-      const int64_t column = unit % tiles * kTile;
+      const int64_t column = unit % tiles * kFoldColumns;
       FoldInput piece;
       piece.a_step = a_step;
       piece.b_step = b_step;
@@ -316,12 +338,12 @@ void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
       const int64_t first = strip % parts_ * part_;
       const int64_t last = std::min(count_, first + part_);
       rows.run(operands, piece, group * count_ + first, group * count_ + last,
-               column, std::min(kTile, columns_ - column),
+               column, std::min(kFoldColumns, columns_ - column),
                parts + strip * columns_ + column);
     }
   };
   const int64_t unit_elements =
-      std::min(part_, count_) * std::min(columns_, kTile);
+      std::min(part_, count_) * std::min(columns_, kFoldColumns);
   parallel_for(results_ / columns_ * parts_ * tiles, grain_of(unit_elements),
                body);
 }

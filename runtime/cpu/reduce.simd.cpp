@@ -24,12 +24,12 @@ constexpr T neutral() {
 template <Fold fold>
 struct Combine {
   template <class V>
-  FE_INLINE V operator()(V a, V b) const {
+  FE_INLINE V operator()(V a, V b) const {  // a: what was folded so far
     using T = Element<V>;
     if constexpr (fold == Fold::max) {
-      return FE_ISA::max(a, b);
+      return FE_ISA::max(b, a);
     } else if constexpr (fold == Fold::min) {
-      return FE_ISA::min(a, b);
+      return FE_ISA::min(b, a);
     } else if constexpr (std::is_integral_v<T>) {  // wraps
       using U = Vec<uint64_t, width<V>>;
       return bits<V>(bits<U>(a) + bits<U>(b));
@@ -75,26 +75,53 @@ void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
   }
 }
 
-template <Fold fold, class T>
-void rows_loop(void* out, const FoldInput& in, int64_t rows, int64_t n) {
-  T* o = static_cast<T*>(out);
-  const auto row = [](const void* p, int64_t offset) {
-    return reinterpret_cast<const T*>(static_cast<const char*>(p) + offset);
+// out[j] folded with `rows` rows, whose elements at j stand a_step apart; the
+// order of the rows is that of memory whatever `rows` is.
+template <Fold fold, int rows, class T>
+FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
+                              const FoldInput& in, int64_t n) {
+  const auto at = [&](const char* p, int64_t step, int r, int64_t j) {
+    return p ? reinterpret_cast<const T*>(p + r * step) + j : nullptr;
   };
-  for (int64_t j = 0; j < n; j += lanes<T>) {
-    const int64_t left = n - j;
-    Vec<T> sum = load(o + j, left);
+  const auto folded = [&](Vec<T> sum, int64_t j, int64_t left) {
     Vec<T> centre{};
     if constexpr (centred<fold>) {
       centre = load(static_cast<const T*>(in.centre) + j, left);
     }
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* a = row(in.a, r * in.a_step) + j;
-      const T* b = nullptr;
-      if constexpr (fold == Fold::product) b = row(in.b, r * in.b_step) + j;
-      sum = Combine<fold>{}(sum, element<fold, T>(a, b, centre, left));
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+      sum = Combine<fold>{}(
+          sum, element<fold, T>(at(a, in.a_step, r, j), at(b, in.b_step, r, j),
+                                centre, left));
     }
-    store(o + j, sum, left);
+    return sum;
+  };
+  int64_t j = 0;
+  for (; j + lanes<T> <= n; j += lanes<T>) {
+    store(out + j, folded(load(out + j), j, lanes<T>));
+  }
+  if (j < n) store(out + j, folded(load(out + j, n - j), j, n - j), n - j);
+}
+
+// A few rows at a time: memory is read forwards, and `out`, which stays in the
+// cache, is read and written once for all of them.
+template <Fold fold, class T>
+void rows_loop(void* out, const FoldInput& in, int64_t rows, int64_t n) {
+  constexpr int kAtOnce = 4;
+  T* o = static_cast<T*>(out);
+  const char* a = static_cast<const char*>(in.a);
+  const char* b =
+      fold == Fold::product ? static_cast<const char*>(in.b) : nullptr;
+  int64_t r = 0;
+  for (; r + kAtOnce <= rows; r += kAtOnce) {
+    fold_some_rows<fold, kAtOnce>(o, a, b, in, n);
+    a += kAtOnce * in.a_step;
+    if (b) b += kAtOnce * in.b_step;
+  }
+  for (; r < rows; ++r) {
+    fold_some_rows<fold, 1>(o, a, b, in, n);
+    a += in.a_step;
+    if (b) b += in.b_step;
   }
 }
 

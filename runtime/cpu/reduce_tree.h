@@ -28,26 +28,26 @@ FE_INLINE T reduce_run(int64_t n, T neutral, Combine combine, Get element) {
       sums[k] = combine(sums[k], element(i + k * kLanes, int64_t{kLanes}));
     }
   }
-  // What is left, in memory: it is short.
-  alignas(64) T sum[kAll];
+  if (i < n) {
 #pragma GCC unroll 8
-  for (int k = 0; k < kCount; ++k) store(sum + k * kLanes, sums[k]);
-  using M = Mask<Vec<T>>;
-#pragma GCC unroll 1
-  for (int64_t k = 0; i + k < n; k += kLanes) {
-    const int64_t left = n - i - k < kLanes ? n - i - k : kLanes;
-    const M inside = iota<Element<M>>() < static_cast<Element<M>>(left);
-    const Vec<T> v = inside ? element(i + k, left) : splat<T>(neutral);
-    store(sum + k, combine(load(sum + k), v));
-  }
-#pragma GCC unroll 1
-  for (int half = kAll / 2; half >= kLanes; half /= 2) {
-#pragma GCC unroll 1
-    for (int k = 0; k < half; k += kLanes) {
-      store(sum + k, combine(load(sum + k), load(sum + k + half)));
+    for (int k = 0; k < kCount; ++k) {
+      const int64_t left = n - i - k * kLanes;
+      if (left <= 0) break;
+      using M = Mask<Vec<T>>;
+      const Element<M> valid =
+          left < kLanes ? static_cast<Element<M>>(left) : Element<M>{kLanes};
+      const Vec<T> v = iota<Element<M>>() < valid
+                           ? element(i + k * kLanes, left)
+                           : splat<T>(neutral);
+      sums[k] = combine(sums[k], v);
     }
   }
-  return reduce(load(sum), combine);
+#pragma GCC unroll 8
+  for (int half = kCount / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int k = 0; k < half; ++k) sums[k] = combine(sums[k], sums[k + half]);
+  }
+  return reduce(sums[0], combine);
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -57,6 +57,7 @@ void each_row(const RowPlan& plan, const TensorImpl* out,
   Writer writer;
   if (out) writer = Writer(*out, row_layout(*out, plan.dim), plan.dtype);
   const int64_t bytes = align64(plan.length * itemsize(plan.dtype));
+  if (out && bytes <= int64_t{sizeof(TileBuffer)}) writer.stream_if_large();
   const int64_t buffers = static_cast<int64_t>(in.size()) + 1;
   const int64_t chunk_rows = chunk_size(plan.rows, plan.grain());
   parallel_for(plan.rows, plan.grain(), [&](int64_t begin, int64_t end) {
@@ -65,6 +66,7 @@ void each_row(const RowPlan& plan, const TensorImpl* out,
     char* buffer = static_cast<char*>(scratch) + row.chunk * buffers * bytes;
     Reader own[kMaxRowTensors];
     Writer result = writer;
+    TileBuffer tile;  // for a row that is written past the caches
     for (size_t k = 0; k < in.size(); ++k) {
       if (!in[k]) continue;
       own[k] = readers[k];
@@ -77,10 +79,20 @@ void each_row(const RowPlan& plan, const TensorImpl* out,
         row.in[k] = in[k] ? own[k].next(plan.length, free) : nullptr;
         free += bytes;
       }
+      if (result.streams()) free = tile.bytes;
       row.out = out ? result.place(plan.length, free) : nullptr;
       visit(row);
-      if (out) result.done(row.out, plan.length);
+      Ahead ahead[kMaxRowTensors];
+      if (result.streams()) {
+        for (size_t k = 0; k < in.size(); ++k) {
+          ahead[k] = own[k].ahead(in[k] ? plan.length : 0);
+        }
+      }
+      if (out) {
+        result.done(row.out, plan.length, ahead, static_cast<int>(in.size()));
+      }
     }
+    result.finish();
   });
 }
 

@@ -275,24 +275,83 @@ FE_INLINE V select(Mask<V> mask, V a, std::type_identity_t<V> b) {
   return mask ? a : b;
 }
 
-// The smaller and the larger lane; a NaN in either is the result.
+// a > b ? a : b and a < b ? a : b, on x86 as one instruction: b where the lanes
+// are equal or one is NaN. Floating point only.
+template <class V>
+FE_INLINE V larger(V a, std::type_identity_t<V> b) {
+  [[maybe_unused]] constexpr bool kSingle = sizeof(Element<V>) == 4;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && kSingle) {
+    return bits<V>(
+        _mm512_maskz_max_ps(0xffff, bits<__m512>(a), bits<__m512>(b)));
+  } else if constexpr (sizeof(V) == 64) {
+    return bits<V>(
+        _mm512_maskz_max_pd(0xff, bits<__m512d>(a), bits<__m512d>(b)));
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && kSingle) {
+    return bits<V>(_mm256_max_ps(bits<__m256>(a), bits<__m256>(b)));
+  } else if constexpr (sizeof(V) == 32) {
+    return bits<V>(_mm256_max_pd(bits<__m256d>(a), bits<__m256d>(b)));
+  }
+#endif
+#if defined(__x86_64__)
+  if constexpr (sizeof(V) == 16 && kSingle) {
+    return bits<V>(_mm_max_ps(bits<__m128>(a), bits<__m128>(b)));
+  } else if constexpr (sizeof(V) == 16) {
+    return bits<V>(_mm_max_pd(bits<__m128d>(a), bits<__m128d>(b)));
+  }
+#endif
+  return a > b ? a : b;
+}
+
+template <class V>
+FE_INLINE V smaller(V a, std::type_identity_t<V> b) {
+  [[maybe_unused]] constexpr bool kSingle = sizeof(Element<V>) == 4;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && kSingle) {
+    return bits<V>(
+        _mm512_maskz_min_ps(0xffff, bits<__m512>(a), bits<__m512>(b)));
+  } else if constexpr (sizeof(V) == 64) {
+    return bits<V>(
+        _mm512_maskz_min_pd(0xff, bits<__m512d>(a), bits<__m512d>(b)));
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && kSingle) {
+    return bits<V>(_mm256_min_ps(bits<__m256>(a), bits<__m256>(b)));
+  } else if constexpr (sizeof(V) == 32) {
+    return bits<V>(_mm256_min_pd(bits<__m256d>(a), bits<__m256d>(b)));
+  }
+#endif
+#if defined(__x86_64__)
+  if constexpr (sizeof(V) == 16 && kSingle) {
+    return bits<V>(_mm_min_ps(bits<__m128>(a), bits<__m128>(b)));
+  } else if constexpr (sizeof(V) == 16) {
+    return bits<V>(_mm_min_pd(bits<__m128d>(a), bits<__m128d>(b)));
+  }
+#endif
+  return a < b ? a : b;
+}
+
+// The smaller and the larger lane; a NaN in either is the result. A chain of
+// them is shortest where what was folded so far is b.
 template <class V>
 FE_INLINE V min(V a, std::type_identity_t<V> b) {
-  const V smaller = a < b ? a : b;
   if constexpr (std::is_floating_point_v<Element<V>>) {
-    return a != a ? a : smaller;
+    return a != a ? a : smaller(a, b);
   } else {
-    return smaller;
+    return a < b ? a : b;
   }
 }
 
 template <class V>
 FE_INLINE V max(V a, std::type_identity_t<V> b) {
-  const V larger = a > b ? a : b;
   if constexpr (std::is_floating_point_v<Element<V>>) {
-    return a != a ? a : larger;
+    return a != a ? a : larger(a, b);
   } else {
-    return larger;
+    return a > b ? a : b;
   }
 }
 
@@ -452,12 +511,24 @@ FE_INLINE F32 bf16_to_f32(U16 h) {
   return bits<F32>(convert<uint32_t>(h) << 16);
 }
 
-// To nearest, halves to even; a NaN stays one, made quiet.
-FE_INLINE U16 f32_to_bf16(F32 v) {
+// To nearest, halves to even; a NaN stays one, made quiet. In the upper half of
+// each lane; the lower half is anything.
+FE_INLINE U32 upper_bf16(F32 v) {
   const U32 u = bits<U32>(v);
-  const U32 rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-  const U32 nan = (u >> 16) | 0x40;
-  return convert<uint16_t>(v != v ? nan : rounded);
+  return v != v ? u | 0x400000 : u + 0x7fff + ((u >> 16) & 1);
+}
+
+FE_INLINE U16 f32_to_bf16(F32 v) {
+  return convert<uint16_t>(upper_bf16(v) >> 16);
+}
+
+// Both vectors, one after the other.
+FE_INLINE Vec<uint16_t> f32_to_bf16(F32 a, F32 b) {
+  return [&]<int... i>(std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(bits<Vec<uint16_t>>(upper_bf16(a)),
+                                   bits<Vec<uint16_t>>(upper_bf16(b)),
+                                   (2 * i + 1)...);
+  }(std::make_integer_sequence<int, lanes<uint16_t>>());
 }
 
 FE_INLINE F32 f16_to_f32(U16 h) {

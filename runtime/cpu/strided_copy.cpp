@@ -17,8 +17,14 @@ void dense_copy(const TensorImpl& from, const TensorImpl& to) {
   const char* in = from.bytes();
   char* out = to.bytes();
   if (in == out) return;
+  const bool streams = to.nbytes() >= kStreamFrom;
   parallel_for(to.nbytes(), kGrainBytes, [&](int64_t begin, int64_t end) {
-    std::memcpy(out + begin, in + begin, end - begin);
+    if (!streams) {
+      std::memcpy(out + begin, in + begin, end - begin);
+      return;
+    }
+    FE_BEST(stream_copy)(out + begin, in + begin, end - begin, nullptr, 0);
+    FE_BEST(end_streams)();
   });
 }
 
@@ -130,7 +136,8 @@ void general_copy(const TensorImpl& from, const TensorImpl& to) {
   const Order order = memory_order(to);
   const Reader reader(from, broadcast_layout(from, to.sizes(), order),
                       to.dtype);
-  const Writer writer(to, layout_of(to, order), to.dtype);
+  Writer writer(to, layout_of(to, order), to.dtype);
+  writer.stream_if_large();
   const int64_t room = sizeof(TileBuffer) / itemsize(to.dtype);
   parallel_for(to.numel, kGrainBytes / 8, [&](int64_t begin, int64_t end) {
     Reader in = reader;
@@ -143,9 +150,11 @@ void general_copy(const TensorImpl& from, const TensorImpl& to) {
       const int64_t n = std::min(end - i, ready > 0 ? ready : room);
       void* place = out.place(n, tile.bytes);
       in.read(place, n);
-      out.done(place, n);
+      const Ahead ahead = in.ahead(n);
+      out.done(place, n, &ahead, 1);
       i += n;
     }
+    out.finish();
   });
 }
 
