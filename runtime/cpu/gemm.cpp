@@ -1,4 +1,4 @@
-// Matrix products: the plan, scratch memory, batches.
+// Matrix products: the plan, scratch memory, splits along k, batches.
 #include "runtime/cpu/gemm.h"
 
 #include <algorithm>
@@ -11,11 +11,18 @@ namespace ferrule::cpu {
 namespace {
 
 // Up to so many rows of A, dot products with columns of B that are dense cost
-// less than packing B, if they are long enough to outweigh their last sums.
+// less than packing anything, if they are long enough to outweigh their last
+// sums.
 constexpr int64_t kDotRows = 16;
 constexpr int64_t kDotDepth = 24;  // for each row
+// Up to so many rows B streams by.
+constexpr int64_t kStreamRows = 4;
 // Up to so many rows, B is read too few times to be packed.
 constexpr int64_t kDirectRows = 28;
+// Up to so many rows, each panel of B is used up before the next is packed.
+constexpr int64_t kNarrowRows = 64;
+// Up to so many rows, A is rather packed than B.
+constexpr int64_t kSwapRows = 96;
 // What the first-level cache holds beside other things.
 constexpr int64_t kNearBytes = 32 << 10;
 
@@ -25,25 +32,23 @@ constexpr int64_t kBatchWork = 1 << 18;
 // Parts of a batch that may run at a time, each with scratch of its own.
 constexpr int64_t kBatchParts = 64;
 
+// A product of at most so many rows and columns has too few parts but along k.
+constexpr int64_t kFewRows = 128;
+constexpr int64_t kDepthPartWork = 1 << 20;  // multiply-adds of such a part
+constexpr int64_t kDepthPart = 512;          // its depth, at least
+constexpr int64_t kDepthParts = 16;
+
 // Rows or columns at this distance share cache lines with one another.
 bool collides(int64_t stride, int64_t itemsize) {
   return stride * itemsize % 2048 == 0;
 }
 
-// A column vector is better made as a row vector, of the transposed product.
 template <class T>
 Gemm<T> upright(const Gemm<T>& g) {
-  if (g.n != 1 || g.m == 1 || g.c_row != 1) return g;
-  return {.m = 1,
-          .n = g.m,
-          .k = g.k,
-          .a = {g.b.data, g.b.col, g.b.row},
-          .b = {g.a.data, g.a.col, g.a.row},
-          .c = g.c,
-          .c_row = g.m,
-          .col_bias = g.row_bias,
-          .row_bias = g.col_bias,
-          .accumulate = g.accumulate};
+  if (g.n != 1 || g.m == 1 || g.c_row != 1 || g.b_packed != nullptr) return g;
+  Gemm<T> t = transposed(g);
+  t.c_row = g.m;
+  return t;
 }
 
 int64_t batch_grain(int64_t work, int64_t batch) {
@@ -51,50 +56,8 @@ int64_t batch_grain(int64_t work, int64_t batch) {
                   kBatchWork / std::max<int64_t>(work, 1));
 }
 
-}  // namespace
-
 template <class T>
-GemmPlan plan_gemm(const Gemm<T>& g) {
-  constexpr auto kSize = static_cast<int64_t>(sizeof(T));
-  constexpr int64_t kMaxDepth = 2048 / kSize;
-  GemmPlan plan;
-  if (g.a.col == 1 && g.b.row == 1 && (g.b.col != 1 || g.n == 1) &&
-      g.m <= kDotRows && g.k >= kDotDepth * g.m) {
-    plan.dot = true;
-    return plan;
-  }
-  if (g.m == 1 && g.b.col == 1) {
-    plan.row = true;
-    return plan;
-  }
-  const int64_t blocks =
-      std::max<int64_t>(1, (g.k + kMaxDepth - 1) / kMaxDepth);
-  plan.depth = round_up((g.k + blocks - 1) / blocks, 16);
-  const int64_t depth = std::min(plan.depth, g.k);
-  const int64_t rows = std::min(g.m, kGemmRows);
-  const int64_t cols = std::min(g.n, kGemmCols);
-
-  plan.pack_b = g.b.col != 1 ||
-                (g.m > kDirectRows && (depth * cols * kSize > kNearBytes ||
-                                       collides(g.b.row, kSize)));
-  plan.b_elements = round_up(plan.pack_b ? cols : std::min(cols, kMaxTileCols),
-                             kMaxTileCols) *
-                    depth;
-
-  const bool far = rows * depth * kSize > kNearBytes;
-  plan.pack_a = g.n > kMaxTileCols && g.m > 1 &&
-                (far || collides(g.a.col == 1 ? g.a.row : g.a.col, kSize));
-  // Panels of A are up to a third wider than their rows, see gemm.simd.cpp.
-  if (plan.pack_a) {
-    plan.a_elements = g.a.col == 1 ? rows * (round_up(depth, 16) + 16)
-                                   : (rows * 4 / 3 + 16) * depth;
-    plan.a_elements = round_up(plan.a_elements, 16);
-  }
-  return plan;
-}
-
-template <class T>
-void gemm(const Gemm<T>& g, void* scratch) {
+void run(const Gemm<T>& g, void* scratch) {
   if constexpr (std::is_same_v<T, float>) {
     FE_BEST(gemm_f32)(upright(g), scratch);
   } else {
@@ -102,12 +65,142 @@ void gemm(const Gemm<T>& g, void* scratch) {
   }
 }
 
+// Parts along k, each summed apart: a product with a small result and a long
+// sum has no other work for a second thread.
+template <class T>
+struct DepthParts {
+  int64_t count = 1;
+  int64_t depth;
+  int64_t sums_bytes = 0;
+  int64_t part_bytes;
+
+  static bool small(const Gemm<T>& g) {
+    return g.m <= kFewRows && g.n <= kFewRows;
+  }
+
+  explicit DepthParts(const Gemm<T>& g) : depth(g.k) {
+    const int64_t elements = g.m * g.n;
+    if (elements > 0 && small(g) && g.b_packed == nullptr) {
+      const int64_t most = std::min(
+          {kDepthParts, elements * g.k / kDepthPartWork, g.k / kDepthPart});
+      if (most > 1) {
+        depth = round_up((g.k + most - 1) / most, 16);
+        count = (g.k + depth - 1) / depth;
+        sums_bytes = round_up(
+            (count - 1) * elements * static_cast<int64_t>(sizeof(T)), 64);
+      }
+    }
+    const GemmPlan plan = plan_gemm(upright(part(g, 0)));
+    part_bytes = round_up(
+        (plan.a_elements + plan.b_elements) * static_cast<int64_t>(sizeof(T)),
+        64);
+  }
+
+  // Part i, without its place for the sums.
+  Gemm<T> part(const Gemm<T>& g, int64_t i) const {
+    Gemm<T> p = g;
+    p.k = std::min(depth, g.k - i * depth);
+    if (i == 0) return p;
+    p.a.data += i * depth * g.a.col;
+    p.b.data += i * depth * g.b.row;
+    p.col_bias = nullptr;
+    p.row_bias = nullptr;
+    p.accumulate = false;
+    p.c_row = g.n;
+    return p;
+  }
+
+  int64_t bytes() const { return sums_bytes + count * part_bytes; }
+
+  void run_all(const Gemm<T>& g, void* scratch) const {
+    T* const sums = static_cast<T*>(scratch);
+    char* const rest = static_cast<char*>(scratch) + sums_bytes;
+    parallel_for(count, 1, [&](int64_t i, int64_t end) {
+      for (; i < end; ++i) {
+        Gemm<T> p = part(g, i);
+        if (i > 0) p.c = sums + (i - 1) * g.m * g.n;
+        run(p, rest + i * part_bytes);
+      }
+    });
+    for (int64_t i = 0; i + 1 < count; ++i) {
+      const T* sum = sums + i * g.m * g.n;
+      for (int64_t r = 0; r < g.m; ++r) {
+        for (int64_t j = 0; j < g.n; ++j) {
+          g.c[r * g.c_row + j] += sum[r * g.n + j];
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+
+template <class T>
+GemmPlan plan_gemm(const Gemm<T>& g) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(T));
+  constexpr int64_t kMaxDepth = kGemmDepthBytes / kSize;
+  GemmPlan plan;
+  const bool dense_sums = g.b_packed == nullptr && g.a.col == 1 &&
+                          g.b.row == 1 && (g.b.col != 1 || g.n == 1);
+  if (dense_sums && g.m <= kDotRows && g.k >= kDotDepth * g.m) {
+    plan.way = GemmWay::dot;
+    plan.pack_a = g.m > 1 && g.n > 16 && collides(g.a.row, kSize);
+    if (plan.pack_a) plan.a_elements = g.m * padded_row(g.k);
+    return plan;
+  }
+  if (g.m <= kStreamRows && g.b.col == 1 && g.b_packed == nullptr) {
+    plan.way = GemmWay::stream;
+    return plan;
+  }
+  const int64_t blocks =
+      std::max<int64_t>(1, (g.k + kMaxDepth - 1) / kMaxDepth);
+  plan.depth = round_up((g.k + blocks - 1) / blocks, 16);
+  const int64_t depth = std::min(plan.depth, g.k);
+  int64_t rows = g.m;
+  int64_t cols = g.n;
+  if (dense_sums && g.m <= kSwapRows && g.n > g.m) {
+    plan.way = GemmWay::swapped;
+    std::swap(rows, cols);
+    plan.pack_b = true;
+  } else {
+    plan.pack_b = g.b.col != 1 || g.b_packed != nullptr ||
+                  (g.m > kDirectRows &&
+                   (depth * std::min(g.n, kGemmCols) * kSize > kNearBytes ||
+                    collides(g.b.row, kSize)));
+  }
+  const MatrixView<T>& a = plan.way == GemmWay::swapped ? g.b : g.a;
+  const int64_t a_row = plan.way == GemmWay::swapped ? a.col : a.row;
+  const int64_t a_col = plan.way == GemmWay::swapped ? a.row : a.col;
+  if (g.b_packed == nullptr) {
+    cols = std::min(cols, plan.pack_b ? kGemmCols : kMaxTileCols);
+    plan.b_elements = round_up(cols, kMaxTileCols) * depth;
+  }
+  plan.narrow = plan.way == GemmWay::tiles && plan.pack_b &&
+                g.b_packed == nullptr && g.b.col == 1 && g.m <= kNarrowRows &&
+                g.n > kMaxTileCols;
+  if (plan.narrow) {
+    plan.pack_a = true;
+    plan.a_elements = (g.m / 4 + 1) * (kMaxDepth + 32) * 16;
+    return plan;
+  }
+  // A panel of A is packed where it is used, on the stack.
+  plan.pack_a = rows > 1 && (cols > 2 * kMaxTileCols ||
+                             collides(a_col == 1 ? a_row : a_col, kSize));
+  return plan;
+}
+
+template <class T>
+void gemm(const Gemm<T>& g, void* scratch) {
+  if (g.k >= 2 * kDepthPart && DepthParts<T>::small(g)) {
+    const DepthParts<T> parts(g);
+    if (parts.count > 1) return parts.run_all(g, scratch);
+  }
+  run(g, scratch);
+}
+
 template <class T>
 int64_t gemm_scratch_bytes(const Gemm<T>& g) {
-  const GemmPlan plan = plan_gemm(upright(g));
-  return round_up(
-      (plan.a_elements + plan.b_elements) * static_cast<int64_t>(sizeof(T)),
-      64);
+  return DepthParts<T>(g).bytes();
 }
 
 template <class T>
@@ -122,7 +215,6 @@ template <class T>
 void gemm_batch(const Gemm<T>& g, int64_t batch,
                 FunctionRef<GemmOffset(int64_t i)> offset, void* scratch) {
   const int64_t work = g.m * g.n * g.k;
-  const int64_t bytes = gemm_scratch_bytes(g);
   auto run = [&](int64_t begin, int64_t end, void* memory) {
     for (int64_t i = begin; i < end; ++i) {
       const GemmOffset by = offset(i);
@@ -133,10 +225,11 @@ void gemm_batch(const Gemm<T>& g, int64_t batch,
       gemm(one, memory);
     }
   };
-  if (work >= kSplitWork) {
+  if (work >= kSplitWork || batch == 1) {
     run(0, batch, scratch);
     return;
   }
+  const int64_t bytes = gemm_scratch_bytes(g);
   const int64_t grain = batch_grain(work, batch);
   const int64_t size = chunk_size(batch, grain);
   parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
@@ -144,17 +237,33 @@ void gemm_batch(const Gemm<T>& g, int64_t batch,
   });
 }
 
-template GemmPlan plan_gemm(const Gemm<float>&);
-template GemmPlan plan_gemm(const Gemm<double>&);
-template void gemm(const Gemm<float>&, void*);
-template void gemm(const Gemm<double>&, void*);
-template int64_t gemm_scratch_bytes(const Gemm<float>&);
-template int64_t gemm_scratch_bytes(const Gemm<double>&);
-template int64_t gemm_batch_scratch_bytes(const Gemm<float>&, int64_t);
-template int64_t gemm_batch_scratch_bytes(const Gemm<double>&, int64_t);
-template void gemm_batch(const Gemm<float>&, int64_t,
-                         FunctionRef<GemmOffset(int64_t)>, void*);
-template void gemm_batch(const Gemm<double>&, int64_t,
-                         FunctionRef<GemmOffset(int64_t)>, void*);
+// Packed panels are as wide as the instruction set's tile, at most this much
+// wider than the matrix.
+template <class T>
+int64_t packed_b_bytes(int64_t k, int64_t n) {
+  return round_up(n, kMaxTileCols) * k * static_cast<int64_t>(sizeof(T));
+}
+
+template <class T>
+void pack_b(const Gemm<T>& g, T* to) {
+  if constexpr (std::is_same_v<T, float>) {
+    FE_BEST(pack_b_f32)(g, to);
+  } else {
+    FE_BEST(pack_b_f64)(g, to);
+  }
+}
+
+#define FE_GEMM_FOR(T)                                                \
+  template GemmPlan plan_gemm(const Gemm<T>&);                        \
+  template void gemm(const Gemm<T>&, void*);                          \
+  template int64_t gemm_scratch_bytes(const Gemm<T>&);                \
+  template int64_t gemm_batch_scratch_bytes(const Gemm<T>&, int64_t); \
+  template void gemm_batch(const Gemm<T>&, int64_t,                   \
+                           FunctionRef<GemmOffset(int64_t)>, void*);  \
+  template int64_t packed_b_bytes<T>(int64_t, int64_t);               \
+  template void pack_b(const Gemm<T>&, T*);
+FE_GEMM_FOR(float)
+FE_GEMM_FOR(double)
+#undef FE_GEMM_FOR
 
 }  // namespace ferrule::cpu

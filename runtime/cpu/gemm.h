@@ -37,6 +37,7 @@ struct Gemm {
   const T* col_bias = nullptr;  // n elements, or null
   const T* row_bias = nullptr;  // m elements, or null
   bool accumulate = false;      // C += A B instead
+  const T* b_packed = nullptr;  // what pack_b() made of b, which is not read
 };
 
 // T is float or double. Parallel, unless called inside a parallel_for. Scratch
@@ -59,8 +60,23 @@ void gemm_batch(const Gemm<T>& g, int64_t batch,
 template <class T>
 int64_t gemm_batch_scratch_bytes(const Gemm<T>& g, int64_t batch);
 
-// What gemm() calls.
+// B in the order that tiles read it in, for matrices that many products share:
+//
+//   T* packed = ...;       // packed_b_bytes<T>(k, n) bytes, 64-byte aligned
+//   pack_b(g, packed);     // reads g.k, g.n and g.b
+//   g.b_packed = packed;   // the products: g.k and g.n as before, any g.m
+//   gemm(g, scratch);
+//
+// The order belongs to the process: it is not to be stored.
+template <class T>
+int64_t packed_b_bytes(int64_t k, int64_t n);
+template <class T>
+void pack_b(const Gemm<T>& g, T* to);
+
+// What these call.
 FE_SIMD(void gemm_f32(const Gemm<float>& g, void* scratch);
-        void gemm_f64(const Gemm<double>& g, void* scratch);)
+        void gemm_f64(const Gemm<double>& g, void* scratch);
+        void pack_b_f32(const Gemm<float>& g, float* to);
+        void pack_b_f64(const Gemm<double>& g, double* to);)
 
 }  // namespace ferrule::cpu

@@ -58,16 +58,18 @@ template <class T>
 }
 
 // depth x cols of a matrix into rows of `width` elements, zeros beyond `cols`.
-// `width` is whole vectors.
+// `width` is whole vectors. Dense rows are fetched `ahead` elements ahead, or
+// eight rows.
 template <class T>
 [[gnu::noinline]] void pack_panel(const T* from, int64_t row, int64_t col,
                                   int64_t depth, int64_t cols, T* to,
-                                  int64_t width) {
+                                  int64_t width, int64_t ahead = 0) {
   if (col == 1) {
+    if (ahead == 0) ahead = 8 * row;
     for (int64_t k = 0; k < depth; ++k) {
       for (int64_t j = 0; j < width; j += lanes<T>) {
         const int64_t left = cols > j ? cols - j : 0;
-        __builtin_prefetch(from + (k + 8) * row + j);
+        __builtin_prefetch(from + k * row + j + ahead);
         store(to + k * width + j, load(from + k * row + j, left));
       }
     }
@@ -79,6 +81,28 @@ template <class T>
     for (int64_t k = 0; k < depth; ++k) {
       for (int64_t j = 0; j < width; ++j) {
         to[k * width + j] = j < cols ? from[k * row + j * col] : T(0);
+      }
+    }
+  }
+}
+
+// c[j * c_col + i] = from[i * from_row + j], or += if `add`, for i < rows and
+// j < cols. All of `from`, whole vectors, can be read.
+template <class T>
+[[gnu::noinline]] void store_transposed(const T* from, int64_t from_row,
+                                        int64_t rows, int64_t cols, T* c,
+                                        int64_t c_col, bool add) {
+  constexpr int kLanes = lanes<T>;
+  for (int64_t i = 0; i < rows; i += kLanes) {
+    for (int64_t j = 0; j < cols; j += kLanes) {
+      Vec<T> v[kLanes] = {};
+      for (int64_t r = 0; r < kLanes && i + r < rows; ++r) {
+        v[r] = load(from + (i + r) * from_row + j);
+      }
+      transpose(v);
+      for (int64_t r = 0; r < kLanes && j + r < cols; ++r) {
+        T* to = c + (j + r) * c_col + i;
+        store(to, add ? v[r] + load(to, rows - i) : v[r], rows - i);
       }
     }
   }

@@ -21,6 +21,9 @@ inline constexpr int kTileVectors = 2;
 template <class T>
 inline constexpr int kTileCols = kTileVectors * lanes<T>;
 
+// C is fetched while a tile so deep is summed.
+inline constexpr int64_t kFetchDepth = 64;
+
 template <class T>
 struct Tile {
   int64_t depth;
@@ -36,6 +39,10 @@ struct Tile {
   const T* row_init;
   int64_t row_init_step;
   bool add;  // to C, instead of overwriting it
+  // What to bring near meanwhile, a row of B's width at each step; by default
+  // what is left of B.
+  const T* fetch = nullptr;
+  int64_t fetch_row = 0;
 };
 
 template <class T>
@@ -72,7 +79,18 @@ void run_tile(const Tile<T>& t) {
       sum[i][v] = start + load(t.col_init + v * kLanes);
     }
   }
+  if (t.depth >= kFetchDepth) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        __builtin_prefetch(t.c + i * t.c_row + v * kLanes, 1);
+      }
+    }
+  }
   const T* b = t.b;
+  const T* fetch = t.fetch != nullptr ? t.fetch : b + 8 * b_row;
+  const int64_t fetch_row = t.fetch != nullptr ? t.fetch_row : b_row;
   for (int64_t k = 0; k < t.depth; ++k) {
     Vec<T> b_k[vectors];
 #pragma GCC unroll 8
@@ -87,9 +105,10 @@ void run_tile(const Tile<T>& t) {
     }
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      __builtin_prefetch(b + 8 * b_row + v * kLanes);
+      __builtin_prefetch(fetch + v * kLanes);
     }
     b += b_row;
+    fetch += fetch_row;
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; ++i) a[i] += a_col;
   }
@@ -131,38 +150,6 @@ TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
         return table;
       }(std::make_integer_sequence<int, kTileRows>());
   return kFunctions.of[vectors - 1][rows - 1];
-}
-
-// ---- Dot products: for few rows of A where the columns of B are dense
-
-inline constexpr int kDotRows = kTileRows >= 12 ? 4 : 2;
-inline constexpr int kDotCols = 4;
-
-// C[rows, cols] = sum over k of A[i, k] B[k, j], both with stride 1 along k,
-// plus the biases.
-template <class T, int rows, int cols>
-FE_INLINE void run_dot(int64_t depth, const T* a, int64_t a_row, const T* b,
-                       int64_t b_col, Element<Vec<T>> (&out)[rows][cols]) {
-  Vec<T> sum[rows][cols] = {};
-  auto step = [&](int64_t k, auto... n) {
-    Vec<T> a_k[rows];
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; ++i) a_k[i] = load(a + i * a_row + k, n...);
-#pragma GCC unroll 4
-    for (int j = 0; j < cols; ++j) {
-      const Vec<T> b_k = load(b + j * b_col + k, n...);
-#pragma GCC unroll 4
-      for (int i = 0; i < rows; ++i) sum[i][j] = fma(a_k[i], b_k, sum[i][j]);
-    }
-  };
-  int64_t k = 0;
-  for (; k + lanes<T> <= depth; k += lanes<T>) step(k);
-  if (k < depth) step(k, depth - k);
-#pragma GCC unroll 4
-  for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < cols; ++j) out[i][j] = FE_ISA::sum(sum[i][j]);
-  }
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -1,0 +1,277 @@
+// The matrix product under matmul, linear and convolutions: random shapes,
+// strides, biases and threads on every instruction set, against float64.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "ferrule/tensor.h"
+#include "runtime/core/thread_pool.h"
+#include "runtime/cpu/gemm.h"
+
+using namespace ferrule;
+using namespace ferrule::cpu;
+
+namespace {
+
+std::mt19937_64 draw(11);
+
+int64_t pick(int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(draw);
+}
+
+std::vector<Isa> instruction_sets() {
+#if defined(__x86_64__)
+  std::vector<Isa> all;
+  for (Isa i : {Isa::v2, Isa::v3, Isa::v4}) {
+    if (i <= isa()) all.push_back(i);
+  }
+  return all;
+#else
+  return {isa()};
+#endif
+}
+
+struct WithIsa {
+  const Isa before = isa();
+  explicit WithIsa(Isa i) { found_isa.store(i); }
+  ~WithIsa() { found_isa.store(before); }
+};
+
+struct WithThreads {
+  explicit WithThreads(int n) { set_num_threads(n); }
+  ~WithThreads() { set_num_threads(0); }
+};
+
+template <class T>
+std::vector<T> random_values(int64_t n) {
+  std::normal_distribution<double> normal;
+  std::vector<T> v(static_cast<size_t>(n));
+  for (T& x : v) x = static_cast<T>(normal(draw));
+  return v;
+}
+
+// A matrix somewhere in memory, whose rows or columns are `gap` apart.
+template <class T>
+struct Matrix {
+  std::vector<T> values;
+  MatrixView<T> view;
+
+  Matrix(int64_t rows, int64_t cols, bool transpose, int64_t gap, int64_t step)
+      : values(random_values<T>(
+            ((transpose ? cols : rows) * ((transpose ? rows : cols) + gap) +
+             1) *
+            step)) {
+    const int64_t stride = ((transpose ? rows : cols) + gap) * step;
+    view = {values.data(), transpose ? step : stride,
+            transpose ? stride : step};
+  }
+  double at(int64_t i, int64_t j) const {
+    return view.data[i * view.row + j * view.col];
+  }
+};
+
+struct Scratch {
+  std::vector<char> bytes;
+  explicit Scratch(int64_t n) : bytes(static_cast<size_t>(n) + 64) {}
+  void* at() {
+    return reinterpret_cast<void*>(
+        (reinterpret_cast<uintptr_t>(bytes.data()) + 63) & ~uintptr_t{63});
+  }
+};
+
+template <class T>
+struct Case {
+  int64_t m, n, k, c_gap;
+  Matrix<T> a, b;
+  std::vector<T> before, col_bias, row_bias;
+  bool with_col, with_row, accumulate;
+
+  Case(int64_t m, int64_t n, int64_t k)
+      : m(m),
+        n(n),
+        k(k),
+        c_gap(pick(0, 2)),
+        a(m, k, pick(0, 1) == 1, gap(k), step(k)),
+        b(k, n, pick(0, 1) == 1, gap(k), step(k)),
+        before(random_values<T>(m * (n + c_gap))),
+        col_bias(random_values<T>(n)),
+        row_bias(random_values<T>(m)),
+        with_col(pick(0, 3) == 0),
+        with_row(pick(0, 3) == 0),
+        accumulate(pick(0, 3) == 0) {}
+
+  // Matrices of millions are dense.
+  static int64_t gap(int64_t k) {
+    return k < 20000 && pick(0, 2) == 0 ? pick(1, 9) : 0;
+  }
+  static int64_t step(int64_t k) {
+    return k < 20000 && pick(0, 5) == 0 ? 2 : 1;
+  }
+
+  Gemm<T> gemm_of(T* c) const {
+    Gemm<T> g{.m = m, .n = n, .k = k};
+    g.a = a.view;
+    g.b = b.view;
+    g.c = c;
+    g.c_row = n + c_gap;
+    if (with_col) g.col_bias = col_bias.data();
+    if (with_row) g.row_bias = row_bias.data();
+    g.accumulate = accumulate;
+    return g;
+  }
+
+  std::vector<T> result(bool packed) const {
+    std::vector<T> c = before;
+    Gemm<T> g = gemm_of(c.data());
+    Scratch b_packed(packed_b_bytes<T>(k, n));
+    if (packed) {
+      pack_b(g, static_cast<T*>(b_packed.at()));
+      g.b_packed = static_cast<T*>(b_packed.at());
+      g.b.data = nullptr;
+    }
+    Scratch scratch(gemm_scratch_bytes(g));
+    gemm(g, scratch.at());
+    return c;
+  }
+
+  // Rounding of k products and k + 3 sums, each at most half an epsilon of what
+  // has been summed (Higham, Accuracy and Stability, 3.1). v2 has no fused
+  // multiply-add.
+  void check(const std::vector<T>& c) const {
+    CAPTURE(m);
+    CAPTURE(n);
+    CAPTURE(k);
+    const double unit = std::numeric_limits<T>::epsilon() * 0.5;
+    double worst = 0;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n + c_gap; ++j) {
+        const auto at = static_cast<size_t>(i * (n + c_gap) + j);
+        if (j >= n) {
+          CHECK(c[at] == before[at]);  // between the rows nothing is written
+          continue;
+        }
+        double sum = 0, size = 0;
+        auto add = [&](double x) {
+          sum += x;
+          size += std::abs(x);
+        };
+        for (int64_t q = 0; q < k; ++q) add(a.at(i, q) * b.at(q, j));
+        if (with_col) add(col_bias[static_cast<size_t>(j)]);
+        if (with_row) add(row_bias[static_cast<size_t>(i)]);
+        if (accumulate) add(before[at]);
+        const double bound = (static_cast<double>(k) + 4) * unit * size *
+                             (sizeof(T) == 8 ? 2 : 1);
+        const double error = std::abs(c[at] - sum);
+        worst = std::max(worst, bound > 0 ? error / bound : error * 1e300);
+      }
+    }
+    CHECK(worst <= 1);
+  }
+};
+
+template <class T>
+void check_shape(int64_t m, int64_t n, int64_t k) {
+  const Case<T> one(m, n, k);
+  std::vector<std::vector<T>> first;
+  for (int threads : {1, 2, 3, 4, 8}) {
+    if (threads > 1 && m * n * k < (1 << 16)) continue;  // one chunk
+    CAPTURE(threads);
+    WithThreads pool(threads);
+    size_t way = 0;
+    for (Isa i : instruction_sets()) {
+      CAPTURE(isa_name(i));
+      WithIsa with(i);
+      for (bool packed : {false, true}) {
+        if (packed && k > 20000) continue;  // much memory, nothing new
+        CAPTURE(packed);
+        const std::vector<T> c = one.result(packed);
+        if (threads == 1) {
+          one.check(c);
+          first.push_back(c);
+        }
+        CHECK(std::memcmp(first[way].data(), c.data(), c.size() * sizeof(T)) ==
+              0);
+        ++way;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gemm: small shapes, every tail", T, float, double) {
+  for (int round = 0; round < 150; ++round) {
+    check_shape<T>(pick(1, 40), pick(1, 70), pick(0, 50));
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm: few rows or few columns", T, float, double) {
+  for (int round = 0; round < 25; ++round) {
+    check_shape<T>(pick(1, 20), pick(1, 400), pick(1, 500));
+    check_shape<T>(pick(1, 300), pick(1, 3), pick(1, 300));
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm: more than one block", T, float, double) {
+  for (int round = 0; round < 4; ++round) {
+    check_shape<T>(pick(1, 130), pick(500, 600), pick(380, 450));
+    check_shape<T>(pick(60, 130), pick(60, 130), pick(780, 900));
+  }
+  check_shape<T>(48, 1024, 256);
+  check_shape<T>(40, 512, 512);
+}
+
+TEST_CASE_TEMPLATE("gemm: long sums of few elements", T, float, double) {
+  check_shape<T>(1, 1, 2100000);
+  check_shape<T>(64, 64, 2600);
+  check_shape<T>(3, 100, 7000);
+  check_shape<T>(7, 5, 60000);
+}
+
+TEST_CASE_TEMPLATE("gemm: batches", T, float, double) {
+  for (const auto [m, n, k, batch] : {std::array<int64_t, 4>{16, 16, 16, 300},
+                                      {5, 3, 7, 1000},
+                                      {64, 64, 64, 9},
+                                      {100, 200, 250, 3},
+                                      {1, 64, 128, 40}}) {
+    const auto a = random_values<T>(m * k * batch);
+    const auto b = random_values<T>(k * n * batch);
+    std::vector<T> first;
+    for (int threads : {1, 2, 3, 4, 8}) {
+      WithThreads pool(threads);
+      std::vector<T> c(static_cast<size_t>(m * n * batch));
+      Gemm<T> g{.m = m, .n = n, .k = k};
+      g.a = {a.data(), k, 1};
+      g.b = {b.data(), n, 1};
+      g.c = c.data();
+      g.c_row = n;
+      Scratch scratch(gemm_batch_scratch_bytes(g, batch));
+      gemm_batch(
+          g, batch,
+          [&](int64_t i) {
+            return GemmOffset{i * m * k, i * k * n, i * m * n};
+          },
+          scratch.at());
+      if (threads == 1) {
+        first = c;
+        for (int64_t i : {int64_t{0}, batch / 2, batch - 1}) {
+          std::vector<T> alone(static_cast<size_t>(m * n));
+          Gemm<T> one = g;
+          one.a.data += i * m * k;
+          one.b.data += i * k * n;
+          one.c = alone.data();
+          Scratch own(gemm_scratch_bytes(one));
+          gemm(one, own.at());
+          CHECK(std::memcmp(alone.data(), c.data() + i * m * n,
+                            alone.size() * sizeof(T)) == 0);
+        }
+      }
+      CHECK(std::memcmp(first.data(), c.data(), c.size() * sizeof(T)) == 0);
+    }
+  }
+}
