@@ -1,6 +1,7 @@
 // The kernel of conv2d: the weight, a matrix, times what an element of the
 // kernel finds at every position.
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_winograd.h"
 
 namespace ferrule {
 namespace cpu {
@@ -57,7 +58,7 @@ struct Forward {
                       reinterpret_cast<T*>(to));
         },
         [&](int64_t) { return cut.count(); },
-        [&](int64_t, int64_t piece, int64_t unit, const char* copy) {
+        [&](int64_t, int64_t piece, int64_t unit, const char* copy, char*) {
           const int64_t channel = unit % m.s.groups * m.out_group;
           ConvProduct<T> p = all;
           p.a = x.in[1] + channel * depth;
@@ -75,10 +76,18 @@ Conv2dShape shape_of(const OpCall& c) {
   return {c, c.in(0).sizes(), c.in(1).sizes()};
 }
 
+template <class T>
+Winograd<T> winograd_of(const ConvGroups& m) {
+  return {m.s.batch, m.s.groups, m.in_group, m.out_group, m.s.h, m.s.w};
+}
+
 int64_t conv2d_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
-  return operand_bytes(c, 3) +
-         by_float(c, [&]<class T>(T) { return Forward<T>(s).scratch_bytes(); });
+  return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
+           const Winograd<T> fast = winograd_of<T>(ConvGroups(s));
+           return fast.fits() ? fast.scratch_bytes()
+                              : Forward<T>(s).scratch_bytes();
+         });
 }
 
 void conv2d(OpCall& c) {
@@ -86,7 +95,17 @@ void conv2d(OpCall& c) {
   const Conv2dShape s = shape_of(c);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 3);
-    Forward<T>(s).run(x);
+    const ConvGroups m(s);
+    const Winograd<T> fast = winograd_of<T>(m);
+    if (fast.fits()) {
+      WinogradWeight<T> weight{.from = x.in[1]};
+      weight.from_row = m.in_group * m.taps;
+      weight.from_col = m.taps;
+      fast.run(x.in[0], weight, m.out_group * m.in_group * m.taps, x.in[2],
+               x.out, x.scratch);
+    } else {
+      Forward<T>(s).run(x);
+    }
     x.finish();
   });
 }

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_winograd.h"
 
 namespace ferrule {
 namespace cpu {
@@ -182,7 +183,8 @@ struct InputGradient {
                       reinterpret_cast<T*>(to));
         },
         [&](int64_t phase) { return stage[phase].cut.count(); },
-        [&](int64_t phase, int64_t piece, int64_t unit, const char* copy) {
+        [&](int64_t phase, int64_t piece, int64_t unit, const char* copy,
+            char*) {
           ConvProduct<T> p = stage[phase].product;
           p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
           p.b = in_place ? x.in[0] + unit * m.out_group * m.positions
@@ -209,10 +211,26 @@ Conv2dShape shape_of(const OpCall& c) {
   return {c, c.out_impl().sizes(), c.in(1).sizes()};
 }
 
+// The gradient is convolved with the kernel turned around.
+template <class T>
+Winograd<T> winograd_of(const ConvGroups& m) {
+  auto back = [](const Window& w) {
+    Window b = w;
+    b.in = w.out;
+    b.padding = w.kernel - 1 - w.padding;
+    b.out = w.in;
+    return b;
+  };
+  return {m.s.batch,  m.s.groups,  m.out_group,
+          m.in_group, back(m.s.h), back(m.s.w)};
+}
+
 int64_t conv2d_dx_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
-           return InputGradient<T>(s).scratch_bytes();
+           const Winograd<T> fast = winograd_of<T>(ConvGroups(s));
+           return fast.fits() ? fast.scratch_bytes()
+                              : InputGradient<T>(s).scratch_bytes();
          });
 }
 
@@ -221,7 +239,18 @@ void conv2d_dx(OpCall& c) {
   const Conv2dShape s = shape_of(c);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 2);
-    InputGradient<T>(s).run(x);
+    const ConvGroups m(s);
+    const Winograd<T> fast = winograd_of<T>(m);
+    if (fast.fits()) {
+      WinogradWeight<T> weight{.from = x.in[1]};
+      weight.from_row = m.taps;
+      weight.from_col = m.in_group * m.taps;
+      weight.flipped = true;
+      fast.run(x.in[0], weight, m.out_group * m.in_group * m.taps, nullptr,
+               x.out, x.scratch);
+    } else {
+      InputGradient<T>(s).run(x);
+    }
     x.finish();
   });
 }
