@@ -58,7 +58,7 @@ struct Forward {
                       reinterpret_cast<T*>(to));
         },
         [&](int64_t) { return cut.count(); },
-        [&](int64_t, int64_t piece, int64_t unit, const char* copy, char*) {
+        [&](int64_t, int64_t piece, int64_t unit, const char* copy) {
           const int64_t channel = unit % m.s.groups * m.out_group;
           ConvProduct<T> p = all;
           p.a = x.in[1] + channel * depth;

@@ -143,9 +143,7 @@ struct Units {
   int64_t batch, groups, channels;
   int64_t channel_bytes;  // of a channel's copy; 0: nothing is copied
   bool many;
-  int64_t images;           // at a time
-  int64_t piece_bytes = 0;  // of scratch that the work on a piece wants
-  int64_t most_pieces = 1;  // of a unit, if it wants any
+  int64_t images;  // at a time
 
   Units(int64_t batch, int64_t groups, int64_t channels, int64_t channel_bytes)
       : batch(batch),
@@ -166,12 +164,8 @@ struct Units {
                    kMostTilePositions * int64_t{sizeof(double)});
   }
   int64_t scratch_bytes() const {
-    if (many) {
-      return Parts{batch * groups, bytes() + piece_bytes}.scratch_bytes();
-    }
-    const int64_t units = images * groups;
-    return units * bytes() +
-           Parts{units * most_pieces, piece_bytes}.scratch_bytes();
+    return many ? Parts{batch * groups, bytes()}.scratch_bytes()
+                : images * groups * bytes();
   }
   // Pieces that the work on a unit, of so many multiply-adds, is cut into.
   int64_t pieces(double work) const {
@@ -179,22 +173,19 @@ struct Units {
   }
 
   // For every unit copy(unit, channel, to) for all of its channels, then for
-  // every stage work(stage, piece, unit, copies, scratch) for all
-  // pieces(stage).
+  // every stage work(stage, piece, unit, copies) for all pieces(stage).
   template <class Copy, class Pieces, class Work>
   void run(char* scratch, int64_t stages, const Copy& copy,
            const Pieces& pieces, const Work& work) const {
     if (many) {
-      const Parts parts{batch * groups, bytes() + piece_bytes};
+      const Parts parts{batch * groups, bytes()};
       parts.run(scratch, [&](int64_t unit, char* own) {
         for (int64_t c = 0; channel_bytes > 0 && c < channels; ++c) {
           copy(unit, c, own + c * channel_bytes);
         }
         for (int64_t stage = 0; stage < stages; ++stage) {
           const int64_t count = pieces(stage);
-          for (int64_t i = 0; i < count; ++i) {
-            work(stage, i, unit, own, own + bytes());
-          }
+          for (int64_t i = 0; i < count; ++i) work(stage, i, unit, own);
         }
       });
       return;
@@ -215,17 +206,12 @@ struct Units {
       }
       for (int64_t stage = 0; stage < stages; ++stage) {
         const int64_t count = pieces(stage);
-        auto one = [&](int64_t i, char* own) {
-          const int64_t unit = i / count;
-          work(stage, i % count, base + unit, scratch + unit * bytes(), own);
-        };
-        if (piece_bytes > 0) {
-          Parts{units * count, piece_bytes}.run(scratch + units * bytes(), one);
-        } else {
-          parallel_for(units * count, 1, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) one(i, nullptr);
-          });
-        }
+        parallel_for(units * count, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t unit = i / count;
+            work(stage, i % count, base + unit, scratch + unit * bytes());
+          }
+        });
       }
     }
   }

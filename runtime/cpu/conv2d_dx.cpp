@@ -183,8 +183,7 @@ struct InputGradient {
                       reinterpret_cast<T*>(to));
         },
         [&](int64_t phase) { return stage[phase].cut.count(); },
-        [&](int64_t phase, int64_t piece, int64_t unit, const char* copy,
-            char*) {
+        [&](int64_t phase, int64_t piece, int64_t unit, const char* copy) {
           ConvProduct<T> p = stage[phase].product;
           p.a += unit % m.s.groups * m.out_group * m.in_group * m.taps;
           p.b = in_place ? x.in[0] + unit * m.out_group * m.positions

@@ -33,25 +33,29 @@ struct WinogradWeight {
   int64_t to_row = 0;  // ... r * to_row + c]
 };
 
-// Tiles [begin, end) of one group of one image; counted along the rows of
-// planes, of which there is one for even and odd rows and columns each.
+// Tiles [begin, end) of one group of all images, counted along rows.
 template <class T>
 struct WinogradTiles {
   int64_t in_channels = 0;
   int64_t out_channels = 0;
-  const T* planes = nullptr;
-  int64_t channel = 0;  // elements from one to the next
-  int64_t phase = 0;
-  int64_t pitch = 0;
+  int64_t tile_rows = 0;  // of an image
+  int64_t tile_cols = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+  Planes planes;              // of some rows of tiles, but for their number
+  const T* input = nullptr;   // dense planes of the first image
+  int64_t input_image = 0;    // elements from one image to the next
   const T* weight = nullptr;  // as made by WinogradWeight
   int64_t weight_product = 0;
   int64_t weight_row = 0;
   const T* bias = nullptr;  // or null
-  int64_t begin = 0;
-  int64_t end = 0;
-  T* scratch = nullptr;  // see Winograd::piece_elements
-  T* out = nullptr;      // out_channels dense planes
-  int64_t height = 0;    // of the result
+  T* copy = nullptr;        // scratch for planes, ...
+  T* spread = nullptr;      // ... for the transformed input,
+  T* sums = nullptr;        // ... and for products of `sum_rows` channels
+  int64_t sum_rows = 0;
+  T* out = nullptr;  // dense planes of the first image
+  int64_t out_image = 0;
+  int64_t height = 0;  // of the result
   int64_t width = 0;
 };
 
@@ -74,10 +78,10 @@ template <class T>
 struct Winograd {
   int64_t batch, groups, channels, out;
   Window h, w;
-  Planes planes;
-  int64_t tiles;  // of an image, those at the ends of rows included
-  int64_t block;  // of them at a time
-  Units units;
+  int64_t tile_rows, tile_cols;  // of an image
+  int64_t tiles;                 // of a group
+  int64_t block;                 // of them at a time
+  int64_t sum_rows;              // channels of the result at a time
 
   Winograd(int64_t batch, int64_t groups, int64_t channels, int64_t out,
            const Window& h, const Window& w)
@@ -87,13 +91,13 @@ struct Winograd {
         out(out),
         h(h),
         w(w),
-        planes{axis(h), axis(w)},
-        tiles(((h.out + 1) / 2 - 1) * planes.pitch() + (w.out + 1) / 2),
-        block(block_of(channels)),
-        units(batch, groups, channels, planes.elements() * sizeof(T)) {
-    units.most_pieces = pieces();
-    units.piece_bytes =
-        align64(kWinogradProducts * channels * block * sizeof(T));
+        tile_rows((h.out + 1) / 2),
+        tile_cols((w.out + 1) / 2),
+        tiles(batch * tile_rows * tile_cols) {
+    block = rows_in(512 << 10, channels, kMostTilePositions);
+    block = std::min(block / kMostTilePositions, int64_t{4});
+    block = std::max(block, int64_t{1}) * kMostTilePositions;
+    sum_rows = std::clamp<int64_t>(rows_in(256 << 10, block, 1), 1, out);
   }
 
   // Does it pay? The kernel's transform costs what some tiles save.
@@ -105,37 +109,17 @@ struct Winograd {
              x.padding >= 0 && x.out >= 4;
     };
     return three(h) && three(w) && channels >= kChannels && out >= kChannels &&
-           batch * tiles >= kTiles;
+           tiles >= kTiles;
   }
 
-  static PlaneAxis axis(const Window& x) {
-    return {.source = x.in,
-            .step = 2,
-            .first = -x.padding,
-            .phases = 2,
-            .size = (x.out + 1) / 2 + 1};
-  }
-  // So many that what they are transformed into stays in a cache.
-  static int64_t block_of(int64_t channels) {
-    constexpr int64_t kBytes = 512 << 10;
-    const int64_t most =
-        kBytes / (kWinogradProducts * std::max<int64_t>(channels, 1) *
-                  int64_t{sizeof(T)});
-    return std::clamp<int64_t>(most / kMostTilePositions * kMostTilePositions,
-                               kMostTilePositions, 4 * kMostTilePositions);
-  }
-  int64_t pieces() const { return ceil_div(tiles, block); }
-
-  // Rows of the transformed kernel, which must not be a power of two apart.
-  int64_t weight_row() const { return round_to(channels, kMostLanes) + 16; }
-  int64_t weight_elements() const {
-    return kWinogradProducts * groups * out * weight_row();
-  }
-  int64_t weight_bytes() const {
-    return align64(weight_elements() * sizeof(T));
+  int64_t blocks() const { return ceil_div(tiles, block); }
+  Parts parts() const {
+    return {groups * blocks(),
+            align64((copy_elements() + spread_elements() + sum_elements()) *
+                    sizeof(T))};
   }
   int64_t scratch_bytes() const {
-    return weight_bytes() + units.scratch_bytes();
+    return weight_bytes() + parts().scratch_bytes();
   }
 
   // `weight` tells how the kernel of group 0 is read; the next group's is
@@ -155,33 +139,62 @@ struct Winograd {
         cpu::run(one);
       }
     });
-    WinogradTiles<T> all{.in_channels = channels, .out_channels = out};
-    all.channel = planes.elements();
-    all.phase = planes.phase_elements();
-    all.pitch = planes.pitch();
+    WinogradTiles<T> all{.in_channels = channels,
+                         .out_channels = out,
+                         .tile_rows = tile_rows,
+                         .tile_cols = tile_cols};
+    all.planes = {axis(h, 0), axis(w, tile_cols)};
+    all.input_image = groups * channels * h.in * w.in;
     all.weight_product = weight.to_product;
     all.weight_row = weight_row();
+    all.sum_rows = sum_rows;
+    all.out_image = groups * out * h.out * w.out;
     all.height = h.out;
     all.width = w.out;
-    units.run(
-        scratch + weight_bytes(), 1,
-        [&](int64_t unit, int64_t c, char* to) {
-          fill_planes(planes, input + (unit * channels + c) * h.in * w.in,
-                      reinterpret_cast<T*>(to));
-        },
-        [&](int64_t) { return pieces(); },
-        [&](int64_t, int64_t piece, int64_t unit, const char* copy, char* own) {
-          const int64_t row = unit % groups * out;
-          WinogradTiles<T> t = all;
-          t.planes = reinterpret_cast<const T*>(copy);
-          t.weight = transformed + row * weight_row();
-          if (bias != nullptr) t.bias = bias + row;
-          t.begin = piece * block;
-          t.end = std::min(t.begin + block, tiles);
-          t.scratch = reinterpret_cast<T*>(own);
-          t.out = result + unit * out * h.out * w.out;
-          cpu::run(t);
-        });
+    parts().run(scratch + weight_bytes(), [&](int64_t unit, char* own) {
+      const int64_t group = unit / blocks();
+      WinogradTiles<T> t = all;
+      t.begin = unit % blocks() * block;
+      t.end = std::min(t.begin + block, tiles);
+      t.input = input + group * channels * h.in * w.in;
+      t.weight = transformed + group * out * weight_row();
+      if (bias != nullptr) t.bias = bias + group * out;
+      t.copy = reinterpret_cast<T*>(own);
+      t.spread = t.copy + copy_elements();
+      t.sums = t.spread + spread_elements();
+      t.out = result + group * out * h.out * w.out;
+      cpu::run(t);
+    });
+  }
+
+ private:
+  // Rows of `width` elements for each product, in so many bytes.
+  static int64_t rows_in(int64_t bytes, int64_t width, int64_t least) {
+    const int64_t row = kWinogradProducts * width * int64_t{sizeof(T)};
+    return std::max(bytes / std::max<int64_t>(row, 1), least);
+  }
+  // Even and odd elements apart, as many as `count` tiles read.
+  static PlaneAxis axis(const Window& x, int64_t count) {
+    return {.source = x.in,
+            .step = 2,
+            .first = -x.padding,
+            .phases = 2,
+            .size = count + 1};
+  }
+  // Of one channel, for as many rows of tiles as a block has of an image.
+  int64_t copy_elements() const {
+    const int64_t rows = std::min(tile_rows, block / tile_cols + 2);
+    return round_to(4 * (rows + 1) * (tile_cols + 1) + kMostTilePositions,
+                    kMostLanes);
+  }
+  int64_t spread_elements() const {
+    return kWinogradProducts * channels * block;
+  }
+  int64_t sum_elements() const { return kWinogradProducts * sum_rows * block; }
+  // Rows of the transformed kernel, which must not be a power of two apart.
+  int64_t weight_row() const { return round_to(channels, kMostLanes) + 16; }
+  int64_t weight_bytes() const {
+    return align64(kWinogradProducts * groups * out * weight_row() * sizeof(T));
   }
 };
 

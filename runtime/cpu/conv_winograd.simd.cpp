@@ -53,37 +53,123 @@ FE_INLINE void spread(V a, V b, V c, V d, V (&to)[4]) {
   to[3] = b - d;
 }
 
-// to[x][c][p] for the 16 products x, all channels c and `n` tiles p.
+void fill(const Planes& p, const float* from, float* to) {
+  fill_planes_f32(p, from, to);
+}
+void fill(const Planes& p, const double* from, double* to) {
+  fill_planes_f64(p, from, to);
+}
+
+// Calls visit(image, row, col, count, at) for the parts of rows of tiles that
+// make up tiles [begin, end), of which `at` come before.
+template <class T, class Visit>
+FE_INLINE void each_part(const WinogradTiles<T>& t, int64_t begin, int64_t end,
+                         const Visit& visit) {
+  int64_t row = begin / t.tile_cols;
+  int64_t col = begin - row * t.tile_cols;
+  int64_t image = row / t.tile_rows;
+  row -= image * t.tile_rows;
+  for (int64_t at = 0; at < end - begin; col = 0) {
+    const int64_t count = least(t.tile_cols - col, end - begin - at);
+    visit(image, row, col, count, at);
+    at += count;
+    if (++row == t.tile_rows) {
+      row = 0;
+      ++image;
+    }
+  }
+}
+
+// to[x][p] for the 16 products x, `product` elements apart, and `count` tiles p
+// of one row. `from` is where the first finds its first element, in planes
+// whose phases are `phase` apart.
 template <class T>
-void transform_input(const WinogradTiles<T>& t, int64_t n, T* to) {
-  const int64_t product = t.in_channels * n;
-  for (int64_t c = 0; c < t.in_channels; ++c) {
-    for (int64_t p = 0; p < n; p += lanes<T>) {
-      const T* const at = t.planes + c * t.channel + t.begin + p;
-      Vec<T> columns[4][4];
+FE_INLINE void transform_row(const T* from, int64_t phase, int64_t pitch,
+                             int64_t count, T* to, int64_t product) {
+  for (int64_t p = 0; p < count; p += lanes<T>) {
+    Vec<T> columns[4][4];
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        const T* const from = at + j % 2 * t.phase + j / 2;
-        spread(load(from), load(from + 2 * t.phase), load(from + t.pitch),
-               load(from + 2 * t.phase + t.pitch), columns[j]);
-      }
-      T* place = to + c * n + p;
+    for (int j = 0; j < 4; ++j) {
+      const T* const at = from + p + j % 2 * phase + j / 2;
+      spread(load(at), load(at + 2 * phase), load(at + pitch),
+             load(at + 2 * phase + pitch), columns[j]);
+    }
+    T* place = to + p;
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        Vec<T> row[4];
-        spread(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
+    for (int i = 0; i < 4; ++i) {
+      Vec<T> row[4];
+      spread(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j, place += product) store(place, row[j]);
+      for (int j = 0; j < 4; ++j, place += product) {
+        store(place, row[j], count - p);
       }
     }
   }
 }
 
-// The sums of all products for some rows and one panel of tiles.
+// The transformed input: [x][c][p] for `n` tiles p, of which the last are left
+// as they are if there are fewer.
 template <class T>
-struct Sums {
-  alignas(64) T at[kWinogradProducts][kTileRows][kTileCols<T>];
-};
+void transform_input(const WinogradTiles<T>& t, int64_t n) {
+  const int64_t product = t.in_channels * n;
+  const int64_t plane = t.planes.h.source * t.planes.w.source;
+  const int64_t pitch = t.planes.w.size;
+  for (int64_t c = 0; c < t.in_channels; ++c) {
+    T* const to = t.spread + c * n;
+    int64_t first_row = 0;
+    int64_t phase = 0;
+    int64_t copied = -1;  // the image of which rows were copied
+    each_part(t, t.begin, t.end,
+              [&](int64_t image, int64_t row, int64_t col, int64_t count,
+                  int64_t at) {
+                if (image != copied) {
+                  const int64_t left = t.end - t.begin - at + col;
+                  const int64_t rows =
+                      least((left + t.tile_cols - 1) / t.tile_cols,
+                            t.tile_rows - row);
+                  Planes p = t.planes;
+                  p.h.first += 2 * row;
+                  p.h.size = rows + 1;
+                  fill(p, t.input + image * t.input_image + c * plane, t.copy);
+                  copied = image;
+                  first_row = row;
+                  phase = p.h.size * pitch;
+                }
+                transform_row(t.copy + (row - first_row) * pitch + col, phase,
+                              pitch, count, to + at, product);
+              });
+  }
+}
+
+// sums[x][row - first][p] for rows [first, first + rows) of the result.
+template <class T>
+void multiply(const WinogradTiles<T>& t, int64_t first, int64_t rows,
+              int64_t n) {
+  constexpr int64_t kCols = kTileCols<T>;
+  alignas(64) static constexpr T kZeros[kCols] = {};
+  const int64_t row_tiles = (rows + kTileRows - 1) / kTileRows;
+  Tile<T> m{};
+  m.depth = t.in_channels;
+  m.a_row = t.weight_row;
+  m.a_col = 1;
+  m.b_row = n;
+  m.c_row = n;
+  m.cols = kCols;
+  m.col_init = m.row_init = kZeros;
+  for (int x = 0; x < kWinogradProducts; ++x) {
+    for (int64_t i = 0; i < row_tiles; ++i) {
+      // Split evenly, so that no tile is left with a few.
+      const int64_t row = rows * i / row_tiles;
+      const int64_t row_end = rows * (i + 1) / row_tiles;
+      m.a = t.weight + x * t.weight_product + (first + row) * t.weight_row;
+      for (int64_t p = 0; p < n; p += kCols) {
+        m.b = t.spread + x * t.in_channels * n + p;
+        m.c = t.sums + (x * rows + row) * n + p;
+        tile_function<T>(row_end - row, kTileVectors)(m);
+      }
+    }
+  }
+}
 
 // A^T m: two rows of the result, or two elements of one.
 template <class V>
@@ -92,17 +178,19 @@ FE_INLINE void gather(V a, V b, V c, V d, V (&to)[2]) {
   to[1] = b - c - d;
 }
 
-// The result of row i, both lines of its tiles side by side.
+// Both lines of the result of `count` tiles, whose products are `product`
+// apart, in whole vectors.
 template <class T>
-void transform_sums(const Sums<T>& sums, int64_t i, T bias,
-                    T (&lines)[2][2 * kTileCols<T>]) {
+void transform_sums(const T* from, int64_t product, T bias, int64_t count,
+                    T* lines, int64_t line) {
   constexpr int kLanes = lanes<T>;
-  for (int64_t p = 0; p < kTileCols<T>; p += kLanes) {
+  for (int64_t p = 0; p < count; p += kLanes) {
     Vec<T> columns[4][2];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      auto m = [&](int k) { return load(&sums.at[4 * k + j][i][p]); };
-      gather(m(0), m(1), m(2), m(3), columns[j]);
+      const T* const m = from + j * product + p;
+      gather(load(m), load(m + 4 * product), load(m + 8 * product),
+             load(m + 12 * product), columns[j]);
     }
 #pragma GCC unroll 2
     for (int k = 0; k < 2; ++k) {
@@ -110,10 +198,11 @@ void transform_sums(const Sums<T>& sums, int64_t i, T bias,
       gather(columns[0][k], columns[1][k], columns[2][k], columns[3][k], y);
       y[0] += bias;
       y[1] += bias;
+      T* const to = lines + k * line + 2 * p;
       [&]<int... l>(std::integer_sequence<int, l...>) {
-        store(&lines[k][2 * p],
+        store(to,
               __builtin_shufflevector(y[0], y[1], (l / 2 + l % 2 * kLanes)...));
-        store(&lines[k][2 * p + kLanes],
+        store(to + kLanes,
               __builtin_shufflevector(
                   y[0], y[1], (kLanes / 2 + l / 2 + l % 2 * kLanes)...));
       }(std::make_integer_sequence<int, kLanes>());
@@ -121,62 +210,37 @@ void transform_sums(const Sums<T>& sums, int64_t i, T bias,
   }
 }
 
-// Tiles [p, end) of one plane of the result.
-template <class T>
-void write_lines(const WinogradTiles<T>& t, int64_t p, int64_t end, T* out,
-                 const T (&lines)[2][2 * kTileCols<T>]) {
-  int64_t r = p / t.pitch;
-  int64_t j = p - r * t.pitch;
-  for (int64_t at = 0; p < end; ++r, j = 0) {
-    const int64_t step = least(t.pitch - j, end - p);
-    const int64_t n = least(2 * step, t.width - 2 * j);
-    for (int64_t k = 0; k < 2 && 2 * r + k < t.height; ++k) {
-      T* const to = out + (2 * r + k) * t.width + 2 * j;
-      for (int64_t v = 0; v < n; v += lanes<T>) {
-        store(to + v, load(&lines[k][2 * at + v], n - v), n - v);
-      }
-    }
-    p += step;
-    at += step;
-  }
-}
-
 template <class T>
 void run_tiles(const WinogradTiles<T>& t) {
   constexpr int64_t kCols = kTileCols<T>;
-  alignas(64) static constexpr T kZeros[kCols] = {};
-  Sums<T> sums;
   alignas(64) T lines[2][2 * kCols];
   const int64_t n = (t.end - t.begin + kCols - 1) / kCols * kCols;
-  transform_input(t, n, t.scratch);
-  const int64_t row_tiles = (t.out_channels + kTileRows - 1) / kTileRows;
-  for (int64_t i = 0; i < row_tiles; ++i) {
-    // Split evenly, so that no tile is left with a few.
-    const int64_t row = t.out_channels * i / row_tiles;
-    const int64_t rows = t.out_channels * (i + 1) / row_tiles - row;
-    const TileFunction<T> multiply = tile_function<T>(rows, kTileVectors);
-    for (int64_t p = 0; p < n; p += kCols) {
-      Tile<T> m{};
-      m.depth = t.in_channels;
-      m.a_row = t.weight_row;
-      m.a_col = 1;
-      m.b_row = n;
-      m.c_row = kCols;
-      m.cols = kCols;
-      m.col_init = m.row_init = kZeros;
-      for (int x = 0; x < kWinogradProducts; ++x) {
-        m.a = t.weight + x * t.weight_product + row * t.weight_row;
-        m.b = t.scratch + x * t.in_channels * n + p;
-        m.c = sums.at[x][0];
-        multiply(m);
-      }
-      const int64_t begin = t.begin + p;
-      const int64_t end = least(begin + kCols, t.end);
-      for (int64_t k = 0; k < rows; ++k) {
-        const T bias = t.bias != nullptr ? t.bias[row + k] : T(0);
-        transform_sums(sums, k, bias, lines);
-        write_lines(t, begin, end, t.out + (row + k) * t.height * t.width,
-                    lines);
+  const int64_t plane = t.height * t.width;
+  transform_input(t, n);
+  for (int64_t first = 0; first < t.out_channels; first += t.sum_rows) {
+    const int64_t rows = least(t.sum_rows, t.out_channels - first);
+    multiply(t, first, rows, n);
+    for (int64_t i = 0; i < rows; ++i) {
+      const T bias = t.bias != nullptr ? t.bias[first + i] : T(0);
+      for (int64_t p = 0; p < t.end - t.begin; p += kCols) {
+        const int64_t begin = t.begin + p;
+        const int64_t end = least(begin + kCols, t.end);
+        transform_sums(t.sums + i * n + p, rows * n, bias, end - begin,
+                       lines[0], 2 * kCols);
+        each_part(t, begin, end,
+                  [&](int64_t image, int64_t row, int64_t col, int64_t count,
+                      int64_t at) {
+                    const int64_t width = least(2 * count, t.width - 2 * col);
+                    T* to = t.out + image * t.out_image + (first + i) * plane +
+                            2 * row * t.width + 2 * col;
+                    for (int k = 0; k < 2 && 2 * row + k < t.height; ++k) {
+                      const T* const from = &lines[k][2 * at];
+                      for (int64_t v = 0; v < width; v += lanes<T>) {
+                        store(to + v, load(from + v, width - v), width - v);
+                      }
+                      to += t.width;
+                    }
+                  });
       }
     }
   }
