@@ -52,9 +52,9 @@ CASES = {
     "depthwise, strided": Conv(2, 9, 9, (14, 13), (5, 3), (2, 2), (2, 1), groups=9),
     "depthwise, multiplied": Conv(2, 4, 12, (9, 9), (3, 3), padding=(1, 1), groups=4),
     "padding beyond the kernel": Conv(1, 2, 3, (4, 5), (2, 2), padding=(3, 4)),
-    "three by three": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
-    "three by three, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
-    "three by three, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
+    "winograd": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
+    "winograd, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
+    "winograd, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
 }
 
 
