@@ -94,7 +94,11 @@ struct Operands {
     a.seek(i);
     if (has_b) b.seek(i);
   }
-  // The next n <= kFoldBlock elements.
+  // Elements that next() gives as they lie in memory.
+  int64_t ready() const {
+    return has_b ? std::min(a.ready(), b.ready()) : a.ready();
+  }
+  // The next n <= kFoldBlock elements, or at most ready().
   void next(FoldInput& piece, int64_t n) {
     piece.a = a.next(n, a_buffer);
     if (has_b) piece.b = b.next(n, b_buffer);
@@ -108,12 +112,11 @@ T fold_long_run(Fold fold, FoldRunFn fold_block, Operands<T>& operands,
   PairwiseFold<T> total(outer_fold(fold));
   // Many blocks in one call, where they lie in the tensor's memory.
   constexpr int64_t kBlocks = 16;
-  if (!piece.centre && !operands.has_b &&
-      operands.a.ready() >= n / kFoldBlock * kFoldBlock) {
+  if (!piece.centre && operands.ready() >= n / kFoldBlock * kFoldBlock) {
     T values[kBlocks];
     while (n >= kFoldBlock) {
       const int64_t blocks = std::min(kBlocks, n / kFoldBlock);
-      piece.a = operands.a.next(blocks * kFoldBlock, nullptr);
+      operands.next(piece, blocks * kFoldBlock);
       fold_block(values, piece, blocks, kFoldBlock);
       for (int64_t k = 0; k < blocks; ++k) total.add(values[k]);
       n -= blocks * kFoldBlock;
@@ -246,7 +249,7 @@ void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
       FoldInput piece;
       piece.centre = centre ? centre + result : nullptr;
       if (count_ <= kFoldBlock) {
-        runs = std::min(batch, end - unit);
+        runs = std::min(std::max(batch, operands.ready() / count_), end - unit);
         operands.next(piece, runs * count_);
         fold_block(parts + unit, piece, runs, count_);
       } else {
@@ -268,9 +271,6 @@ struct RowFold {
   FoldRowsFn add_row;
   T start;
   int64_t columns;
-  // Rows that a call reads side by side. One where they come from memory, which
-  // is fastest read from one end to the other.
-  int64_t side_by_side;
 
   void run(Operands<T>& operands, FoldInput piece, int64_t first, int64_t last,
            int64_t column, int64_t width, T* total) const {
@@ -280,7 +280,7 @@ struct RowFold {
     std::fill_n(total, width, start);
     for (int64_t r = first; r < last; r += kFoldRows) {
       const int64_t rows = std::min(kFoldRows, last - r);
-      const int64_t at_once = operands.even ? side_by_side : 1;
+      const int64_t at_once = operands.even ? rows : 1;
       std::fill_n(sums, width, start);
       for (int64_t k = 0; k < rows; k += at_once) {
         operands.seek((r + k) * columns + column);
@@ -290,7 +290,7 @@ struct RowFold {
         } else {
           operands.next(piece, width);
         }
-        fold_rows(sums, piece, std::min(at_once, rows - k), width);
+        fold_rows(sums, piece, at_once, width);
       }
       add_row(total, sum, 1, width);
     }
@@ -316,10 +316,9 @@ void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
   };
   const int64_t a_step = row_step(in.a, a);
   const int64_t b_step = row_step(in.b, b);
-  const bool large = in.a->nbytes() >= kLarge;
   const RowFold<T> rows{FE_BEST(fold_rows)(fold, dtype_),
                         FE_BEST(fold_rows)(outer_fold(fold), dtype_),
-                        neutral<T>(fold), columns_, large ? 1 : kFoldRows};
+                        neutral<T>(fold), columns_};
   const int64_t tiles = (columns_ + kFoldColumns - 1) / kFoldColumns;
   const auto body = [&](int64_t unit, int64_t end) {
     Operands<T> operands(a, b, in.b != nullptr);
@@ -331,6 +330,7 @@ void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
       FoldInput piece;
       piece.a_step = a_step;
       piece.b_step = b_step;
+      piece.from_memory = in.a->nbytes() >= kLarge;
       if (in.centre) {
         piece.centre =
             static_cast<const T*>(in.centre) + group * columns_ + column;

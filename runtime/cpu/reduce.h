@@ -33,6 +33,9 @@ struct FoldInput {
   const void* centre = nullptr;
   int64_t a_step = 0;  // bytes from row to row
   int64_t b_step = 0;
+  // Rows are read one after the other, not some side by side: that is fastest
+  // where they come from memory rather than a cache.
+  bool from_memory = false;
 };
 // out[r] from n elements in a row, for every r < runs; runs follow each other.
 using FoldRunFn = void (*)(void* out, const FoldInput& in, int64_t runs,

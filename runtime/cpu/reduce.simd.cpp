@@ -103,8 +103,8 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
   if (j < n) store(out + j, folded(load(out + j, n - j), j, n - j), n - j);
 }
 
-// A few rows at a time: memory is read forwards, and `out`, which stays in the
-// cache, is read and written once for all of them.
+// A few rows at a time: `out`, which stays in the cache, is read and written
+// once for all of them.
 template <Fold fold, class T>
 void rows_loop(void* out, const FoldInput& in, int64_t rows, int64_t n) {
   constexpr int kAtOnce = 4;
@@ -113,7 +113,7 @@ void rows_loop(void* out, const FoldInput& in, int64_t rows, int64_t n) {
   const char* b =
       fold == Fold::product ? static_cast<const char*>(in.b) : nullptr;
   int64_t r = 0;
-  for (; r + kAtOnce <= rows; r += kAtOnce) {
+  for (; r + kAtOnce <= rows && !in.from_memory; r += kAtOnce) {
     fold_some_rows<fold, kAtOnce>(o, a, b, in, n);
     a += kAtOnce * in.a_step;
     if (b) b += kAtOnce * in.b_step;
