@@ -80,8 +80,8 @@ void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
 template <Fold fold, int rows, class T>
 FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
                               const FoldInput& in, int64_t n) {
-  const auto at = [&](const char* p, int64_t step, int r, int64_t j) {
-    return p ? reinterpret_cast<const T*>(p + r * step) + j : nullptr;
+  const auto at = [](const char* p, int64_t offset) {
+    return reinterpret_cast<const T*>(p + offset);
   };
   const auto folded = [&](Vec<T> sum, int64_t j, int64_t left) {
     Vec<T> centre{};
@@ -90,9 +90,10 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
     }
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
-      sum = Combine<fold>{}(
-          sum, element<fold, T>(at(a, in.a_step, r, j), at(b, in.b_step, r, j),
-                                centre, left));
+      const T* x = at(a, r * in.a_step) + j;
+      const T* y = x;  // not read where there is no second operand
+      if constexpr (fold == Fold::product) y = at(b, r * in.b_step) + j;
+      sum = Combine<fold>{}(sum, element<fold, T>(x, y, centre, left));
     }
     return sum;
   };

@@ -59,7 +59,7 @@ template <class T>
 void softmax(T* out, const T* x, int64_t n) {
   const Vec<T> top = splat<T>(largest(x, n));
   const T total = sum_long<T>(n, [&](int64_t i, int64_t left) {
-    const Vec<T> e = exp(load(x + i, left) - top);
+    const Vec<T> e = exp_negative(load(x + i, left) - top);
     store(out + i, e, left);
     return e;
   });
@@ -77,8 +77,9 @@ void softmax(T* out, const T* x, int64_t n) {
 template <class T>
 LogSumExp log_sum_exp(const T* x, int64_t n) {
   const T top = largest(x, n);
-  const T total = sum_long<T>(
-      n, [&](int64_t i, int64_t left) { return exp(load(x + i, left) - top); });
+  const T total = sum_long<T>(n, [&](int64_t i, int64_t left) {
+    return exp_negative(load(x + i, left) - top);
+  });
   return {static_cast<double>(top), ::log(static_cast<double>(total))};
 }
 

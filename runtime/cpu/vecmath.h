@@ -63,9 +63,12 @@ FE_INLINE F32 scale_by(F32 v, F32 n) {
 #endif
 }
 
-// Beyond the clamp the result is 0 or infinity.
-FE_INLINE F32 exp(F32 x) {
-  x = clamp(x, -104.0f, 89.0f);
+// Beyond these the result is 0 or infinity.
+constexpr float kExpLeast = -104.0f;
+constexpr float kExpMost = 89.0f;
+
+// For x within the limits, or NaN.
+FE_INLINE F32 exp_bounded(F32 x) {
   const F32 n = round_small(x * 1.44269504088896341f);
   F32 r = fma(n, splat(-0.693359375f), x);
   r = fma(n, splat(2.12194440e-4f), r);
@@ -73,6 +76,13 @@ FE_INLINE F32 exp(F32 x) {
       polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
                  4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f);
   return scale_by(fma(p, r * r, r) + 1.0f, n);
+}
+
+FE_INLINE F32 exp(F32 x) { return exp_bounded(clamp(x, kExpLeast, kExpMost)); }
+
+// For x <= 0, or NaN.
+FE_INLINE F32 exp_negative(F32 x) {
+  return exp_bounded(larger(splat(kExpLeast), x));
 }
 
 FE_INLINE F32 log(F32 x) {
@@ -106,18 +116,20 @@ FE_INLINE F32 tanh(F32 x) {
       polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f,
                  1.33314422036e-1f, -3.33332819422e-1f);
   const F32 small = fma(p * z, x, x);
-  const F32 large = 1.0f - 2.0f / (exp(t + t) + 1.0f);
+  const F32 large =
+      1.0f - 2.0f / (exp_bounded(smaller(splat(kExpMost), t + t)) + 1.0f);
   return copysign(t < 0.625f ? small : large, x);
 }
 
 // The logistic function, 1 / (1 + e^-x). `lost` is what rounding took from the
-// denominator d; 3/4 is near enough to 1 / d, which is in [1/2, 1].
+// denominator d; the line through (1, 1) and (2, 1/2) is near enough to 1 / d.
 FE_INLINE F32 sigmoid(F32 x) {
-  const F32 e = exp(-abs(x));
+  const F32 e =
+      exp_negative(bits<F32>(bits<I32>(x) | bits<I32>(sign_bit<F32>())));
   const F32 d = 1.0f + e;
   const F32 lost = e - (d - 1.0f);
   const F32 q = (x < 0.0f ? e : splat(1.0f)) / d;
-  return fma(q, lost * -0.75f, q);
+  return fma(q * lost, fma(d, splat(0.5f), splat(-1.5f)), q);
 }
 
 // Coefficients by N. Juffa, https://stackoverflow.com/a/35148199.
@@ -130,7 +142,7 @@ FE_INLINE F32 erf(F32 x) {
   const F32 outer = polynomial(t, -1.72853470e-5f, 3.83197126e-4f,
                                -3.88396438e-3f, 2.42546219e-2f, -1.06777877e-1f,
                                -6.34846687e-1f, -1.28717512e-1f);
-  const F32 large = 1.0f - exp(fma(outer, t, -t));
+  const F32 large = 1.0f - exp_bounded(fma(outer, t, -t));
   return t > 0.927734375f ? copysign(large, x) : fma(inner, x, x);
 }
 
@@ -253,6 +265,7 @@ FE_INLINE F32 pow(F32 x, F32 y) {
 FE_INLINE F64 exp(F64 x) {
   return each_lane(x, [](double v) { return ::exp(v); });
 }
+FE_INLINE F64 exp_negative(F64 x) { return exp(x); }
 FE_INLINE F64 log(F64 x) {
   return each_lane(x, [](double v) { return ::log(v); });
 }
