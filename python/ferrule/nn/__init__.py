@@ -18,11 +18,16 @@ from .modules.loss import (
 )
 from .modules.norm import BatchNorm1d, BatchNorm2d, LayerNorm
 from .modules.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .modules.rnn import GRU, LSTM, RNN
+from .modules.rnn_cells import GRUCell, LSTMCell, RNNCell
 from .modules.shape import Flatten, Identity, Unflatten
 from .parameter import Parameter
 
 __all__ = [
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCEWithLogitsLoss",
@@ -33,9 +38,11 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "Identity",
     "IncompatibleKeys",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "LogSoftmax",
@@ -47,6 +54,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RNNCell",
     "ReLU",
     "RemovableHandle",
     "Sequential",
