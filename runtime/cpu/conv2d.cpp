@@ -81,6 +81,18 @@ Winograd<T> winograd_of(const ConvGroups& m) {
   return {m.s.batch, m.s.groups, m.in_group, m.out_group, m.s.h, m.s.w};
 }
 
+void depthwise_forward(const ConvGroups& m, const Operands<float>& x) {
+  each_depthwise(m, [&](int64_t plane, int64_t output) {
+    const int64_t channel = output % m.s.out_channels;
+    DepthwisePlane p = depthwise_plane(m.s);
+    p.input = x.in[0] + plane * m.in_plane();
+    p.weight = x.in[1] + channel * m.taps;
+    if (x.in[2] != nullptr) p.bias = x.in[2][channel];
+    p.out = x.out + output * m.positions;
+    FE_BEST(depthwise)(p);
+  });
+}
+
 int64_t conv2d_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
@@ -97,6 +109,13 @@ void conv2d(OpCall& c) {
     const Operands<T> x(c, 3);
     const ConvGroups m(s);
     const Winograd<T> fast = winograd_of<T>(m);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (depthwise_fits(s)) {
+        depthwise_forward(m, x);
+        x.finish();
+        return;
+      }
+    }
     if (fast.fits()) {
       WinogradWeight<T> weight{.from = x.in[1]};
       weight.from_row = m.in_group * m.taps;

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "runtime/core/thread_pool.h"
+#include "runtime/cpu/conv_depthwise.h"
 #include "runtime/cpu/conv_planes.h"
 #include "runtime/cpu/conv_tile.h"
 #include "runtime/cpu/operands.h"
@@ -45,6 +46,34 @@ struct ConvGroups {
   }
   int64_t in_plane() const { return s.h.in * s.w.in; }
 };
+
+// Calls visit(plane, output): the planes of the input and of the result that
+// belong together, where every channel is a group.
+template <class Visit>
+void each_depthwise(const ConvGroups& m, const Visit& visit) {
+  constexpr int64_t kGrain = 1 << 14;  // multiply-adds
+  const int64_t work = m.out_group * m.positions * m.taps;
+  parallel_for(m.s.batch * m.s.groups, kGrain / std::max<int64_t>(work, 1),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t plane = begin; plane < end; ++plane) {
+                   for (int64_t o = 0; o < m.out_group; ++o) {
+                     visit(plane, plane * m.out_group + o);
+                   }
+                 }
+               });
+}
+
+// What all three kernels tell of a plane.
+inline DepthwisePlane depthwise_plane(const Conv2dShape& s) {
+  return {.kernel = s.h.kernel,
+          .stride = s.h.stride,
+          .pad_h = s.h.padding,
+          .pad_w = s.w.padding,
+          .in_h = s.h.in,
+          .in_w = s.w.in,
+          .out_h = s.h.out,
+          .out_w = s.w.out};
+}
 
 // offset[k]: where channel and element k of the kernel find their first input.
 inline void kernel_offsets(const ConvGroups& m, const Planes& planes,

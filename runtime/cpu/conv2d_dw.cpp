@@ -266,28 +266,45 @@ struct DepthwiseWeightGradient {
       const int64_t group = unit % m.s.groups;
       const int64_t sum = unit / m.s.groups;
       const int64_t weights = m.out_group * m.taps;  // of a group
-      T* plane = reinterpret_cast<T*>(scratch);
       T* out = all_sums + sum * sums.elements + group * weights;
       std::fill_n(out, weights, T(0));
       for (int64_t i = sums.first_image(sum); i < sums.first_image(sum + 1);
            ++i) {
         const int64_t image_group = i * m.s.groups + group;
-        fill_planes(planes, x.in[1] + image_group * m.in_plane(), plane);
-        for (int64_t o = 0; o < m.out_group; ++o) {
-          const int64_t channel = image_group * m.out_group + o;
-          cpu::run(ConvDots<T>{.count = m.taps,
-                               .a = plane,
-                               .offset = offset,
-                               .pitch = planes.pitch(),
-                               .height = m.s.h.out,
-                               .width = m.s.w.out,
-                               .b = x.in[0] + channel * m.positions,
-                               .c = out + o * m.taps});
-        }
+        add_image(x.in[1] + image_group * m.in_plane(),
+                  x.in[0] + image_group * m.out_group * m.positions, offset,
+                  reinterpret_cast<T*>(scratch), out);
       }
     });
     sums.add_up(all_sums);
     std::copy_n(all_sums, sums.elements, x.out);
+  }
+
+  void add_image(const T* input, const T* grad, const int64_t* offset, T* copy,
+                 T* out) const {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (depthwise_fits(m.s)) {
+        for (int64_t o = 0; o < m.out_group; ++o) {
+          DepthwisePlane p = depthwise_plane(m.s);
+          p.input = input;
+          p.grad = grad + o * m.positions;
+          p.weight_grad = out + o * m.taps;
+          FE_BEST(depthwise_dw)(p);
+        }
+        return;
+      }
+    }
+    fill_planes(planes, input, copy);
+    for (int64_t o = 0; o < m.out_group; ++o) {
+      cpu::run(ConvDots<T>{.count = m.taps,
+                           .a = copy,
+                           .offset = offset,
+                           .pitch = planes.pitch(),
+                           .height = m.s.h.out,
+                           .width = m.s.w.out,
+                           .b = grad + o * m.positions,
+                           .c = out + o * m.taps});
+    }
   }
 };
 

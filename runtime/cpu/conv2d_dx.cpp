@@ -1,6 +1,7 @@
 // The kernel of conv2d_dx: the transposed weight times what an element of the
 // kernel finds of the gradient.
 #include <new>
+#include <utility>
 
 #include "runtime/cpu/conv2d.h"
 #include "runtime/cpu/conv_winograd.h"
@@ -224,6 +225,28 @@ Winograd<T> winograd_of(const ConvGroups& m) {
           m.in_group, back(m.s.h), back(m.s.w)};
 }
 
+void depthwise_gradient(const ConvGroups& m, const Operands<float>& x) {
+  each_depthwise(m, [&](int64_t plane, int64_t output) {
+    DepthwisePlane p = depthwise_plane(m.s);
+    p.weight = x.in[1] + output % m.s.out_channels * m.taps;
+    p.out = x.out + plane * m.in_plane();
+    p.add = output % m.out_group > 0;
+    const float* grad = x.in[0] + output * m.positions;
+    if (p.stride == 2) {
+      p.grad = grad;
+      FE_BEST(depthwise_dx2)(p);
+    } else {
+      std::swap(p.in_h, p.out_h);
+      std::swap(p.in_w, p.out_w);
+      p.pad_h = p.kernel - 1 - p.pad_h;
+      p.pad_w = p.kernel - 1 - p.pad_w;
+      p.flipped = true;
+      p.input = grad;
+      FE_BEST(depthwise)(p);
+    }
+  });
+}
+
 int64_t conv2d_dx_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
@@ -240,6 +263,13 @@ void conv2d_dx(OpCall& c) {
     const Operands<T> x(c, 2);
     const ConvGroups m(s);
     const Winograd<T> fast = winograd_of<T>(m);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (depthwise_fits(s)) {
+        depthwise_gradient(m, x);
+        x.finish();
+        return;
+      }
+    }
     if (fast.fits()) {
       WinogradWeight<T> weight{.from = x.in[1]};
       weight.from_row = m.taps;

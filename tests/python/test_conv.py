@@ -51,6 +51,17 @@ CASES = {
     "depthwise, wide": Conv(1, 3, 3, (5, 300), (3, 3), padding=(1, 1), groups=3),
     "depthwise, strided": Conv(2, 9, 9, (14, 13), (5, 3), (2, 2), (2, 1), groups=9),
     "depthwise, multiplied": Conv(2, 4, 12, (9, 9), (3, 3), padding=(1, 1), groups=4),
+    "depthwise 5x5": Conv(2, 5, 5, (21, 40), (5, 5), padding=(2, 1), groups=5),
+    "depthwise 5x5, strided": Conv(
+        1, 6, 12, (22, 37), (5, 5), (2, 2), (1, 4), groups=6
+    ),
+    "depthwise 3x3, strided": Conv(2, 7, 7, (15, 70), (3, 3), (2, 2), (1, 1), groups=7),
+    "depthwise 3x3, strided, even": Conv(
+        2, 7, 7, (16, 36), (3, 3), (2, 2), (0, 2), groups=7
+    ),
+    "depthwise 3x3, no padding": Conv(3, 4, 8, (6, 35), (3, 3), groups=4),
+    "depthwise, narrow": Conv(1, 8, 8, (5, 1), (3, 3), padding=(1, 1), groups=8),
+    "depthwise 4x4": Conv(1, 8, 8, (9, 10), (4, 4), padding=(1, 2), groups=8),
     "padding beyond the kernel": Conv(1, 2, 3, (4, 5), (2, 2), padding=(3, 4)),
     "winograd": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
     "winograd, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
