@@ -4,6 +4,7 @@ from . import functional, init
 from ._hooks import RemovableHandle
 from .module import IncompatibleKeys, Module
 from .modules.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .modules.attention import MultiheadAttention
 from .modules.container import ModuleDict, ModuleList, ParameterList, Sequential
 from .modules.conv import Conv2d
 from .modules.dropout import Dropout
@@ -21,6 +22,7 @@ from .modules.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .modules.rnn import GRU, LSTM, RNN
 from .modules.rnn_cells import GRUCell, LSTMCell, RNNCell
 from .modules.shape import Flatten, Identity, Unflatten
+from .modules.transformer import TransformerEncoderLayer
 from .parameter import Parameter
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",
@@ -61,6 +64,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",
