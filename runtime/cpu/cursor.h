@@ -132,6 +132,10 @@ class Reader {
   int64_t ready() const {
     return constant_ || route_.n > 0 ? 0 : cursor_.dense();
   }
+  // The same, but a number is ready as often as a TileBuffer holds it.
+  int64_t ready_in_tile() const {
+    return constant_ ? int64_t{sizeof(TileBuffer)} / itemsize_ : ready();
+  }
   // The next n elements: in the tensor's memory or in `buffer`, which has room
   // for them and belongs to this reader as long as it is used.
   const void* next(int64_t n, void* buffer);

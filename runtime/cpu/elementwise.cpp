@@ -58,7 +58,7 @@ int64_t piece(const Operands& o, int64_t left) {
     left = std::min(left, ready > 0 ? ready : kTile);
   };
   limit(o.writer.ready());
-  for (int k = 0; k < o.n; ++k) limit(o.readers[k].ready());
+  for (int k = 0; k < o.n; ++k) limit(o.readers[k].ready_in_tile());
   return left;
 }
 

@@ -43,10 +43,9 @@ void forward(const LayerNormRow& row, int64_t n) {
   *static_cast<T*>(row.rstd) = rstd;
   for (int64_t i = 0; i < n; i += lanes<T>) {
     const int64_t left = n - i;
-    Vec<T> y = (load(x + i, left) - mean) * rstd;
-    if (weight) y = y * load(weight + i, left);
-    if (bias) y = y + load(bias + i, left);
-    store(out + i, y, left);
+    const Vec<T> normal = (load(x + i, left) - mean) * rstd;
+    const Vec<T> shift = bias ? load(bias + i, left) : Vec<T>{};
+    store(out + i, fma(normal, weight_at(weight, i, left), shift), left);
   }
 }
 

@@ -94,7 +94,6 @@ def chain(lib: Any, x: Any, y: Any) -> Any:
     z = z - y
     z = z * 0.5
     z = z + 1.0
-    z = lib.abs(z)
     z = lib.maximum(z, y)
     z = -z
     z = z * z
