@@ -43,10 +43,10 @@ bool collides(int64_t stride, int64_t itemsize) {
   return stride * itemsize % 2048 == 0;
 }
 
-template <class T>
-Gemm<T> upright(const Gemm<T>& g) {
+template <class T, class S>
+Gemm<T, S> upright(const Gemm<T, S>& g) {
   if (g.n != 1 || g.m == 1 || g.c_row != 1 || g.b_packed != nullptr) return g;
-  Gemm<T> t = transposed(g);
+  Gemm<T, S> t = transposed(g);
   t.c_row = g.m;
   return t;
 }
@@ -56,29 +56,41 @@ int64_t batch_grain(int64_t work, int64_t batch) {
                   kBatchWork / std::max<int64_t>(work, 1));
 }
 
-template <class T>
-void run(const Gemm<T>& g, void* scratch) {
-  if constexpr (std::is_same_v<T, float>) {
-    FE_BEST(gemm_f32)(upright(g), scratch);
-  } else {
-    FE_BEST(gemm_f64)(upright(g), scratch);
-  }
+void compute(const Gemm<float>& g, void* scratch) {
+  FE_BEST(gemm_f32)(g, scratch);
+}
+void compute(const Gemm<double>& g, void* scratch) {
+  FE_BEST(gemm_f64)(g, scratch);
+}
+void compute(const Gemm<float, BFloat16>& g, void* scratch) {
+  FE_BEST_DOT(gemm_bf16)(g, scratch);
+}
+void compute(const Gemm<float, Float16>& g, void* scratch) {
+  FE_BEST(gemm_f16)(g, scratch);
+}
+void compute(const Gemm<int32_t, int8_t>& g, void* scratch) {
+  FE_BEST_DOT(gemm_i8)(g, scratch);
+}
+
+template <class T, class S>
+void run(const Gemm<T, S>& g, void* scratch) {
+  compute(upright(g), scratch);
 }
 
 // Parts along k, each summed apart: a product with a small result and a long
 // sum has no other work for a second thread.
-template <class T>
+template <class T, class S>
 struct DepthParts {
   int64_t count = 1;
   int64_t depth;
   int64_t sums_bytes = 0;
   int64_t part_bytes;
 
-  static bool small(const Gemm<T>& g) {
+  static bool small(const Gemm<T, S>& g) {
     return g.m <= kFewRows && g.n <= kFewRows;
   }
 
-  explicit DepthParts(const Gemm<T>& g) : depth(g.k) {
+  explicit DepthParts(const Gemm<T, S>& g) : depth(g.k) {
     const int64_t elements = g.m * g.n;
     if (elements > 0 && small(g) && g.b_packed == nullptr) {
       const int64_t most = std::min(
@@ -97,8 +109,8 @@ struct DepthParts {
   }
 
   // Part i, without its place for the sums.
-  Gemm<T> part(const Gemm<T>& g, int64_t i) const {
-    Gemm<T> p = g;
+  Gemm<T, S> part(const Gemm<T, S>& g, int64_t i) const {
+    Gemm<T, S> p = g;
     p.k = std::min(depth, g.k - i * depth);
     if (i == 0) return p;
     p.a.data += i * depth * g.a.col;
@@ -112,12 +124,12 @@ struct DepthParts {
 
   int64_t bytes() const { return sums_bytes + count * part_bytes; }
 
-  void run_all(const Gemm<T>& g, void* scratch) const {
+  void run_all(const Gemm<T, S>& g, void* scratch) const {
     T* const sums = static_cast<T*>(scratch);
     char* const rest = static_cast<char*>(scratch) + sums_bytes;
     parallel_for(count, 1, [&](int64_t i, int64_t end) {
       for (; i < end; ++i) {
-        Gemm<T> p = part(g, i);
+        Gemm<T, S> p = part(g, i);
         if (i > 0) p.c = sums + (i - 1) * g.m * g.n;
         run(p, rest + i * part_bytes);
       }
@@ -135,10 +147,12 @@ struct DepthParts {
 
 }  // namespace
 
-template <class T>
-GemmPlan plan_gemm(const Gemm<T>& g) {
-  constexpr auto kSize = static_cast<int64_t>(sizeof(T));
-  constexpr int64_t kMaxDepth = kGemmDepthBytes / kSize;
+template <class T, class S>
+GemmPlan plan_gemm(const Gemm<T, S>& g) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(S));
+  constexpr int64_t kMaxDepth =
+      kGemmDepthBytes / static_cast<int64_t>(sizeof(T));
+  constexpr bool kAsIs = std::is_same_v<T, S>;
   GemmPlan plan;
   const bool dense_sums = g.b_packed == nullptr && g.a.col == 1 &&
                           g.b.row == 1 && (g.b.col != 1 || g.n == 1);
@@ -148,7 +162,8 @@ GemmPlan plan_gemm(const Gemm<T>& g) {
     if (plan.pack_a) plan.a_elements = g.m * padded_row(g.k);
     return plan;
   }
-  if (g.m <= kStreamRows && g.b.col == 1 && g.b_packed == nullptr) {
+  if (!std::is_integral_v<S> && g.m <= kStreamRows && g.b.col == 1 &&
+      g.b_packed == nullptr) {
     plan.way = GemmWay::stream;
     return plan;
   }
@@ -163,17 +178,17 @@ GemmPlan plan_gemm(const Gemm<T>& g) {
     std::swap(rows, cols);
     plan.pack_b = true;
   } else {
-    plan.pack_b = g.b.col != 1 || g.b_packed != nullptr ||
+    plan.pack_b = !kAsIs || g.b.col != 1 || g.b_packed != nullptr ||
                   (g.m > kDirectRows &&
                    (depth * std::min(g.n, kGemmCols) * kSize > kNearBytes ||
                     collides(g.b.row, kSize)));
   }
-  const MatrixView<T>& a = plan.way == GemmWay::swapped ? g.b : g.a;
+  const MatrixView<S>& a = plan.way == GemmWay::swapped ? g.b : g.a;
   const int64_t a_row = plan.way == GemmWay::swapped ? a.col : a.row;
   const int64_t a_col = plan.way == GemmWay::swapped ? a.row : a.col;
   if (g.b_packed == nullptr) {
     cols = std::min(cols, plan.pack_b ? kGemmCols : kMaxTileCols);
-    plan.b_elements = round_up(cols, kMaxTileCols) * depth;
+    plan.b_elements = round_up(cols, kMaxTileCols) * (depth + (kAsIs ? 0 : 1));
   }
   plan.narrow = plan.way == GemmWay::tiles && plan.pack_b &&
                 g.b_packed == nullptr && g.b.col == 1 && g.m <= kNarrowRows &&
@@ -184,41 +199,42 @@ GemmPlan plan_gemm(const Gemm<T>& g) {
     return plan;
   }
   // A panel of A is packed where it is used, on the stack.
-  plan.pack_a = rows > 1 && (cols > 2 * kMaxTileCols ||
-                             collides(a_col == 1 ? a_row : a_col, kSize));
+  plan.pack_a =
+      !kAsIs || (rows > 1 && (cols > 2 * kMaxTileCols ||
+                              collides(a_col == 1 ? a_row : a_col, kSize)));
   return plan;
 }
 
-template <class T>
-void gemm(const Gemm<T>& g, void* scratch) {
-  if (g.k >= 2 * kDepthPart && DepthParts<T>::small(g)) {
-    const DepthParts<T> parts(g);
+template <class T, class S>
+void gemm(const Gemm<T, S>& g, void* scratch) {
+  if (g.k >= 2 * kDepthPart && DepthParts<T, S>::small(g)) {
+    const DepthParts<T, S> parts(g);
     if (parts.count > 1) return parts.run_all(g, scratch);
   }
   run(g, scratch);
 }
 
-template <class T>
-int64_t gemm_scratch_bytes(const Gemm<T>& g) {
-  return DepthParts<T>(g).bytes();
+template <class T, class S>
+int64_t gemm_scratch_bytes(const Gemm<T, S>& g) {
+  return DepthParts<T, S>(g).bytes();
 }
 
-template <class T>
-int64_t gemm_batch_scratch_bytes(const Gemm<T>& g, int64_t batch) {
+template <class T, class S>
+int64_t gemm_batch_scratch_bytes(const Gemm<T, S>& g, int64_t batch) {
   const int64_t work = g.m * g.n * g.k;
   const int64_t parts =
       work < kSplitWork ? chunk_count(batch, batch_grain(work, batch)) : 1;
   return parts * gemm_scratch_bytes(g);
 }
 
-template <class T>
-void gemm_batch(const Gemm<T>& g, int64_t batch,
+template <class T, class S>
+void gemm_batch(const Gemm<T, S>& g, int64_t batch,
                 FunctionRef<GemmOffset(int64_t i)> offset, void* scratch) {
   const int64_t work = g.m * g.n * g.k;
   auto run = [&](int64_t begin, int64_t end, void* memory) {
     for (int64_t i = begin; i < end; ++i) {
       const GemmOffset by = offset(i);
-      Gemm<T> one = g;
+      Gemm<T, S> one = g;
       one.a.data += by.a;
       one.b.data += by.b;
       one.c += by.c;
@@ -253,17 +269,22 @@ void pack_b(const Gemm<T>& g, T* to) {
   }
 }
 
-#define FE_GEMM_FOR(T)                                                \
-  template GemmPlan plan_gemm(const Gemm<T>&);                        \
-  template void gemm(const Gemm<T>&, void*);                          \
-  template int64_t gemm_scratch_bytes(const Gemm<T>&);                \
-  template int64_t gemm_batch_scratch_bytes(const Gemm<T>&, int64_t); \
-  template void gemm_batch(const Gemm<T>&, int64_t,                   \
-                           FunctionRef<GemmOffset(int64_t)>, void*);  \
-  template int64_t packed_b_bytes<T>(int64_t, int64_t);               \
-  template void pack_b(const Gemm<T>&, T*);
-FE_GEMM_FOR(float)
-FE_GEMM_FOR(double)
+#define FE_GEMM_FOR(T, S)                                                \
+  template GemmPlan plan_gemm(const Gemm<T, S>&);                        \
+  template void gemm(const Gemm<T, S>&, void*);                          \
+  template int64_t gemm_scratch_bytes(const Gemm<T, S>&);                \
+  template int64_t gemm_batch_scratch_bytes(const Gemm<T, S>&, int64_t); \
+  template void gemm_batch(const Gemm<T, S>&, int64_t,                   \
+                           FunctionRef<GemmOffset(int64_t)>, void*);
+FE_GEMM_FOR(float, float)
+FE_GEMM_FOR(double, double)
+FE_GEMM_FOR(float, BFloat16)
+FE_GEMM_FOR(float, Float16)
+FE_GEMM_FOR(int32_t, int8_t)
 #undef FE_GEMM_FOR
+template int64_t packed_b_bytes<float>(int64_t, int64_t);
+template int64_t packed_b_bytes<double>(int64_t, int64_t);
+template void pack_b(const Gemm<float>&, float*);
+template void pack_b(const Gemm<double>&, double*);
 
 }  // namespace ferrule::cpu

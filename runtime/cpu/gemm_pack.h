@@ -1,7 +1,8 @@
 // Copies blocks of A and B into the order that register tiles read them in. For
-// gemm.simd.cpp.
+// *.simd.cpp.
 #pragma once
 
+#include "runtime/cpu/gemm_kinds.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -104,6 +105,79 @@ template <class T>
         T* to = c + (j + r) * c_col + i;
         store(to, add ? v[r] + load(to, rows - i) : v[r], rows - i);
       }
+    }
+  }
+}
+
+// ---- Words of elements of S, see gemm_kinds.h. Words that are not full have
+// zeros.
+
+template <class T, class S>
+constexpr int64_t words_of(int64_t depth) {
+  constexpr int64_t kGroup = Kind<T, S>::group;
+  return (depth + kGroup - 1) / kGroup;
+}
+
+// A row of A: whole vectors.
+template <class T, class S>
+[[gnu::noinline]] void pack_words_of_row(const S* from, int64_t depth, T* to) {
+  using K = Kind<T, S>;
+  constexpr int kStep = lanes<T> * K::group;
+  for (int64_t k = 0; k < depth; k += kStep, to += lanes<T>) {
+    store(to, K::for_a(K::load(from + k, depth - k)));
+  }
+}
+
+// As pack_panel(), of A or B. A vector of words more follows if they have an
+// offset: what it adds to the sums.
+template <class T, class S>
+[[gnu::noinline]] void pack_words(const S* from, int64_t row, int64_t col,
+                                  int64_t depth, int64_t cols, T* to,
+                                  int64_t width, bool of_a) {
+  using K = Kind<T, S>;
+  constexpr int kLanes = lanes<T>;
+  constexpr int64_t kGroup = K::group;
+  const int64_t words = words_of<T, S>(depth);
+  for (int64_t j = 0; j < width; j += kLanes) {
+    const S* const f = from + j * col;
+    const int64_t n = cols - j < kLanes ? cols - j : kLanes;
+    Vec<T> sum{};
+    const auto put = [&](int64_t w, Vec<T> v) {
+      if constexpr (K::offset) {
+        if (!of_a) sum = K::step(splat(T(0x01010101)), v, sum);
+      }
+      store(to + w * width + j, of_a ? K::for_a(v) : v);
+    };
+    if (n <= 0) {
+      for (int64_t w = 0; w < words; ++w) put(w, Vec<T>{});
+    } else if (row == 1 && col != 1) {
+      for (int64_t w = 0; w < words; w += kLanes) {
+        Vec<T> v[kLanes] = {};
+        for (int64_t i = 0; i < n; ++i) {
+          v[i] = K::load(f + i * col + w * kGroup, depth - w * kGroup);
+        }
+        transpose(v);
+        for (int64_t i = 0; i < kLanes && w + i < words; ++i) put(w + i, v[i]);
+      }
+    } else if (col == 1) {
+      for (int64_t w = 0; w < words; ++w) {
+        __builtin_prefetch(f + (w * kGroup + 8) * row);
+        put(w, K::rows(f + w * kGroup * row, row, depth - w * kGroup, n));
+      }
+    } else {
+      for (int64_t w = 0; w < words; ++w) {
+        S dense[kGroup * kLanes] = {};
+        const int64_t left = depth - w * kGroup;
+        for (int64_t k = 0; k < kGroup && k < left; ++k) {
+          for (int64_t i = 0; i < n; ++i) {
+            dense[k * kLanes + i] = f[(w * kGroup + k) * row + i * col];
+          }
+        }
+        put(w, K::rows(dense, kLanes, left, n));
+      }
+    }
+    if constexpr (K::offset) {
+      if (!of_a) store(to + words * width + j, sum * T(-128));
     }
   }
 }

@@ -51,9 +51,9 @@ struct GemmPlan {
 // The product that is computed in place of `g`: a column vector is better made
 // as a row vector, and `swapped` computes the transposed product. `c_row` is
 // then the distance of columns of C.
-template <class T>
-[[gnu::always_inline]] constexpr Gemm<T> transposed(const Gemm<T>& g) {
-  Gemm<T> t;
+template <class T, class S>
+[[gnu::always_inline]] constexpr Gemm<T, S> transposed(const Gemm<T, S>& g) {
+  Gemm<T, S> t;
   t.m = g.n;
   t.n = g.m;
   t.k = g.k;
@@ -78,8 +78,8 @@ template <class T>
   return a > b ? a : b;
 }
 
-template <class T>
-GemmPlan plan_gemm(const Gemm<T>& g);
+template <class T, class S>
+GemmPlan plan_gemm(const Gemm<T, S>& g);
 
 // GemmWay::dot, with room for a copy of A whose rows share no cache lines, or
 // null, and GemmWay::stream.

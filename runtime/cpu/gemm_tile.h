@@ -1,5 +1,5 @@
 // The register tile: a few rows of A times a few vectors of B, summed over one
-// block's depth. For gemm.simd.cpp.
+// block's depth. For *.simd.cpp.
 #pragma once
 
 #include "runtime/cpu/simd.h"
@@ -58,9 +58,17 @@ template <class T>
   }
 }
 
+// What a tile adds to its sums.
+template <class T>
+struct MultiplyAdd {
+  FE_INLINE static Vec<T> step(Vec<T> a, Vec<T> b, Vec<T> sum) {
+    return fma(a, b, sum);
+  }
+};
+
 // Rows of A are addressed as three to a pointer, so that the pointers stay in
 // registers.
-template <class T, int rows, int vectors>
+template <class T, int rows, int vectors, class Op = MultiplyAdd<T>>
 void run_tile(const Tile<T>& t) {
   constexpr int kLanes = lanes<T>;
   constexpr int kPointers = (rows + 2) / 3;
@@ -100,7 +108,7 @@ void run_tile(const Tile<T>& t) {
       const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
-        sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
+        sum[i][v] = Op::step(a_ik, b_k[v], sum[i][v]);
       }
     }
 #pragma GCC unroll 8
@@ -140,15 +148,15 @@ template <class T>
 using TileFunction = void (*)(const Tile<T>&);
 
 // The function of a tile, 1 <= rows <= kTileRows, 1 <= vectors <= kTileVectors.
-template <class T>
+template <class T, class Op = MultiplyAdd<T>>
 TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
-  static constexpr auto kFunctions =
-      []<int... i>(std::integer_sequence<int, i...>) {
-        struct {
-          TileFunction<T> of[kTileVectors][kTileRows];
-        } table{{{run_tile<T, i + 1, 1>...}, {run_tile<T, i + 1, 2>...}}};
-        return table;
-      }(std::make_integer_sequence<int, kTileRows>());
+  static constexpr auto kFunctions = []<int... i>(
+                                         std::integer_sequence<int, i...>) {
+    struct {
+      TileFunction<T> of[kTileVectors][kTileRows];
+    } table{{{run_tile<T, i + 1, 1, Op>...}, {run_tile<T, i + 1, 2, Op>...}}};
+    return table;
+  }(std::make_integer_sequence<int, kTileRows>());
   return kFunctions.of[vectors - 1][rows - 1];
 }
 

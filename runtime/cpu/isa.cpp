@@ -6,16 +6,24 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 namespace ferrule::cpu {
 namespace {
 
 #if defined(__x86_64__)
 
-constexpr Isa kAll[] = {Isa::v2, Isa::v3, Isa::v4};
+constexpr Isa kAll[] = {Isa::v2, Isa::v3, Isa::v4, Isa::v4dot};
 
 bool has(Isa isa) {
   __builtin_cpu_init();
   switch (isa) {
+    case Isa::v4dot:
+      return __builtin_cpu_supports("x86-64-v4") &&
+             __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512bf16");
     case Isa::v4:
       return __builtin_cpu_supports("x86-64-v4");
     case Isa::v3:
@@ -27,9 +35,17 @@ bool has(Isa isa) {
 
 #else
 
-constexpr Isa kAll[] = {Isa::neon};
+constexpr Isa kAll[] = {Isa::neon, Isa::neondot};
 
-bool has(Isa isa) { return isa == Isa::neon; }
+bool has(Isa isa) {
+#if defined(__linux__)
+  constexpr unsigned long kDotProduct = 1UL << 20;  // HWCAP_ASIMDDP
+  if (isa == Isa::neondot) return (getauxval(AT_HWCAP) & kDotProduct) != 0;
+#elif defined(__APPLE__)
+  if (isa == Isa::neondot) return true;  // every 64-bit Mac has them
+#endif
+  return isa == Isa::neon;
+}
 
 #endif
 
@@ -60,8 +76,12 @@ const char* isa_name(Isa isa) {
       return "v3";
     case Isa::v4:
       return "v4";
+    case Isa::v4dot:
+      return "v4dot";
     case Isa::neon:
       return "neon";
+    case Isa::neondot:
+      return "neondot";
   }
   return "none";
 }

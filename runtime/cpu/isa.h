@@ -11,6 +11,9 @@
 //                    }
 //   anything.cpp     FE_BEST(scale)(x, n, 2.0f);
 //
+// What `*.dot.simd.cpp` files define is compiled with dot products of narrow
+// numbers in addition, and declared and called by FE_SIMD_DOT and FE_BEST_DOT.
+//
 // FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions
 // from elsewhere only if they are always inlined or not inline at all: the
 // linker keeps one copy of an inline function, and must not find the one that
@@ -33,12 +36,28 @@
   }
 #define FE_BEST(function) \
   (::ferrule::cpu::best(&v2::function, &v3::function, &v4::function))
+#define FE_SIMD_DOT(...) \
+  FE_SIMD(__VA_ARGS__)   \
+  namespace v4dot {      \
+  __VA_ARGS__            \
+  }
+#define FE_BEST_DOT(function)                                             \
+  (::ferrule::cpu::isa() == ::ferrule::cpu::Isa::v4dot ? &v4dot::function \
+                                                       : FE_BEST(function))
 #elif defined(__aarch64__)
 #define FE_SIMD(...) \
   namespace neon {   \
   __VA_ARGS__        \
   }
 #define FE_BEST(function) (&neon::function)
+#define FE_SIMD_DOT(...) \
+  FE_SIMD(__VA_ARGS__)   \
+  namespace neondot {    \
+  __VA_ARGS__            \
+  }
+#define FE_BEST_DOT(function)                                                 \
+  (::ferrule::cpu::isa() == ::ferrule::cpu::Isa::neondot ? &neondot::function \
+                                                         : FE_BEST(function))
 #else
 #error "Ferrule has no CPU kernels for this architecture yet"
 #endif
@@ -46,13 +65,15 @@
 namespace ferrule::cpu {
 
 enum class Isa : int {
-  v2 = 1,  // x86-64-v2: SSE4.2
-  v3,      // x86-64-v3: AVX2, FMA, F16C
-  v4,      // x86-64-v4: AVX-512 F, BW, CD, DQ, VL
-  neon,    // aarch64: the base instruction set
+  v2 = 1,   // x86-64-v2: SSE4.2
+  v3,       // x86-64-v3: AVX2, FMA, F16C
+  v4,       // x86-64-v4: AVX-512 F, BW, CD, DQ, VL
+  v4dot,    // and AVX-512 VNNI, BF16
+  neon,     // aarch64: the base instruction set
+  neondot,  // and the dot products of ARMv8.2
 };
 
-// "v2", "v3", "v4" or "neon".
+// "v2", "v3", "v4", "v4dot", "neon" or "neondot".
 const char* isa_name(Isa isa);
 
 // The best instruction set of this machine, as found on the first call. The
@@ -70,7 +91,7 @@ inline Isa isa() {
 template <class Function>
 inline Function* best(Function* v2, Function* v3, Function* v4) {
   const Isa have = isa();
-  return have == Isa::v4 ? v4 : have == Isa::v3 ? v3 : v2;
+  return have >= Isa::v4 ? v4 : have == Isa::v3 ? v3 : v2;
 }
 #endif
 

@@ -1,5 +1,6 @@
-// The kernels of matmul and linear: finds the matrices in the operands and
-// gives them to the matrix product. Operands may have any strides.
+// The kernels of matmul, linear and int_mm: finds the matrices in the operands
+// and gives them to the matrix product. Operands may have any strides. Products
+// of 16-bit floats are summed in float, and the result is rounded once.
 #include "ferrule/op.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/gemm.h"
@@ -9,10 +10,40 @@ namespace ferrule {
 namespace cpu {
 namespace {
 
-// Where an operand's elements are: its own strides, or those of the dense copy
-// that it is widened to.
+// Where an operand's elements are: its own strides, or, of integers in matmul,
+// those of the dense copy that they are widened to.
 Dims strides_of(const TensorImpl& t) {
-  return widened_bytes(t) > 0 ? contiguous_strides(t.sizes()) : Dims(t.steps());
+  return !is_float(t.dtype) && widened_bytes(t) > 0
+             ? contiguous_strides(t.sizes())
+             : Dims(t.steps());
+}
+
+// Calls run(T(), S()): result 0 is computed in T from operands of S.
+template <class Run>
+auto by_types(const OpCall& c, const Run& run) {
+  switch (c.out_impl().dtype) {
+    case DType::f64:
+      return run(double(), double());
+    case DType::bf16:
+      return run(float(), BFloat16());
+    case DType::f16:
+      return run(float(), Float16());
+    default:
+      return run(float(), float());
+  }
+}
+
+// The memory that a result is computed in: its own, or `scratch` if it is to be
+// rounded.
+template <class T>
+T* sums_of(const TensorImpl& result, void* scratch) {
+  return widened_bytes(result) > 0 ? static_cast<T*>(scratch) : result.ptr<T>();
+}
+
+template <class T>
+void round_sums(const TensorImpl& result, const T* sums) {
+  if (widened_bytes(result) == 0) return;
+  convert_dense(result.bytes(), result.dtype, sums, DType::f32, result.numel);
 }
 
 // Everything about a call of matmul but the data. Strides are in elements.
@@ -95,9 +126,9 @@ struct Matmul {
     return at;
   }
 
-  template <class T>
-  Gemm<T> gemm() const {
-    Gemm<T> g{.m = m, .n = n, .k = k};
+  template <class T, class S>
+  Gemm<T, S> gemm() const {
+    Gemm<T, S> g{.m = m, .n = n, .k = k};
     g.a = {nullptr, a_row, a_col};
     g.b = {nullptr, b_row, b_col};
     g.c_row = n;
@@ -132,10 +163,9 @@ void multiply_integers(const Matmul& p, const int64_t* a, const int64_t* b,
 
 int64_t matmul_scratch(const OpCall& c) {
   const Matmul p(c);
-  const int64_t bytes = operand_bytes(c, 2);
-  if (!is_float(c.out_impl().dtype)) return bytes;
-  return bytes + by_float(c, [&]<class T>(T) {
-           return gemm_batch_scratch_bytes(p.gemm<T>(), p.batch);
+  if (!is_float(c.out_impl().dtype)) return operand_bytes(c, 2);
+  return widened_bytes(c.out_impl()) + by_types(c, [&]<class T, class S>(T, S) {
+           return gemm_batch_scratch_bytes(p.gemm<T, S>(), p.batch);
          });
 }
 
@@ -148,21 +178,23 @@ void matmul(OpCall& c) {
     x.finish();
     return;
   }
-  by_float(c, [&]<class T>(T) {
-    const Operands<T> x(c, 2);
-    Gemm<T> g = p.gemm<T>();
-    g.a.data = x.in[0];
-    g.b.data = x.in[1];
-    g.c = x.out;
-    gemm_batch(g, p.batch, [&](int64_t i) { return p.offset(i); }, x.scratch);
-    x.finish();
+  by_types(c, [&]<class T, class S>(T, S) {
+    const TensorImpl& result = c.out_impl();
+    Gemm<T, S> g = p.gemm<T, S>();
+    g.a.data = c.in(0).ptr<S>();
+    g.b.data = c.in(1).ptr<S>();
+    g.c = sums_of<T>(result, c.scratch);
+    gemm_batch(
+        g, p.batch, [&](int64_t i) { return p.offset(i); },
+        static_cast<char*>(c.scratch) + widened_bytes(result));
+    round_sums(result, g.c);
   });
 }
 
-template <class T>
-Gemm<T> linear_gemm(const OpCall& c) {
+template <class T, class S>
+Gemm<T, S> linear_gemm(const OpCall& c) {
   const TensorImpl& weight = c.in(1);
-  Gemm<T> g;
+  Gemm<T, S> g;
   g.n = weight.shape[0];
   g.k = weight.shape[1];
   g.m = 1;
@@ -173,23 +205,56 @@ Gemm<T> linear_gemm(const OpCall& c) {
   return g;
 }
 
+// Of a bias in 16 bits, for its sums in float.
+int64_t bias_bytes(const OpCall& c) {
+  return c.is_tensor(2) ? widened_bytes(c.in(2)) : 0;
+}
+
 int64_t linear_scratch(const OpCall& c) {
-  return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
-           return gemm_scratch_bytes(linear_gemm<T>(c));
+  return widened_bytes(c.out_impl()) + bias_bytes(c) +
+         by_types(c, [&]<class T, class S>(T, S) {
+           return gemm_scratch_bytes(linear_gemm<T, S>(c));
          });
 }
 
 void linear(OpCall& c) {
-  by_float(c, [&]<class T>(T) {
-    const Operands<T> x(c, 3);
-    Gemm<T> g = linear_gemm<T>(c);
-    g.a.data = x.in[0];
-    g.b.data = x.in[1];
-    g.c = x.out;
-    g.col_bias = x.in[2];
-    gemm(g, x.scratch);
-    x.finish();
+  by_types(c, [&]<class T, class S>(T, S) {
+    const TensorImpl& result = c.out_impl();
+    Gemm<T, S> g = linear_gemm<T, S>(c);
+    g.a.data = c.in(0).ptr<S>();
+    g.b.data = c.in(1).ptr<S>();
+    g.c = sums_of<T>(result, c.scratch);
+    char* scratch = static_cast<char*>(c.scratch) + widened_bytes(result);
+    if (c.is_tensor(2)) {
+      const TensorImpl& bias = c.in(2);
+      if (bias_bytes(c) > 0) widen(bias, DType::f32, scratch);
+      g.col_bias = bias_bytes(c) > 0 ? reinterpret_cast<const T*>(scratch)
+                                     : bias.ptr<T>();
+      scratch += bias_bytes(c);
+    }
+    gemm(g, scratch);
+    round_sums(result, g.c);
   });
+}
+
+Gemm<int32_t, int8_t> int_mm_gemm(const OpCall& c) {
+  const TensorImpl& a = c.in(0);
+  const TensorImpl& b = c.in(1);
+  const Dims a_steps(a.steps());
+  const Dims b_steps(b.steps());
+  Gemm<int32_t, int8_t> g{.m = a.shape[0], .n = b.shape[1], .k = a.shape[1]};
+  g.a = {nullptr, a_steps[0], a_steps[1]};
+  g.b = {nullptr, b_steps[0], b_steps[1]};
+  g.c_row = g.n;
+  return g;
+}
+
+void int_mm(OpCall& c) {
+  Gemm<int32_t, int8_t> g = int_mm_gemm(c);
+  g.a.data = c.in(0).ptr<int8_t>();
+  g.b.data = c.in(1).ptr<int8_t>();
+  g.c = c.out_impl().ptr<int32_t>();
+  gemm(g, c.scratch);
 }
 
 }  // namespace
@@ -206,6 +271,16 @@ extern const KernelDef linear_cpu = {
     .name = "linear",
     .run = cpu::linear,
     .scratch = cpu::linear_scratch,
+};
+
+extern const KernelDef int_mm_cpu = {
+    .name = "int_mm",
+    .run = cpu::int_mm,
+    .contiguous = false,
+    .scratch =
+        [](const OpCall& c) {
+          return cpu::gemm_scratch_bytes(cpu::int_mm_gemm(c));
+        },
 };
 
 }  // namespace ferrule

@@ -1,5 +1,6 @@
 // Matrix products.
 #include <algorithm>
+#include <array>
 
 #include "ferrule/autograd.h"
 #include "ferrule/op.h"
@@ -231,6 +232,65 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
       if (v.needs(2)) v.set(2, v.grad());
     }),
     .complex = FE_GRAD(complex_linear),
+};
+
+extern const OpDef int_mm_op = {
+    .name = "int_mm",
+    .sig = "input: Tensor, other: Tensor",
+    .doc = FE_DOC(R"(Matrix product of int8, summed in int32.
+
+The product under quantized layers: unlike `matmul` of integers, the result has
+room for the sums.
+
+Args:
+    input: shape (m, k), int8.
+    other: shape (k, n), int8.
+
+Returns:
+    Shape (m, n), int32. It is exact up to k = 131071; sums that int32 cannot
+    hold wrap around.
+
+Raises:
+    ShapeError: an operand is not a matrix, or the inner sizes differ.
+    DTypeError: an operand is not int8.
+
+Example:
+    >>> import ferrule as fe
+    >>> a = fe.tensor([[100, 2], [3, -4]], dtype=fe.int8)
+    >>> fe.ops.int_mm(a, a).tolist()
+    [[10006, 192], [288, 22]]
+
+Source: torch._int_mm.
+)"),
+    .examples =
+        FE_DOC("i(200, 2, 3).astype('int8'), i(200, 3, 4).astype('int8')\n"
+               "i(200, 1, 70).astype('int8'), i(200, 70, 33).astype('int8')\n"
+               "i(200, 40, 1).astype('int8'), i(200, 1, 5).astype('int8')\n"
+               "i(200, 33, 70).astype('int8'), i(200, 70, 65).astype('int8')"),
+    .reference =
+        FE_DOC("np.matmul(input.astype('int32'), other.astype('int32'))"),
+    .where = kInternal,
+    .infer =
+        [](OpCall& c) {
+          for (int i = 0; i < 2; ++i) {
+            const auto name = c.info.schema.params[i].name;
+            if (c.in(i).dtype != DType::i8) {
+              c.fail<DTypeError>("'", name, "' must be int8, got ",
+                                 c.in(i).dtype);
+            }
+            if (c.in(i).ndim != 2) {
+              c.fail<ShapeError>("'", name, "' must be a matrix, got shape ",
+                                 c.in(i).sizes());
+            }
+          }
+          if (c.in(0).shape[1] != c.in(1).shape[0]) {
+            c.fail<ShapeError>("cannot multiply shapes ", c.in(0).sizes(),
+                               " and ", c.in(1).sizes(), ": the inner sizes ",
+                               c.in(0).shape[1], " and ", c.in(1).shape[0],
+                               " differ");
+          }
+          c.out(0, DType::i32, std::array{c.in(0).shape[0], c.in(1).shape[1]});
+        },
 };
 
 }  // namespace ferrule

@@ -2,11 +2,15 @@
 // strides, biases and threads on every instruction set, against float64.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "ferrule/tensor.h"
@@ -27,12 +31,14 @@ int64_t pick(int64_t low, int64_t high) {
 std::vector<Isa> instruction_sets() {
 #if defined(__x86_64__)
   std::vector<Isa> all;
-  for (Isa i : {Isa::v2, Isa::v3, Isa::v4}) {
+  for (Isa i : {Isa::v2, Isa::v3, Isa::v4, Isa::v4dot}) {
     if (i <= isa()) all.push_back(i);
   }
   return all;
 #else
-  return {isa()};
+  std::vector<Isa> all{Isa::neon};
+  if (isa() == Isa::neondot) all.push_back(Isa::neondot);
+  return all;
 #endif
 }
 
@@ -47,11 +53,37 @@ struct WithThreads {
   ~WithThreads() { set_num_threads(0); }
 };
 
+double value(double x) { return x; }
+double value(BFloat16 x) {
+  return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16);
+}
+double value(Float16 x) {  // finite
+  const int exponent = x.bits >> 10 & 31;
+  const double digits = (x.bits & 1023) + (exponent > 0 ? 1024 : 0);
+  const double size = std::ldexp(digits, std::max(exponent, 1) - 25);
+  return x.bits >> 15 != 0 ? -size : size;
+}
+
 template <class T>
 std::vector<T> random_values(int64_t n) {
   std::normal_distribution<double> normal;
   std::vector<T> v(static_cast<size_t>(n));
-  for (T& x : v) x = static_cast<T>(normal(draw));
+  for (T& x : v) {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      const auto r = static_cast<float>(normal(draw));
+      x.bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(r) >> 16);
+    } else if constexpr (std::is_same_v<T, Float16>) {
+      // Any sign and digits, sizes of 1/8 to 8.
+      const uint64_t r = draw();
+      x.bits = static_cast<uint16_t>((r & 0x83ff) | (12 + (r >> 32) % 6) << 10);
+    } else if constexpr (std::is_same_v<T, int8_t>) {
+      x = static_cast<int8_t>(draw());  // -128 as well
+    } else if constexpr (std::is_integral_v<T>) {
+      x = static_cast<T>(normal(draw) * 1000);
+    } else {
+      x = static_cast<T>(normal(draw));
+    }
+  }
   return v;
 }
 
@@ -71,7 +103,7 @@ struct Matrix {
             transpose ? stride : step};
   }
   double at(int64_t i, int64_t j) const {
-    return view.data[i * view.row + j * view.col];
+    return value(view.data[i * view.row + j * view.col]);
   }
 };
 
@@ -84,10 +116,13 @@ struct Scratch {
   }
 };
 
-template <class T>
+template <class T, class S = T>
 struct Case {
+  static constexpr bool kWhole = std::is_integral_v<T>;
+  static constexpr bool kAsIs = std::is_same_v<T, S>;
+
   int64_t m, n, k, c_gap;
-  Matrix<T> a, b;
+  Matrix<S> a, b;
   std::vector<T> before, col_bias, row_bias;
   bool with_col, with_row, accumulate;
 
@@ -101,8 +136,8 @@ struct Case {
         before(random_values<T>(m * (n + c_gap))),
         col_bias(random_values<T>(n)),
         row_bias(random_values<T>(m)),
-        with_col(pick(0, 3) == 0),
-        with_row(pick(0, 3) == 0),
+        with_col(!kWhole && pick(0, 3) == 0),
+        with_row(!kWhole && pick(0, 3) == 0),
         accumulate(pick(0, 3) == 0) {}
 
   // Matrices of millions are dense.
@@ -113,8 +148,8 @@ struct Case {
     return k < 20000 && pick(0, 5) == 0 ? 2 : 1;
   }
 
-  Gemm<T> gemm_of(T* c) const {
-    Gemm<T> g{.m = m, .n = n, .k = k};
+  Gemm<T, S> gemm_of(T* c) const {
+    Gemm<T, S> g{.m = m, .n = n, .k = k};
     g.a = a.view;
     g.b = b.view;
     g.c = c;
@@ -127,12 +162,15 @@ struct Case {
 
   std::vector<T> result(bool packed) const {
     std::vector<T> c = before;
-    Gemm<T> g = gemm_of(c.data());
-    Scratch b_packed(packed_b_bytes<T>(k, n));
-    if (packed) {
-      pack_b(g, static_cast<T*>(b_packed.at()));
-      g.b_packed = static_cast<T*>(b_packed.at());
-      g.b.data = nullptr;
+    Gemm<T, S> g = gemm_of(c.data());
+    std::optional<Scratch> b_packed;
+    if constexpr (kAsIs) {
+      if (packed) {
+        b_packed.emplace(packed_b_bytes<T>(k, n));
+        pack_b(g, static_cast<T*>(b_packed->at()));
+        g.b_packed = static_cast<T*>(b_packed->at());
+        g.b.data = nullptr;
+      }
     }
     Scratch scratch(gemm_scratch_bytes(g));
     gemm(g, scratch.at());
@@ -141,13 +179,21 @@ struct Case {
 
   // Rounding of k products and k + 3 sums, each at most half an epsilon of what
   // has been summed (Higham, Accuracy and Stability, 3.1). v2 has no fused
-  // multiply-add.
+  // multiply-add; dot products of bfloat16 round products, too. The reference
+  // for double rounds as much itself. Whole numbers are exact.
   void check(const std::vector<T>& c) const {
     CAPTURE(m);
     CAPTURE(n);
     CAPTURE(k);
     const double unit = std::numeric_limits<T>::epsilon() * 0.5;
     double worst = 0;
+    std::vector<double> left, right;  // A by rows, B by columns
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t q = 0; q < k; ++q) left.push_back(a.at(i, q));
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t q = 0; q < k; ++q) right.push_back(b.at(q, j));
+    }
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n + c_gap; ++j) {
         const auto at = static_cast<size_t>(i * (n + c_gap) + j);
@@ -160,13 +206,20 @@ struct Case {
           sum += x;
           size += std::abs(x);
         };
-        for (int64_t q = 0; q < k; ++q) add(a.at(i, q) * b.at(q, j));
+        for (int64_t q = 0; q < k; ++q) {
+          add(left[static_cast<size_t>(i * k + q)] *
+              right[static_cast<size_t>(j * k + q)]);
+        }
         if (with_col) add(col_bias[static_cast<size_t>(j)]);
         if (with_row) add(row_bias[static_cast<size_t>(i)]);
         if (accumulate) add(before[at]);
         const double bound = (static_cast<double>(k) + 4) * unit * size *
-                             (sizeof(T) == 8 ? 2 : 1);
-        const double error = std::abs(c[at] - sum);
+                             (sizeof(T) == 8 || sizeof(S) == 2 ? 2 : 1);
+        if constexpr (kWhole) {
+          CHECK(c[at] == static_cast<int64_t>(sum));
+          continue;
+        }
+        const double error = std::abs(static_cast<double>(c[at]) - sum);
         worst = std::max(worst, bound > 0 ? error / bound : error * 1e300);
       }
     }
@@ -174,9 +227,9 @@ struct Case {
   }
 };
 
-template <class T>
+template <class T, class S = T>
 void check_shape(int64_t m, int64_t n, int64_t k) {
-  const Case<T> one(m, n, k);
+  const Case<T, S> one(m, n, k);
   std::vector<std::vector<T>> first;
   for (int threads : {1, 2, 3, 4, 8}) {
     if (threads > 1 && m * n * k < (1 << 16)) continue;  // one chunk
@@ -187,6 +240,7 @@ void check_shape(int64_t m, int64_t n, int64_t k) {
       CAPTURE(isa_name(i));
       WithIsa with(i);
       for (bool packed : {false, true}) {
+        if (packed && !std::is_same_v<T, S>) continue;
         if (packed && k > 20000) continue;  // much memory, nothing new
         CAPTURE(packed);
         const std::vector<T> c = one.result(packed);
@@ -227,10 +281,44 @@ TEST_CASE_TEMPLATE("gemm: more than one block", T, float, double) {
 }
 
 TEST_CASE_TEMPLATE("gemm: long sums of few elements", T, float, double) {
-  check_shape<T>(1, 1, 2100000);
+  check_shape<T>(1, 1, 2100000 / (sizeof(T) / 4));
   check_shape<T>(64, 64, 2600);
   check_shape<T>(3, 100, 7000);
   check_shape<T>(7, 5, 60000);
+}
+
+struct OfBFloat16 {
+  using T = float;
+  using S = BFloat16;
+};
+struct OfFloat16 {
+  using T = float;
+  using S = Float16;
+};
+struct OfInt8 {
+  using T = int32_t;
+  using S = int8_t;
+};
+
+TEST_CASE_TEMPLATE("gemm: narrow operands", Types, OfBFloat16, OfFloat16,
+                   OfInt8) {
+  using T = typename Types::T;
+  using S = typename Types::S;
+  for (int round = 0; round < 150; ++round) {
+    check_shape<T, S>(pick(1, 40), pick(1, 70), pick(0, 50));
+  }
+  for (int round = 0; round < 25; ++round) {
+    check_shape<T, S>(pick(1, 20), pick(1, 400), pick(1, 500));
+    check_shape<T, S>(pick(1, 300), pick(1, 3), pick(1, 300));
+  }
+  for (int round = 0; round < 4; ++round) {
+    check_shape<T, S>(pick(1, 130), pick(500, 600), pick(380, 450));
+    check_shape<T, S>(pick(60, 130), pick(60, 130), pick(780, 900));
+  }
+  check_shape<T, S>(48, 1024, 256);
+  check_shape<T, S>(40, 512, 512);
+  check_shape<T, S>(64, 64, 2600);
+  check_shape<T, S>(7, 5, 20000);
 }
 
 TEST_CASE_TEMPLATE("gemm: batches", T, float, double) {

@@ -48,7 +48,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_test(NAME check/symbols
            COMMAND "${PROJECT_SOURCE_DIR}/tools/check-symbols"
                    $<TARGET_FILE:${shared_runtime}>)
-  foreach(level v3 v4)
+  foreach(level v3 v4 v4dot)
     if(simd_objects_${level})
       add_test(NAME check/simd-${level}
                COMMAND "${PROJECT_SOURCE_DIR}/tools/check-simd" ${level}
