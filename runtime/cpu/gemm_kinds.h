@@ -8,6 +8,7 @@
 #pragma once
 
 #include "runtime/cpu/gemm.h"
+#include "runtime/cpu/gemm_tile.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -18,7 +19,8 @@ struct Kind;
 // ---- Elements as they are
 
 template <class T>
-struct Kind<T, T> {
+struct Kind<T, T> : MultiplyAdd<T> {
+  using Op = MultiplyAdd<T>;  // what a register tile does
   static constexpr int group = 1;
   // Sums are 128 times the sum of B's column too large.
   static constexpr bool offset = false;
@@ -30,9 +32,6 @@ struct Kind<T, T> {
   }
   // Words of A as `step` wants them.
   FE_INLINE static Vec<T> for_a(Vec<T> words) { return words; }
-  FE_INLINE static Vec<T> step(Vec<T> a, Vec<T> b, Vec<T> sum) {
-    return fma(a, b, sum);
-  }
 };
 
 // ---- 16-bit floats
@@ -66,7 +65,8 @@ FE_INLINE T widened(T x) {
 }
 
 template <class S>
-struct Widening {
+struct Widening : MultiplyAdd<float> {
+  using Op = MultiplyAdd<float>;
   static constexpr int group = 1;
   static constexpr bool offset = false;
 
@@ -79,7 +79,6 @@ struct Widening {
     return widened(from, n);
   }
   FE_INLINE static F32 for_a(F32 words) { return words; }
-  FE_INLINE static F32 step(F32 a, F32 b, F32 sum) { return fma(a, b, sum); }
 };
 
 template <>
@@ -91,6 +90,7 @@ struct Kind<float, Float16> : Widening<Float16> {};
 // with roundings of its own (Intel, Architecture Instruction Set Extensions).
 template <>
 struct Kind<float, BFloat16> {
+  using Op = Kind;
   static constexpr int group = 2;
   static constexpr bool offset = false;
 
@@ -145,6 +145,7 @@ FE_INLINE Vec<int8_t, N> load_i8(const int8_t* from, int64_t n) {
 
 template <>
 struct Kind<int32_t, int8_t> {
+  using Op = Kind;
   static constexpr int group = 4;
 #if defined(__AVX512VNNI__)
   // The instruction wants A without a sign: with 128 added to each element, it
@@ -189,6 +190,7 @@ struct Kind<int32_t, int8_t> {
 // Pairs of int16.
 template <>
 struct Kind<int32_t, int8_t> {
+  using Op = Kind;
   static constexpr int group = 2;
   static constexpr bool offset = false;
 

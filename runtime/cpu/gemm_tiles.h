@@ -181,7 +181,7 @@ struct Tiles {
     t.row_init_step = has_row_bias ? 1 : 0;
     t.row_init = has_row_bias ? g.row_bias + row : zeros<T>();
     t.add = g.accumulate || !first;
-    const auto run = tile_function<T, K>(rows, width / lanes<T>);
+    const auto run = tile_function<T, typename K::Op>(rows, width / lanes<T>);
     if (swapped) {
       alignas(kVectorBytes) T sums[kTileRows * kTileCols<T>];
       T* const c = g.c + column * g.c_row + row;
