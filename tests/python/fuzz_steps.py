@@ -19,6 +19,10 @@ from fuzz import INPUTS, NumpyRun, Program, Step
 LARGEST = 512  # elements of a variable
 MOST_DIMS = 8  # of a tensor of Ferrule
 
+# What values are compared with. Inputs have three decimals, and a sum or quotient of
+# them that is exactly a bound in float64 may round to either side of it in float32.
+LOW, HIGH, LEVEL = -0.400053, 0.600041, 0.200037
+
 
 def times(n: int) -> Callable[[Any], Any]:
     """A step that is n times as likely as others of its family."""
@@ -388,13 +392,15 @@ class Generator:
 
     def compute_clamp(self) -> None:
         a, _ = self.variable("c")
-        self.new(f"{self.saved(a)}.clamp(-0.4, 0.6)", f"C(clamp({a}, -0.4, 0.6))")
+        self.new(
+            f"{self.saved(a)}.clamp({LOW}, {HIGH})", f"C(clamp({a}, {LOW}, {HIGH}))"
+        )
 
     def compute_masked_fill(self) -> None:
         (a, _), s = self.variable("c"), self.scalar()
         self.new(
-            f"{a}.masked_fill({a} > 0.1, {s})",
-            f"C(np.where(real({a}) > 0.1, {s}, {a}))",
+            f"{a}.masked_fill({a} > {LEVEL}, {s})",
+            f"C(np.where(real({a}) > {LEVEL}, {s}, {a}))",
         )
 
     @times(2)
@@ -570,12 +576,16 @@ class Generator:
 
     def write_clamp(self) -> None:
         a, _ = self.target("c")
-        self.write(a, f"{a}.clamp_(-0.4, 0.6)", f"{a}[...] = clamp({a}, -0.4, 0.6)")
+        self.write(
+            a, f"{a}.clamp_({LOW}, {HIGH})", f"{a}[...] = clamp({a}, {LOW}, {HIGH})"
+        )
 
     def write_masked_fill(self) -> None:
         (a, _), s = self.target("c"), self.scalar()
         self.write(
-            a, f"{a}.masked_fill_({a} < 0.2, {s})", f"{a}[real({a}) < 0.2] = {s}"
+            a,
+            f"{a}.masked_fill_({a} < {LEVEL}, {s})",
+            f"{a}[real({a}) < {LEVEL}] = {s}",
         )
 
     def write_unrecorded(self) -> None:
