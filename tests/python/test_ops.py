@@ -242,7 +242,7 @@ def test_same_bits_for_any_thread_count(op: str) -> None:
                 if sum(a.size for a in case.arrays()) > 3_000_000 or spreads(case):
                     continue
                 results = []
-                for threads in (1, 2, 4):
+                for threads in (1, 2, 3, 4, 8):
                     fe.set_num_threads(threads)
                     fe.manual_seed(3)
                     try:
