@@ -46,6 +46,11 @@ void round_sums(const TensorImpl& result, const T* sums) {
   convert_dense(result.bytes(), result.dtype, sums, DType::f32, result.numel);
 }
 
+// With no more rows than these, the matrix on the right is read in place.
+constexpr int64_t kUnpackedRows = 28;
+// With fewer columns, there is nothing to gain from packing it once.
+constexpr int64_t kPackedColumns = 16;
+
 // Everything about a call of matmul but the data. Strides are in elements.
 struct Matmul {
   int64_t m = 1;
@@ -126,6 +131,24 @@ struct Matmul {
     return at;
   }
 
+  // One matrix on the right for a batch whose rows do not follow one another:
+  // is it worth packing once for all?
+  template <class T, class S>
+  bool shares_b() const {
+    if (!std::is_same_v<T, S> || batch < 2 || m <= kUnpackedRows ||
+        n < kPackedColumns) {
+      return false;
+    }
+    for (int d = 0; d < dims; ++d) {
+      if (size[d] != 1 && b_step[d] != 0) return false;
+    }
+    return true;
+  }
+  template <class T, class S>
+  int64_t packed_bytes() const {
+    return shares_b<T, S>() ? align64(packed_b_bytes<T>(k, n)) : 0;
+  }
+
   template <class T, class S>
   Gemm<T, S> gemm() const {
     Gemm<T, S> g{.m = m, .n = n, .k = k};
@@ -165,7 +188,8 @@ int64_t matmul_scratch(const OpCall& c) {
   const Matmul p(c);
   if (!is_float(c.out_impl().dtype)) return operand_bytes(c, 2);
   return widened_bytes(c.out_impl()) + by_types(c, [&]<class T, class S>(T, S) {
-           return gemm_batch_scratch_bytes(p.gemm<T, S>(), p.batch);
+           return p.packed_bytes<T, S>() +
+                  gemm_batch_scratch_bytes(p.gemm<T, S>(), p.batch);
          });
 }
 
@@ -184,9 +208,15 @@ void matmul(OpCall& c) {
     g.a.data = c.in(0).ptr<S>();
     g.b.data = c.in(1).ptr<S>();
     g.c = sums_of<T>(result, c.scratch);
-    gemm_batch(
-        g, p.batch, [&](int64_t i) { return p.offset(i); },
-        static_cast<char*>(c.scratch) + widened_bytes(result));
+    char* scratch = static_cast<char*>(c.scratch) + widened_bytes(result);
+    if constexpr (std::is_same_v<T, S>) {
+      if (p.shares_b<T, S>()) {
+        pack_b(g, reinterpret_cast<T*>(scratch));
+        g.b_packed = reinterpret_cast<T*>(scratch);
+        scratch += p.packed_bytes<T, S>();
+      }
+    }
+    gemm_batch(g, p.batch, [&](int64_t i) { return p.offset(i); }, scratch);
     round_sums(result, g.c);
   });
 }

@@ -119,3 +119,24 @@ def test_int_mm_errors():
         fe.ops.int_mm(a, fe.zeros(3, dtype=fe.int8))
     with pytest.raises(fe.ShapeError, match="inner sizes 3 and 2 differ"):
         fe.ops.int_mm(a, a)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [fe.float32, fe.float64], ids=str)
+def test_one_matrix_for_a_batch_is_packed_once(dtype, transposed):
+    # Columns of `a` are dense: its matrices do not make one tall matrix.
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((3, 2, 400, 40))
+    b = rng.standard_normal((400, 530))
+    x = fe.tensor(a).to(dtype)
+    y = fe.tensor(np.ascontiguousarray(b.T) if transposed else b).to(dtype)
+    want = np.swapaxes(a, -1, -2) @ b
+    bits, before = [], fe.get_num_threads()
+    for threads in (1, 2, 4):
+        fe.set_num_threads(threads)
+        bits.append(fe.matmul(x, y, True, transposed).numpy())
+    fe.set_num_threads(before)
+    assert all(np.array_equal(bits[0], other) for other in bits)
+    unit = 2.0**-24 if dtype == fe.float32 else 2.0**-53
+    bound = 406 * unit * (np.abs(np.swapaxes(a, -1, -2)) @ np.abs(b)) * 2
+    assert (np.abs(bits[0] - want) <= bound).all()
