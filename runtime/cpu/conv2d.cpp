@@ -1,6 +1,7 @@
 // The kernel of conv2d: the weight, a matrix, times what an element of the
 // kernel finds at every position.
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_plain.h"
 #include "runtime/cpu/conv_winograd.h"
 
 namespace ferrule {
@@ -25,6 +26,7 @@ struct Forward {
 
   int64_t offset_bytes() const { return align64(depth * sizeof(int64_t)); }
   int64_t scratch_bytes() const {
+    if (!planes_fit(m, planes)) return 0;
     return offset_bytes() + units.scratch_bytes();
   }
 
@@ -45,6 +47,7 @@ struct Forward {
   }
 
   void run(const Operands<T>& x) const {
+    if (!planes_fit(m, planes)) return plain_conv2d(m, x);
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
     kernel_offsets(m, planes, offset);
     const ConvProduct<T> all = product();

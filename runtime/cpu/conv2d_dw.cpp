@@ -4,6 +4,7 @@
 // The images are dealt out to a few sums, as many as the shape tells, which are
 // added up in order at the end.
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_plain.h"
 
 namespace ferrule {
 namespace cpu {
@@ -315,6 +316,9 @@ Conv2dShape shape_of(const OpCall& c) {
 int64_t conv2d_dw_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
+           if (!planes_fit(ConvGroups(s), {input_axis(s.h), input_axis(s.w)})) {
+             return int64_t{0};
+           }
            return ConvGroups(s).depthwise()
                       ? DepthwiseWeightGradient<T>(s).scratch_bytes()
                       : WeightGradient<T>(s).scratch_bytes();
@@ -328,6 +332,8 @@ void conv2d_dw(OpCall& c) {
     const Operands<T> x(c, 2);
     if (s.batch == 0 || s.h.out == 0 || s.w.out == 0) {
       std::fill_n(x.out, c.out_impl().numel, T(0));
+    } else if (!planes_fit(ConvGroups(s), {input_axis(s.h), input_axis(s.w)})) {
+      plain_conv2d_dw(ConvGroups(s), x);
     } else if (ConvGroups(s).depthwise()) {
       DepthwiseWeightGradient<T>(s).run(x);
     } else {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_plain.h"
 #include "runtime/cpu/conv_winograd.h"
 
 namespace ferrule {
@@ -45,6 +46,11 @@ struct InputGradient {
               in_place ? 0 : planes.elements() * sizeof(T)) {}
 
   int64_t phases() const { return m.s.h.stride * m.s.w.stride; }
+  bool fits() const {
+    constexpr int64_t kMost = 64;  // strides of any use
+    return planes_fit(m, planes) && m.s.h.stride <= kMost &&
+           m.s.w.stride <= kMost;
+  }
   int64_t weight_elements() const {
     return m.s.out_channels * m.in_group * m.taps;
   }
@@ -56,6 +62,7 @@ struct InputGradient {
   }
   int64_t natural_bytes() const { return phases() > 1 ? weight_bytes() : 0; }
   int64_t scratch_bytes() const {
+    if (!fits()) return 0;
     return offset_bytes() + weight_bytes() + natural_bytes() + stage_bytes() +
            units.scratch_bytes();
   }
@@ -167,6 +174,7 @@ struct InputGradient {
   }
 
   void run(const Operands<T>& x) const {
+    if (!fits()) return plain_conv2d_dx(m, x);
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
     char* after = x.scratch + offset_bytes();
     T* weight = reinterpret_cast<T*>(after);

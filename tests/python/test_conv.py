@@ -63,6 +63,12 @@ CASES = {
     "depthwise, narrow": Conv(1, 8, 8, (5, 1), (3, 3), padding=(1, 1), groups=8),
     "depthwise 4x4": Conv(1, 8, 8, (9, 10), (4, 4), padding=(1, 2), groups=8),
     "padding beyond the kernel": Conv(1, 2, 3, (4, 5), (2, 2), padding=(3, 4)),
+    "vast dilation": Conv(
+        2, 4, 6, (5, 7), (3, 3), padding=(50_000,) * 2, dilation=(50_000,) * 2, groups=2
+    ),
+    "vast stride": Conv(
+        1, 3, 4, (6, 5), (2, 3), (90_000,) * 2, (60_000,) * 2, (70_000, 50_000)
+    ),
     "winograd": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
     "winograd, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
     "winograd, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
@@ -70,20 +76,22 @@ CASES = {
 
 
 def taps(c: Conv, out: tuple[int, int]):
-    """(element of the kernel, what it finds in the padded image)."""
+    """(element of the kernel, positions of the result, what they find there)."""
+
+    def meet(k: int, d: int) -> tuple[slice, slice]:
+        stride, padding, size = c.stride[d], c.padding[d], c.size[d]
+        shift = k * c.dilation[d] - padding
+        found = [o for o in range(out[d]) if 0 <= o * stride + shift < size]
+        if not found:
+            return slice(0, 0), slice(0, 0)
+        first, last = found[0], found[-1]
+        at = slice(first * stride + shift, last * stride + shift + 1, stride)
+        return slice(first, last + 1), at
+
     for i in range(c.kernel[0]):
         for j in range(c.kernel[1]):
-            rows = slice(
-                i * c.dilation[0],
-                i * c.dilation[0] + (out[0] - 1) * c.stride[0] + 1,
-                c.stride[0],
-            )
-            cols = slice(
-                j * c.dilation[1],
-                j * c.dilation[1] + (out[1] - 1) * c.stride[1] + 1,
-                c.stride[1],
-            )
-            yield (i, j), (..., rows, cols)
+            (r, h), (q, w) = meet(i, 0), meet(j, 1)
+            yield (i, j), (..., r, q), (..., h, w)
 
 
 def by_group(x: np.ndarray, c: Conv, axis: int) -> np.ndarray:
@@ -93,21 +101,16 @@ def by_group(x: np.ndarray, c: Conv, axis: int) -> np.ndarray:
 
 
 def reference(c: Conv, x, w, bias, g):
-    """Result, gradients of input and weight, and sums of the terms' magnitudes."""
-    ph, pw = c.padding
-    padded = np.pad(x, [(0, 0), (0, 0), (ph, ph), (pw, pw)])
-    out = g.shape[2:]
-    xs, gs, ws = by_group(padded, c, 1), by_group(g, c, 1), by_group(w, c, 0)
-    y = np.zeros_like(gs)
-    dx, dw = np.zeros_like(xs), np.zeros_like(ws)
-    for (i, j), at in taps(c, out):
+    """The result and the gradients of input and weight."""
+    xs, gs, ws = by_group(x, c, 1), by_group(g, c, 1), by_group(w, c, 0)
+    y, dx, dw = np.zeros_like(gs), np.zeros_like(xs), np.zeros_like(ws)
+    for (i, j), to, at in taps(c, g.shape[2:]):
         tap = ws[..., i, j]
-        y += np.einsum("ngchw,goc->ngohw", xs[at], tap)
-        dx[at] += np.einsum("ngohw,goc->ngchw", gs, tap)
-        dw[..., i, j] = np.einsum("ngchw,ngohw->goc", xs[at], gs)
+        y[to] += np.einsum("ngchw,goc->ngohw", xs[at], tap)
+        dx[at] += np.einsum("ngohw,goc->ngchw", gs[to], tap)
+        dw[..., i, j] = np.einsum("ngchw,ngohw->goc", xs[at], gs[to])
     y = y.reshape(g.shape) + bias[:, None, None]
-    dx = dx.reshape(padded.shape)[:, :, ph : ph + x.shape[2], pw : pw + x.shape[3]]
-    return y, dx, dw.reshape(w.shape)
+    return y, dx.reshape(x.shape), dw.reshape(w.shape)
 
 
 def draw(c: Conv, dtype: str):
