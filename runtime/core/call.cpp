@@ -122,14 +122,17 @@ void OpCall::bind(const Arg* given, int n) {
     }
     if (p.kind == ParamKind::float_ && a.tag == ArgTag::int_) {
       a = Arg(static_cast<double>(a.i));
-    } else if (p.fixed_len == 2 &&
-               (a.tag == ArgTag::int_ || (a.tag == ArgTag::ints && a.n == 1))) {
+    } else if (p.kind == ParamKind::ints &&
+               (a.tag == ArgTag::int_ ||
+                (p.fixed_len && a.tag == ArgTag::ints && a.n == 1))) {
+      // One number is a list of one; where two are wanted it counts for both.
       Int v = a.tag == ArgTag::int_ ? Int(a.i, a.n) : a.ints[0];
-      if (npairs_ == kMaxPairs)
-        fail<RuntimeError>("too many int[2] parameters");
+      if (npairs_ == kMaxPairs) {
+        fail<RuntimeError>("too many lists that are given as one number");
+      }
       Int* pair = pairs_[npairs_++];
       pair[0] = pair[1] = v;
-      a = Arg(std::span<const Int>(pair, 2));
+      a = Arg(std::span<const Int>(pair, p.fixed_len ? 2 : 1));
     }
     if (!fits(p, a)) {
       if (p.fixed_len && a.tag == ArgTag::ints) {

@@ -5,68 +5,16 @@
 #include "ferrule/ops.h"
 #include "runtime/core/window.h"
 #include "runtime/ops/checks.h"
+#include "runtime/ops/spatial.h"
 
 namespace ferrule {
 namespace {
 
-void require_image(const OpCall& c, std::string_view what,
-                   std::span<const int64_t> shape) {
-  if (shape.size() == 3 || shape.size() == 4) return;
-  c.fail<ShapeError>(
-      what, " must have shape (N, C, H, W) or (C, H, W), got ", shape,
-      shape.size() == 2 ? "; add dimensions with unsqueeze" : "");
-}
-
-void require_kernel_fits(const OpCall& c, std::string_view side,
-                         const Window& w) {
-  if (w.kernel > 0 && w.extent() <= w.padded()) return;
-  if (w.kernel == 0) c.fail<ShapeError>("the kernel has ", side, " 0");
-  c.fail<ShapeError>("a kernel of ", side, " ", w.kernel, " (dilation ",
-                     w.dilation, ": ", w.extent(),
-                     ") does not fit into an input of ", side, " ", w.in,
-                     " with padding ", w.padding,
-                     "; enlarge the padding or use a smaller kernel");
-}
-
 // Checks all that the trio has in common and finds the geometry.
 Conv2dShape check_conv(const OpCall& c, std::span<const int64_t> input,
                        std::span<const int64_t> weight) {
-  require_image(c, "input", input);
-  if (weight.size() != 4) {
-    c.fail<ShapeError>(
-        "weight must have shape (out_channels, in_channels / groups, kh, kw), "
-        "got ",
-        weight);
-  }
-  checked_numel(input);
-  checked_numel(weight);
-  require_ints(c, 3, 1);
-  require_ints(c, 4, 0);
-  require_ints(c, 5, 1);
-  const int64_t groups = c.i(6);
-  if (groups < 1) {
-    c.fail<ValueError>("groups must be 1 or more, got ", groups);
-  }
-  const int64_t channels = input[input.size() - 3];
-  if (channels % groups != 0) {
-    c.fail<ShapeError>("the ", channels, " channels of input ", input,
-                       " cannot be divided into groups=", groups);
-  }
-  if (weight[0] % groups != 0) {
-    c.fail<ShapeError>("the ", weight[0], " output channels of weight ", weight,
-                       " cannot be divided into groups=", groups);
-  }
-  if (channels / groups != weight[1]) {
-    c.fail<ShapeError>("input ", input, " has ", channels,
-                       " channels, but weight ", weight,
-                       " with groups=", groups, " expects ",
-                       apply(IntOp::mul, weight[1], groups),
-                       "; images are (N, C, H, W), channels before height");
-  }
-  Conv2dShape s(c, input, weight);
-  require_kernel_fits(c, "height", s.h);
-  require_kernel_fits(c, "width", s.w);
-  return s;
+  check_convolution(c, kPlane, input, weight, {c, kPlane, 3, 4, 5, 6});
+  return {c, input, weight};
 }
 
 // Shape of the result of the convolution proper.
@@ -155,12 +103,7 @@ recognition", Proc. IEEE 86 (1998).
           require_same_dtype(c, {0, 1, 2});
           auto x = c.in(0).sizes();
           Conv2dShape s = check_conv(c, x, c.in(1).sizes());
-          if (c.has(2) &&
-              (c.in(2).ndim != 1 || c.in(2).shape[0] != s.out_channels)) {
-            c.fail<ShapeError>("bias must have shape (", s.out_channels,
-                               ",) for weight ", c.in(1).sizes(), ", got ",
-                               c.in(2).sizes());
-          }
+          check_bias(c, 2, s.out_channels);
           c.out(0, c.in(0).dtype, conv_out(s, x));
         },
     .vjp = FE_GRAD([](Vjp& v) {

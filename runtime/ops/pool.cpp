@@ -6,17 +6,14 @@
 #include "ferrule/ops.h"
 #include "runtime/core/window.h"
 #include "runtime/ops/checks.h"
+#include "runtime/ops/spatial.h"
 
 namespace ferrule {
 namespace {
 
 void require_image(const OpCall& c, std::string_view what,
                    std::span<const int64_t> shape) {
-  if (shape.size() != 3 && shape.size() != 4) {
-    c.fail<ShapeError>(what, " must have shape (N, C, H, W) or (C, H, W), got ",
-                       shape);
-  }
-  checked_numel(shape);
+  require_images(c, what, shape, kPlane);
 }
 
 // The shape with other sizes of the plane.
@@ -37,20 +34,8 @@ Dims check_pool(const OpCall& c, int first, std::span<const int64_t> input,
   require_ints(c, first + 2, 0);
   if (dilation_at >= 0) require_ints(c, dilation_at, 1);
   PoolShape s(c, first, input, ceil_mode, dilation_at);
-  for (const Window* w : {&s.h, &s.w}) {
-    std::string_view side = w == &s.h ? "height" : "width";
-    if (w->padding > w->extent() / 2) {
-      c.fail<ValueError>("padding ", w->padding,
-                         " is more than half of the kernel's ", side, " ",
-                         w->extent(), ": a window could see padding only");
-    }
-    if (w->extent() > w->padded()) {
-      c.fail<ShapeError>("a window of ", side, " ", w->extent(),
-                         " does not fit into an input of ", side, " ", w->in,
-                         " with padding ", w->padding,
-                         "; use a smaller kernel_size");
-    }
-  }
+  check_window(c, s.h, "height");
+  check_window(c, s.w, "width");
   return with_plane(input, s.h.out, s.w.out);
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ferrule as fe
+import image_references
 from ferrule import _ferrule
 from op_cases import TABLE, Case, cases, map_arrays, tensors_of, windows
 
@@ -28,7 +29,7 @@ DIFFERENTIABLE = [
     op for op in PURE if TABLE[op]["has_vjp"] or TABLE[op]["has_decompose"]
 ]
 FLOATS = {fe.float64: 1e-10, fe.float32: 2e-5, fe.float16: 2e-2, fe.bfloat16: 1e-1}
-VOCABULARY = {"np": np, "math": math, "windows": windows}
+VOCABULARY = {"np": np, "math": math, "windows": windows, **vars(image_references)}
 
 
 def run(case: Case, dtype=None) -> list[fe.Tensor]:
