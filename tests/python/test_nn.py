@@ -452,7 +452,7 @@ def test_batch_norm_rejects_other_ranks():
     [
         lambda: nn.Conv2d(3, 4, 3, groups=2),
         lambda: nn.Conv2d(3, 4, 3, padding="full"),
-        lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"),
+        lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"),
         lambda: nn.GELU("erf"),
         lambda: nn.MSELoss("average"),
         lambda: F.conv2d(fe.ones((1, 1, 4, 4)), fe.ones((1, 1, 2, 2)), padding="x"),

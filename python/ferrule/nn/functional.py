@@ -6,8 +6,6 @@ differentiated any number of times, captured and exported.
 
 from __future__ import annotations
 
-from typing import Any
-
 from .._ferrule import (
     DTypeError,
     InvalidValue,
@@ -16,13 +14,34 @@ from .._ferrule import (
     functional_ops,
     ops,
 )
+from ._convolution import conv1d, conv2d, conv3d
+from ._pooling import (
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy_with_logits",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "embedding",
@@ -31,9 +50,12 @@ __all__ = [
     "layer_norm",
     "linear",
     "log_softmax",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "mse_loss",
     "nll_loss",
+    "pad",
     "relu",
     "sigmoid",
     "softmax",
@@ -41,116 +63,30 @@ __all__ = [
 ]
 
 # Every op that belongs here by its definition; a new one needs no line below.
-globals().update(functional_ops())
+# What is imported or defined here takes the place of the op of its name.
+for _name, _op in functional_ops().items():
+    globals().setdefault(_name, _op)
 
+adaptive_avg_pool1d = ops.adaptive_avg_pool1d
 adaptive_avg_pool2d = ops.adaptive_avg_pool2d
+adaptive_avg_pool3d = ops.adaptive_avg_pool3d
+avg_pool1d = ops.avg_pool1d
 avg_pool2d = ops.avg_pool2d
+avg_pool3d = ops.avg_pool3d
+conv_transpose1d = ops.conv_transpose1d
+conv_transpose2d = ops.conv_transpose2d
+conv_transpose3d = ops.conv_transpose3d
 cross_entropy = ops.cross_entropy
 dropout = ops.dropout
 embedding = ops.embedding
 gelu = ops.gelu
 linear = ops.linear
 log_softmax = ops.log_softmax
+pad = ops.pad
 relu = ops.relu
 sigmoid = ops.sigmoid
 softmax = ops.softmax
 tanh = ops.tanh
-
-_Pair = int | tuple[int, int]
-
-
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: _Pair = 1,
-    padding: _Pair | str = 0,
-    dilation: _Pair = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Two-dimensional convolution (cross-correlation, as in PyTorch).
-
-    Args:
-        input: shape (N, C, H, W).
-        weight: shape (out, C / groups, kh, kw).
-        bias: shape (out,).
-        stride: step of the window.
-        padding: zeros at both sides of H and W; "valid" is 0, "same" keeps the
-            size (for stride 1; an odd total goes to the far side).
-        dilation: distance of the window's elements.
-        groups: number of blocks of channels that do not see each other.
-
-    Returns:
-        Shape (N, out, H', W') with
-        H' = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1.
-
-    Raises:
-        ShapeError: shapes do not fit.
-        InvalidValue: `padding` is an unknown word, or "same" with a stride.
-
-    Example:
-        >>> import ferrule as fe
-        >>> x, w = fe.zeros((1, 3, 8, 8)), fe.zeros((4, 3, 3, 3))
-        >>> fe.nn.functional.conv2d(x, w, padding="same").shape
-        (1, 4, 8, 8)
-    """
-    if not isinstance(padding, str):
-        return ops.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    if padding == "valid":
-        return ops.conv2d(input, weight, bias, stride, 0, dilation, groups)
-    if padding != "same":
-        raise InvalidValue(
-            f"[conv2d] padding must be a number, 'same' or 'valid', got {padding!r}"
-        )
-    if stride not in (1, (1, 1)):
-        raise InvalidValue(f"[conv2d] padding 'same' needs stride 1, got {stride}")
-    d = (dilation, dilation) if isinstance(dilation, int) else dilation
-    total = [d[i] * (weight.shape[2 + i] - 1) for i in range(2)]
-    # An odd total: pad both sides by the larger half, drop the first result.
-    pad = ((total[0] + 1) // 2, (total[1] + 1) // 2)
-    out = ops.conv2d(input, weight, bias, 1, pad, dilation, groups)
-    for i in range(2):
-        if total[i] % 2:
-            out = ops.slice(out, 2 + i, 1, None, 1)
-    return out
-
-
-def max_pool2d(
-    input: Tensor,
-    kernel_size: _Pair,
-    stride: _Pair | None = None,
-    padding: _Pair = 0,
-    dilation: _Pair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """Largest value of every window.
-
-    Args:
-        input: shape (N, C, H, W).
-        kernel_size: the window.
-        stride: its step; None: the window's size.
-        padding: minus infinity at both sides, at most half the window.
-        dilation: distance of the window's elements.
-        ceil_mode: True keeps a last window that is not filled.
-        return_indices: True also gives where the values came from, as
-            h * W + w, int64.
-
-    Returns:
-        Shape (N, C, H', W'), or a tuple of that and the indices.
-
-    Raises:
-        ShapeError: shapes do not fit.
-
-    Example:
-        >>> import ferrule as fe
-        >>> fe.nn.functional.max_pool2d(fe.zeros((1, 3, 8, 8)), 2).shape
-        (1, 3, 4, 4)
-    """
-    out, indices = ops.max_pool2d(
-        input, kernel_size, stride, padding, dilation, ceil_mode
-    )
-    return (out, indices) if return_indices else out
 
 
 def layer_norm(
