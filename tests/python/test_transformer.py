@@ -1,11 +1,18 @@
-"""MultiheadAttention and TransformerEncoderLayer against PyTorch."""
+"""MultiheadAttention and TransformerEncoderLayer by their formulas and, where it is
+installed, against PyTorch.
+"""
 
 import numpy as np
 import pytest
 
 import ferrule as fe
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+try:
+    import torch
+except ImportError:
+    torch = None
+
+with_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 
 
 def array(*shape, seed=0):
@@ -53,6 +60,7 @@ CASES = {
 }
 
 
+@with_torch
 @pytest.mark.parametrize("need_weights", [False, True])
 @pytest.mark.parametrize("name", CASES)
 def test_self_attention(name: str, need_weights: bool) -> None:
@@ -79,6 +87,7 @@ def test_self_attention(name: str, need_weights: bool) -> None:
         close(p.grad, outs[1][3][key].grad, key)
 
 
+@with_torch
 @pytest.mark.parametrize("batched", [False, True])
 def test_three_sequences_of_different_features(batched: bool) -> None:
     mine, theirs = twins(lambda nn: nn.MultiheadAttention(8, 2, kdim=5, vdim=3))
@@ -90,6 +99,62 @@ def test_three_sequences_of_different_features(batched: bool) -> None:
     want, want_weights = theirs(*map(torch.tensor, arrays))
     close(out, want)
     close(weights, want_weights)
+
+
+def parameters(module):
+    return {k: v.numpy().astype("float64") for k, v in module.state_dict().items()}
+
+
+def attend(p, x, heads, hidden):
+    """Vaswani et al. (2017), section 3.2.2, of sequences (batch, length, features)."""
+    batch, length, features = x.shape
+    q, k, v = np.split(x @ p["in_proj_weight"].T + p["in_proj_bias"], 3, -1)
+    q, k, v = (
+        a.reshape(batch, length, heads, -1).transpose(0, 2, 1, 3) for a in (q, k, v)
+    )
+    scores = q @ k.swapaxes(-1, -2) / np.sqrt(features / heads)
+    scores = np.where(hidden, -np.inf, scores)
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    weights = scores / scores.sum(-1, keepdims=True)
+    out = (weights @ v).transpose(0, 2, 1, 3).reshape(x.shape)
+    return out @ p["out_proj.weight"].T + p["out_proj.bias"], weights.mean(1)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_attention_by_its_formula(need_weights: bool) -> None:
+    fe.manual_seed(0)
+    layer = fe.nn.MultiheadAttention(8, 4, batch_first=True)
+    with fe.no_grad():
+        layer.in_proj_bias.copy_(fe.tensor(array(24, seed=2)))
+    x = array(3, 6, 8)
+    want, want_weights = attend(parameters(layer), x.astype("float64"), 4, HIDDEN)
+    t = fe.tensor(x)
+    out, weights = layer(
+        t, t, t, attn_mask=fe.tensor(HIDDEN), need_weights=need_weights
+    )
+    np.testing.assert_allclose(out.detach().numpy(), want, rtol=2e-5, atol=2e-5)
+    if need_weights:
+        np.testing.assert_allclose(
+            weights.detach().numpy(), want_weights, rtol=2e-5, atol=2e-5
+        )
+
+
+def test_encoder_layer_by_its_formula() -> None:
+    fe.manual_seed(0)
+    layer = fe.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+    x = array(3, 6, 8)
+    p = parameters(layer)
+
+    def norm(a, name):
+        a = (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5)
+        return a * p[f"{name}.weight"] + p[f"{name}.bias"]
+
+    own = {k[len("self_attn.") :]: v for k, v in p.items() if k.startswith("self_attn")}
+    a = norm(x + attend(own, x.astype("float64"), 2, HIDDEN)[0], "norm1")
+    hidden = np.maximum(a @ p["linear1.weight"].T + p["linear1.bias"], 0)
+    want = norm(a + hidden @ p["linear2.weight"].T + p["linear2.bias"], "norm2")
+    out = layer(fe.tensor(x), fe.tensor(HIDDEN), is_causal=True)
+    np.testing.assert_allclose(out.detach().numpy(), want, rtol=5e-5, atol=5e-5)
 
 
 def test_errors_say_what_is_expected() -> None:
@@ -109,6 +174,7 @@ def test_errors_say_what_is_expected() -> None:
         fe.nn.TransformerEncoderLayer(8, 2, activation="tanh")
 
 
+@with_torch
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_encoder_layer(norm_first: bool, activation: str) -> None:
