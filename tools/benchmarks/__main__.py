@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-
-from .harness import Settings, report
 
 COMMANDS = ["gemm", "conv", "ops", "train", "infer", "busy", "overhead", "indexing"]
 
@@ -43,6 +42,11 @@ def main() -> int:
     )
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
+    # NumPy's matrix products take the number of threads when it is imported.
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ[f"{library}_NUM_THREADS"] = str(options.threads)
+    from .harness import Settings, report
+
     settings = Settings(
         rounds=options.rounds,
         threads=options.threads,

@@ -142,6 +142,12 @@ def per_call(work: Work, calls: int, units: int = 1) -> float:
     return (time.perf_counter_ns() - started) / (calls * units)
 
 
+def settle(work: Work) -> None:
+    """Waits until the threads of the one before have stopped looking for work."""
+    time.sleep(0.3)
+    work()
+
+
 def measure(cases: Iterable[Case], settings: Settings) -> list[Row]:
     """Measures the cases that are wanted, one after the other."""
     chosen = [case for case in cases if settings.wants(case.name)]
@@ -159,6 +165,8 @@ def measure(cases: Iterable[Case], settings: Settings) -> list[Row]:
             calls[who] = max(1, min(100_000, int(SAMPLE * 1e9 / once)))
         for _ in range(settings.rounds):
             for who, work in works.items():
+                if settings.threads > 1:
+                    settle(work)
                 row.add(who, per_call(work, calls[who]))
         del works
         rows.append(row)
