@@ -189,3 +189,20 @@ def test_patches_of_a_large_stride() -> None:
     given = draw(c, "float32")
     for result, want in zip(compute(c, *given), reference(c, *given), strict=True):
         np.testing.assert_allclose(result, want, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("channels", [16, 64])
+def test_fewer_multiplications_do_not_err_more(channels: int) -> None:
+    """Winograd's way, against the direct sum in float32, term by term."""
+    c = Conv(1, channels, 16, (28, 28), (3, 3), padding=(1, 1))
+    x, w, bias, g = draw(c, "float32")
+    exact = reference(c, *(a.astype("float64") for a in (x, w, bias, g)))[0]
+    direct = np.zeros_like(g) + bias[:, None, None]
+    for (i, j), to, at in taps(c, g.shape[2:]):
+        for k in range(channels):
+            direct[to] += w[:, k, i, j][:, None, None] * x[:, k : k + 1][at]
+    error = [
+        np.sqrt(np.mean((a - exact) ** 2))
+        for a in (compute(c, x, w, bias, g)[0], direct)
+    ]
+    assert error[0] <= error[1]
