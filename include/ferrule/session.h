@@ -62,9 +62,12 @@ class Session {
   RngState rng() const;
   void set_rng(RngState state);
 
-  // Runs the samples in the file and compares bit by bit. Returns the name of
-  // the first result that differs, or "" when all agree.
-  std::string check_goldens();
+  // Runs the samples in the file. Returns the name of the first result that
+  // differs, or "" when all agree. With a tolerance, floating and complex
+  // numbers may differ by `tolerance` times the largest of 1 and the sample's
+  // finite values: what another instruction set computes is not bitwise the
+  // same. NaN and infinity must be where they were.
+  std::string check_goldens(double tolerance = 0);
 
   // Writes the program with the present state to a new file, as a whole or not
   // at all. The samples in it are computed anew.

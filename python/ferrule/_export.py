@@ -288,14 +288,19 @@ class Program:
         """Writes the program with its present state; whole or not at all."""
         self._session.save(os.fspath(path))
 
-    def check(self) -> None:
+    def check(self, tolerance: float = 0.0) -> None:
         """Runs the samples in the file.
+
+        Args:
+            tolerance: 0 asks for the same bits. Otherwise floating point numbers may
+                differ by so much times the largest of 1 and the sample's numbers, as
+                they do on a machine with another instruction set.
 
         Raises:
             FerruleError: a result differs from the stored one.
         """
-        if name := self._session.check():
-            raise FerruleError(f"[check] result '{name}' differs from the sample")
+        if differs := self._session.check(tolerance):
+            raise FerruleError(f"[check] {differs}")
 
     def __repr__(self) -> str:
         lines = ["Program("]

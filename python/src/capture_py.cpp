@@ -176,7 +176,7 @@ void bind_capture(nb::module_& m) {
            })
       .def("set_rng", [](Session& s, uint64_t seed,
                          uint64_t offset) { s.set_rng({seed, offset}); })
-      .def("check", &Session::check_goldens,
+      .def("check", &Session::check_goldens, "tolerance"_a = 0.0,
            nb::call_guard<nb::gil_scoped_release>())
       .def("save", &Session::save, nb::call_guard<nb::gil_scoped_release>());
 

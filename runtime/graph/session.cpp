@@ -8,6 +8,7 @@
 
 #include "runtime/format/source.h"
 #include "runtime/format/state_out.h"
+#include "runtime/graph/difference.h"
 #include "runtime/graph/plan.h"
 
 namespace ferrule {
@@ -221,20 +222,17 @@ void Session::set_state(std::string_view name, const Tensor& value) {
 RngState Session::rng() const { return impl_->rng; }
 void Session::set_rng(RngState state) { impl_->rng = state; }
 
-std::string Session::check_goldens() {
+std::string Session::check_goldens(double tolerance) {
   const Program& p = *impl_->program;
   for (size_t i = 0; i < p.goldens.size(); ++i) {
     const Golden& golden = p.goldens[i];
     const auto results = impl_->run(golden.signature, golden.inputs);
     for (size_t k = 0; k < results.size(); ++k) {
-      const Tensor &a = results[k], &b = golden.outputs[k];
-      if (a.dtype() == b.dtype() && std::ranges::equal(a.shape(), b.shape()) &&
-          std::memcmp(a->bytes(), b->bytes(),
-                      static_cast<size_t>(a->nbytes())) == 0) {
-        continue;
-      }
+      const std::string how =
+          difference(results[k], golden.outputs[k], tolerance);
+      if (how.empty()) continue;
       return concat("sample ", i, " of '", golden.signature, "', result '",
-                    p.find(golden.signature)->outputs[k], "'");
+                    p.find(golden.signature)->outputs[k], "': ", how);
     }
   }
   return {};

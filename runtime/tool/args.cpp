@@ -48,6 +48,13 @@ const std::string& Args::file() const {
   return positional_[0];
 }
 
+const std::vector<std::string>& Args::files() const {
+  if (positional_.empty()) {
+    throw UsageError{concat(command_, " takes one or more model files")};
+  }
+  return positional_;
+}
+
 bool Args::has(std::string_view name) const {
   return std::ranges::any_of(options_,
                              [&](const auto& o) { return o.first == name; });
@@ -72,6 +79,19 @@ int64_t Args::count(std::string_view name, int64_t fallback) const {
         concat(name, " takes a positive number, got '", text, "'")};
   }
   return n;
+}
+
+double Args::number(std::string_view name) const {
+  if (!has(name)) return 0;
+  const std::string text = get(name);
+  double x = -1;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), x);
+  if (error != std::errc() || end != text.data() + text.size() || !(x >= 0)) {
+    throw UsageError{
+        concat(name, " takes a number that is not negative, got '", text, "'")};
+  }
+  return x;
 }
 
 std::vector<std::pair<std::string, std::string>> Args::pairs(

@@ -33,11 +33,15 @@ class Args {
 
   // The one positional argument: the model file.
   const std::string& file() const;
+  // One or more of them.
+  const std::vector<std::string>& files() const;
   bool has(std::string_view name) const;
   // The last one given, or `fallback`.
   std::string get(std::string_view name, std::string_view fallback = "") const;
   // A positive number, or `fallback` when it is not given.
   int64_t count(std::string_view name, int64_t fallback) const;
+  // A number that is not negative, or 0 when it is not given.
+  double number(std::string_view name) const;
   // All of "--input NAME=FILE" in order; NAME is "" where there is no '='.
   std::vector<std::pair<std::string, std::string>> pairs(
       std::string_view name) const;

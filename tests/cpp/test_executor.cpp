@@ -283,6 +283,25 @@ TEST_CASE("states may be exchanged") {
   CHECK(floats(s.state("v")) == std::vector<float>{1, 1});
 }
 
+TEST_CASE("samples differ by more than a tolerance, or not") {
+  const auto difference_of = [](Tensor sample, double tolerance) {
+    Program p = training_program();
+    p.goldens.push_back({"forward", {}, {std::move(sample)}});
+    return Session(share(std::move(p))).check_goldens(tolerance);
+  };
+  const float inf = std::numeric_limits<float>::infinity();
+  // The result is 0, 0.5, 1, 1.5.
+  CHECK(difference_of(make({4}, {0, 0.5f, 1, 1.5f}), 0) == "");
+  const Tensor near = make({4}, {0, 0.5f, 1.00001f, 1.5f});
+  CHECK(contains(difference_of(near, 0), "element 2 is 1, was 1.00001"));
+  CHECK(difference_of(near, 1e-5) == "");
+  CHECK(contains(difference_of(near, 1e-6), "allowed 1.5e-06"));
+  CHECK(contains(difference_of(make({4}, {0, 0.5f, inf, 1.5f}), 1e9), "inf"));
+  CHECK(contains(difference_of(make({4}, {-0.0f, 0.5f, 1, 1.5f}), 0), "bits"));
+  CHECK(difference_of(make({4}, {-0.0f, 0.5f, 1, 1.5f}), 1e-9) == "");
+  CHECK(contains(difference_of(make({2}, {0, 0.5f}), 1), "was float32 (2,)"));
+}
+
 TEST_CASE("trained state is saved, and goes on where it stopped") {
   const std::string path = concat(FERRULE_BINARY_DIR "/",
                                   static_cast<int>(::getpid()), "trained.fer");

@@ -261,6 +261,27 @@ def test_golden_samples_check_themselves(tmp_path) -> None:
     assert done.returncode == 0
 
 
+def check(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [str(TOOL), "check", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_check_takes_several_files(tmp_path) -> None:
+    good, bad = tmp_path / "good.fer", tmp_path / "bad.fer"
+    fe.export(nn.Linear(4, 2), (fe.rand(3, 4),), path=good)
+    bad.write_bytes(good.read_bytes()[:-1])
+    done = check(good, good)
+    assert done.returncode == 0
+    assert "2 files, 0 bad; 2 samples give bitwise the same" in done.stdout
+    done = check("--tolerance", "1e-5", good, bad, good)
+    assert done.returncode == 3
+    assert "3 files, 1 bad" in done.stdout
+    assert f"{bad}: " in done.stderr
+    assert check().returncode == 2
+    done = check("--tolerance", "-1", good)
+    assert done.returncode == 2 and "not negative" in done.stderr
+
+
 def test_a_damaged_file_is_refused(tmp_path) -> None:
     path = tmp_path / "m.fer"
     fe.export(nn.Linear(4, 2), (fe.rand(3, 4),), path=path)

@@ -56,6 +56,12 @@ count_ctest() {
     END { print good + 0, bad + 0 }' "$ctest_log" 2>/dev/null || echo 0 1
 }
 
+# The lines of `ferrule check`: "2071 files, 0 bad; 1988 samples ...".
+count_files() {
+  awk '/^[0-9]+ files, [0-9]+ bad;/ { good += $1 - $3; bad += $3 }
+       END { print good + 0, bad + 0 }' "$1"
+}
+
 # The last line of pytest: "3 failed, 120 passed, 2 skipped, 1 error in 4.2s".
 count_pytest() {
   awk '
