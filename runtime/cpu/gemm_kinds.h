@@ -9,6 +9,7 @@
 
 #include "runtime/cpu/gemm.h"
 #include "runtime/cpu/gemm_tile.h"
+#include "runtime/cpu/gemm_tile_pairs.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -84,10 +85,11 @@ struct Widening : MultiplyAdd<float> {
 template <>
 struct Kind<float, Float16> : Widening<Float16> {};
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16)
 
 // Subnormal numbers count as zero; each pair of products is added to the sum
-// with roundings of its own (Intel, Architecture Instruction Set Extensions).
+// with roundings of its own (Intel, Architecture Instruction Set Extensions;
+// Arm Architecture Reference Manual, BFDOT).
 template <>
 struct Kind<float, BFloat16> {
   using Op = Kind;
@@ -109,10 +111,21 @@ struct Kind<float, BFloat16> {
     return bits<F32>(words);
   }
   FE_INLINE static F32 for_a(F32 words) { return words; }
+#if defined(__AVX512BF16__)
   FE_INLINE static F32 step(F32 a, F32 b, F32 sum) {
     return bits<F32>(_mm512_dpbf16_ps(bits<__m512>(sum), bits<__m512bh>(a),
                                       bits<__m512bh>(b)));
   }
+#else
+  FE_INLINE static F32 step(F32 a, F32 b, F32 sum) {
+    return bits<F32>(vbfdotq_f32(bits<float32x4_t>(sum), bits<bfloat16x8_t>(a),
+                                 bits<bfloat16x8_t>(b)));
+  }
+  FE_INLINE static F32 step_pairs(F32 a, F32 b, F32 sum) {
+    return bits<F32>(vbfmmlaq_f32(bits<float32x4_t>(sum), bits<bfloat16x8_t>(a),
+                                  bits<bfloat16x8_t>(b)));
+  }
+#endif
 };
 
 #else
@@ -165,6 +178,12 @@ struct Kind<int32_t, int8_t> {
     return bits<I32>(vdotq_s32(bits<int32x4_t>(sum), bits<int8x16_t>(a),
                                bits<int8x16_t>(b)));
   }
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  FE_INLINE static I32 step_pairs(I32 a, I32 b, I32 sum) {
+    return bits<I32>(vmmlaq_s32(bits<int32x4_t>(sum), bits<int8x16_t>(a),
+                                bits<int8x16_t>(b)));
+  }
+#endif
 #endif
 
   FE_INLINE static I32 load(const int8_t* from, int64_t n = lanes<int8_t>) {

@@ -144,8 +144,24 @@ void run_tile(const Tile<T>& t) {
   }
 }
 
+// The same where the machine multiplies 2 x 2 words at a time, which `Op` then
+// has an instruction for: see gemm_tile_pairs.h.
+template <class Op>
+concept MultipliesPairs = requires { &Op::step_pairs; };
+template <class T, int rows, int vectors, class Op>
+void run_pair_tile(const Tile<T>& t);
+
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
+
+template <class T, int rows, int vectors, class Op>
+constexpr TileFunction<T> tile_of() {
+  if constexpr (MultipliesPairs<Op>) {
+    return run_pair_tile<T, rows, vectors, Op>;
+  } else {
+    return run_tile<T, rows, vectors, Op>;
+  }
+}
 
 // The function of a tile, 1 <= rows <= kTileRows, 1 <= vectors <= kTileVectors.
 template <class T, class Op = MultiplyAdd<T>>
@@ -154,7 +170,7 @@ TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
                                          std::integer_sequence<int, i...>) {
     struct {
       TileFunction<T> of[kTileVectors][kTileRows];
-    } table{{{run_tile<T, i + 1, 1, Op>...}, {run_tile<T, i + 1, 2, Op>...}}};
+    } table{{{tile_of<T, i + 1, 1, Op>()...}, {tile_of<T, i + 1, 2, Op>()...}}};
     return table;
   }(std::make_integer_sequence<int, kTileRows>());
   return kFunctions.of[vectors - 1][rows - 1];

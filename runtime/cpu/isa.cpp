@@ -8,6 +8,8 @@
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace ferrule::cpu {
@@ -35,17 +37,45 @@ bool has(Isa isa) {
 
 #else
 
-constexpr Isa kAll[] = {Isa::neon, Isa::neondot};
+constexpr Isa kAll[] = {Isa::neon, Isa::neondot, Isa::neonmm};
+
+#if defined(__linux__)
 
 bool has(Isa isa) {
-#if defined(__linux__)
   constexpr unsigned long kDotProduct = 1UL << 20;  // HWCAP_ASIMDDP
-  if (isa == Isa::neondot) return (getauxval(AT_HWCAP) & kDotProduct) != 0;
-#elif defined(__APPLE__)
-  if (isa == Isa::neondot) return true;  // every 64-bit Mac has them
-#endif
-  return isa == Isa::neon;
+  constexpr unsigned long kInt8Matrix = 1UL << 13;  // HWCAP2_I8MM
+  constexpr unsigned long kBFloat16 = 1UL << 14;    // HWCAP2_BF16
+  constexpr unsigned long kMatrix = kInt8Matrix | kBFloat16;
+  switch (isa) {
+    case Isa::neonmm:
+      return has(Isa::neondot) && (getauxval(AT_HWCAP2) & kMatrix) == kMatrix;
+    case Isa::neondot:
+      return (getauxval(AT_HWCAP) & kDotProduct) != 0;
+    default:
+      return isa == Isa::neon;
+  }
 }
+
+#elif defined(__APPLE__)
+
+bool has(Isa isa) {
+  const auto feature = [](const char* name) {
+    int value = 0;
+    size_t size = sizeof(value);
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  if (isa == Isa::neonmm) {
+    return feature("hw.optional.arm.FEAT_I8MM") &&
+           feature("hw.optional.arm.FEAT_BF16");
+  }
+  return isa == Isa::neon || isa == Isa::neondot;  // every 64-bit Mac has them
+}
+
+#else
+
+bool has(Isa isa) { return isa == Isa::neon; }
+
+#endif
 
 #endif
 
@@ -82,6 +112,8 @@ const char* isa_name(Isa isa) {
       return "neon";
     case Isa::neondot:
       return "neondot";
+    case Isa::neonmm:
+      return "neonmm";
   }
   return "none";
 }

@@ -54,10 +54,13 @@
   FE_SIMD(__VA_ARGS__)   \
   namespace neondot {    \
   __VA_ARGS__            \
+  }                      \
+  namespace neonmm {     \
+  __VA_ARGS__            \
   }
-#define FE_BEST_DOT(function)                                                 \
-  (::ferrule::cpu::isa() == ::ferrule::cpu::Isa::neondot ? &neondot::function \
-                                                         : FE_BEST(function))
+#define FE_BEST_DOT(function)                                    \
+  (::ferrule::cpu::best_dot(&neon::function, &neondot::function, \
+                            &neonmm::function))
 #else
 #error "Ferrule has no CPU kernels for this architecture yet"
 #endif
@@ -71,9 +74,10 @@ enum class Isa : int {
   v4dot,    // and AVX-512 VNNI, BF16
   neon,     // aarch64: the base instruction set
   neondot,  // and the dot products of ARMv8.2
+  neonmm,   // and the int8 and bfloat16 matrix products of ARMv8.6
 };
 
-// "v2", "v3", "v4", "v4dot", "neon" or "neondot".
+// "v2", "v3", "v4", "v4dot", "neon", "neondot" or "neonmm".
 const char* isa_name(Isa isa);
 
 // The best instruction set of this machine, as found on the first call. The
@@ -92,6 +96,12 @@ template <class Function>
 inline Function* best(Function* v2, Function* v3, Function* v4) {
   const Isa have = isa();
   return have >= Isa::v4 ? v4 : have == Isa::v3 ? v3 : v2;
+}
+#elif defined(__aarch64__)
+template <class Function>
+inline Function* best_dot(Function* neon, Function* neondot, Function* neonmm) {
+  const Isa have = isa();
+  return have == Isa::neonmm ? neonmm : have == Isa::neondot ? neondot : neon;
 }
 #endif
 

@@ -30,16 +30,15 @@ int64_t pick(int64_t low, int64_t high) {
 
 std::vector<Isa> instruction_sets() {
 #if defined(__x86_64__)
+  constexpr Isa kAll[] = {Isa::v2, Isa::v3, Isa::v4, Isa::v4dot};
+#else
+  constexpr Isa kAll[] = {Isa::neon, Isa::neondot, Isa::neonmm};
+#endif
   std::vector<Isa> all;
-  for (Isa i : {Isa::v2, Isa::v3, Isa::v4, Isa::v4dot}) {
+  for (Isa i : kAll) {
     if (i <= isa()) all.push_back(i);
   }
   return all;
-#else
-  std::vector<Isa> all{Isa::neon};
-  if (isa() == Isa::neondot) all.push_back(Isa::neondot);
-  return all;
-#endif
 }
 
 struct WithIsa {

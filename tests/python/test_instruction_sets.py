@@ -12,7 +12,10 @@ import pytest
 import op_samples
 from test_export import TOOL
 
-LEVELS = {"x86_64": ["v2", "v3", "v4", "v4dot"], "aarch64": ["neon", "neondot"]}
+LEVELS = {
+    "x86_64": ["v2", "v3", "v4", "v4dot"],
+    "aarch64": ["neon", "neondot", "neonmm"],
+}
 
 
 @pytest.fixture(scope="module")
