@@ -125,6 +125,10 @@ FE_INLINE Vec<T, N> iota() {
   }(std::make_integer_sequence<int, N>());
 }
 
+// Whole vectors are read and written without a mask: with one, functions of
+// many instructions take several times as long on data that comes from memory
+// (exp of 10^7 floats on Zen 5: 0.57 ns an element against 0.16).
+
 #if defined(__AVX512F__)
 
 FE_INLINE uint64_t first(int64_t n) {
@@ -134,6 +138,7 @@ FE_INLINE uint64_t first(int64_t n) {
 // The first n lanes, or all if there are fewer; the others are zero. n >= 0.
 template <class T>
 FE_INLINE Vec<T> load(const T* from, int64_t n) {
+  if (n >= lanes<T>) return load(from);
   const uint64_t mask = first(n);
   __m512i v;
   if constexpr (sizeof(T) == 8) {
@@ -151,6 +156,7 @@ FE_INLINE Vec<T> load(const T* from, int64_t n) {
 // Writes the first n lanes, or all if there are fewer. n >= 0.
 template <class T>
 FE_INLINE void store(T* to, std::type_identity_t<Vec<T>> v, int64_t n) {
+  if (n >= lanes<T>) return store(to, v);
   const uint64_t mask = first(n);
   const auto bits = reinterpret_cast<__m512i>(v);
   if constexpr (sizeof(T) == 8) {
