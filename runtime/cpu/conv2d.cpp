@@ -42,6 +42,8 @@ struct Forward {
       p.cols = m.s.w.out;
       p.end = (m.s.h.out - 1) * p.pitch + p.cols;
       p.readable = p.end + kMostTilePositions;
+      // Without a gap between them, rows are as good as one.
+      if (p.pitch == p.cols) p.pitch = p.cols = p.end;
     }
     return p;
   }
@@ -52,8 +54,9 @@ struct Forward {
     kernel_offsets(m, planes, offset);
     const ConvProduct<T> all = product();
     const double work = 1.0 * m.out_group * depth * all.end;
-    const ProductCut cut(m.out_group, all.end, m.in_group, units.pieces(work),
-                         sizeof(T));
+    const int64_t read = in_place ? 1 : planes.h.phases * planes.w.phases;
+    const ProductCut cut(m.out_group, all.end, m.in_group * read,
+                         units.pieces(work), sizeof(T));
     units.run(
         x.scratch + offset_bytes(), 1,
         [&](int64_t unit, int64_t c, char* to) {

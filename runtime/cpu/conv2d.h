@@ -112,9 +112,10 @@ struct ProductCut {
              int64_t itemsize) {
     constexpr int64_t kNear = 384 << 10;  // bytes, in the second-level cache
     constexpr int64_t kLeast = 256;       // positions that A is read for
+    constexpr int64_t kMost = 512;
     constexpr int64_t kLeastRows = 28;
     block = std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
-                       kMostTilePositions, kMostProductPositions);
+                       kMostTilePositions, kMost);
     block = std::min(block, std::max(kLeast, ceil_div(positions, pieces)));
     block = round_to(block, kMostTilePositions);
     blocks = ceil_div(positions, block);

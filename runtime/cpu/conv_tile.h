@@ -12,8 +12,6 @@ namespace ferrule::cpu {
 // No instruction set's tile is wider, in positions; planes that tiles read are
 // followed by as much memory.
 inline constexpr int64_t kMostTilePositions = 64;
-// Positions that a product may have.
-inline constexpr int64_t kMostProductPositions = 512;
 // Vectors of all instruction sets divide rows of so many elements.
 inline constexpr int64_t kMostLanes = 16;
 
@@ -29,7 +27,7 @@ struct ConvProduct {
   int64_t readable = 0;     // positions in memory; more than a tile has
   const T* bias = nullptr;  // or null
   int64_t begin = 0;
-  int64_t end = 0;  // at most kMostProductPositions further
+  int64_t end = 0;
   int64_t pitch = 0;
   int64_t cols = 0;
   // Position (r, c) of row i: out[i * out_plane + r * out_row + c * out_col].

@@ -23,76 +23,82 @@ struct RowTiles {
 
 // ---- Product
 
-// What a tile reads of A is copied first, a block of the depth at a time: rows
-// whose distance is a power of two would drive one another out of the cache.
-constexpr int64_t kProductDepth = 256;
-constexpr int64_t kProductRow = kProductDepth + 16;
-
 // One row makes up for the others by its length: sums must not wait for one
 // another.
 constexpr int kRowVectors = 4;
 template <class T>
 inline constexpr int kRowCols = kRowVectors * lanes<T>;
 
-// Adds to the sums of `rows` rows at as many positions as `vectors` hold what a
-// block of the depth gives. Rows of A, kProductRow apart, are addressed as
-// three to a pointer, so that the pointers stay in registers.
+template <class T>
+struct ProductTile {
+  int64_t depth;
+  const T* a;
+  int64_t a_row;
+  const T* b;
+  const int64_t* offset;
+  const T* start;  // of the sums, one for each row
+  T* out;
+  int64_t out_row;
+};
+
+// The sums of `rows` rows at as many positions as `vectors` hold. Both operands
+// are read where they lie: what a step needs of A stays in the first-level
+// cache until the rows' next elements are needed, and what it needs of B comes
+// from the second-level one in time. Rows of A are addressed as three to a
+// pointer, so that the pointers stay in registers.
 template <class T, int rows, int vectors>
-void product_tile(const T* a, const T* b, const int64_t* offset, int64_t depth,
-                  T* sums) {
+void product_tile(const ProductTile<T>& t) {
   constexpr int kPointers = (rows + 2) / 3;
-  constexpr int kCols = vectors * lanes<T>;
-  const T* a_k[kPointers];
+  const int64_t a_row = t.a_row;
+  const int64_t* const offset = t.offset;
+  const T* a[kPointers];
   Vec<T> sum[rows][vectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < kPointers; ++i) a_k[i] = a + 3 * i * kProductRow;
+  for (int i = 0; i < kPointers; ++i) a[i] = t.a + 3 * i * a_row;
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      sum[i][v] = load(sums + i * kCols + v * lanes<T>);
-    }
+    for (int v = 0; v < vectors; ++v) sum[i][v] = splat(t.start[i]);
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    const T* const from = b + offset[k];
+  for (int64_t k = 0; k < t.depth; ++k) {
+    const T* const from = t.b + offset[k];
     Vec<T> b_k[vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) b_k[v] = load(from + v * lanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      const Vec<T> a_ik = splat(a_k[i / 3][i % 3 * kProductRow]);
+      const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
       }
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < kPointers; ++i) ++a_k[i];
+    for (int i = 0; i < kPointers; ++i) ++a[i];
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      store(sums + i * kCols + v * lanes<T>, sum[i][v]);
+      store(t.out + i * t.out_row + v * lanes<T>, sum[i][v]);
     }
   }
 }
 
 template <class T>
-using ProductTile = void (*)(const T* a, const T* b, const int64_t* offset,
-                             int64_t depth, T* sums);
+using ProductFunction = void (*)(const ProductTile<T>&);
 
 template <class T>
-ProductTile<T> product_tile_of(int64_t rows) {
-  static constexpr auto kTiles =
-      []<int... i>(std::integer_sequence<int, i...>) {
-        struct {
-          ProductTile<T> of[kTileRows];
-        } table{{product_tile<T, 1, kRowVectors>,
-                 product_tile<T, i + 2, kTileVectors>...}};
-        return table;
-      }(std::make_integer_sequence<int, kTileRows - 1>());
-  return kTiles.of[rows - 1];
+ProductFunction<T> product_function(int64_t rows, int64_t vectors) {
+  static constexpr auto kTiles = []<int... i>(
+                                     std::integer_sequence<int, i...>) {
+    struct {
+      ProductFunction<T> of[kTileVectors][kTileRows - 1];
+    } table{{{product_tile<T, i + 2, 1>...}, {product_tile<T, i + 2, 2>...}}};
+    return table;
+  }(std::make_integer_sequence<int, kTileRows - 1>());
+  if (rows == 1) return product_tile<T, 1, kRowVectors>;
+  return kTiles.of[vectors - 1][rows - 2];
 }
 
 // Writes positions [p, end) of a tile whose sums, `width` a row, begin at
@@ -122,42 +128,49 @@ void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
   }
 }
 
+// Rows [row, row + rows) at all positions.
+template <class T>
+void product_rows(const ConvProduct<T>& c, int64_t row, int64_t rows) {
+  alignas(64) T sums[kTileRows * kTileCols<T>];
+  static_assert(kRowVectors <= kTileRows * kTileVectors);
+  T start[kTileRows];
+  for (int64_t i = 0; i < rows; ++i) {
+    start[i] = c.bias != nullptr ? c.bias[row + i] : T(0);
+  }
+  ProductTile<T> tile{.depth = c.depth,
+                      .a = c.a + row * c.depth,
+                      .a_row = c.depth,
+                      .offset = c.offset,
+                      .start = start};
+  int64_t width = 0;
+  for (int64_t p = c.begin; p < c.end; p += width) {
+    const int64_t vectors =
+        rows == 1 ? kRowVectors
+                  : least(ceil_div(c.end - p, lanes<T>), kTileVectors);
+    width = vectors * lanes<T>;
+    // A tile starts where as much can be read as it is wide.
+    const int64_t at = least(p, c.readable - width);
+    const int64_t r = p / c.pitch;
+    const int64_t j = p - r * c.pitch;
+    // Does it lie within one row of the result?
+    const bool whole =
+        p + width <= c.end && j + width <= c.cols && c.out_col == 1;
+    tile.b = c.b + at;
+    tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
+    tile.out_row = whole ? c.out_plane : width;
+    product_function<T>(rows, vectors)(tile);
+    if (!whole) {
+      write_tile(c, row, rows, p, least(p + width, c.end), at, sums, width);
+    }
+  }
+}
+
 template <class T>
 void product(const ConvProduct<T>& c) {
-  alignas(64) T a[kTileRows * kProductRow];
-  alignas(64) T sums[kTileRows * kMostProductPositions];
   const RowTiles tiles{c.rows};
   for (int64_t t = 0; t < tiles.count(); ++t) {
     const int64_t row = tiles.begin(t);
-    const int64_t rows = tiles.begin(t + 1) - row;
-    const ProductTile<T> tile = product_tile_of<T>(rows);
-    const int64_t width = rows == 1 ? kRowCols<T> : kTileCols<T>;
-    // A tile starts where as much can be read as it is wide.
-    const int64_t last = c.readable - width;
-    T* sum = sums;
-    for (int64_t p = c.begin; p < c.end; p += width) {
-      for (int64_t i = 0; i < rows; ++i) {
-        const Vec<T> start = splat(c.bias != nullptr ? c.bias[row + i] : T(0));
-        for (int64_t v = 0; v < width; v += lanes<T>, sum += lanes<T>) {
-          store(sum, start);
-        }
-      }
-    }
-    for (int64_t k = 0; k < c.depth; k += kProductDepth) {
-      const int64_t depth = least(c.depth - k, kProductDepth);
-      for (int64_t i = 0; i < rows; ++i) {
-        pack_row(c.a + (row + i) * c.depth + k, depth, a + i * kProductRow);
-      }
-      sum = sums;
-      for (int64_t p = c.begin; p < c.end; p += width, sum += rows * width) {
-        tile(a, c.b + least(p, last), c.offset + k, depth, sum);
-      }
-    }
-    sum = sums;
-    for (int64_t p = c.begin; p < c.end; p += width, sum += rows * width) {
-      write_tile(c, row, rows, p, least(p + width, c.end), least(p, last), sum,
-                 width);
-    }
+    product_rows(c, row, tiles.begin(t + 1) - row);
   }
 }
 
