@@ -1,4 +1,6 @@
-// One plane by one kernel. Loops over the kernel are unrolled.
+// One plane by one kernel. Loops over the kernel are unrolled, and rows of the
+// result are taken several at a time, so that what is read of a row of the
+// image serves all of them.
 #include "runtime/cpu/conv_depthwise.h"
 
 #include "runtime/cpu/simd.h"
@@ -11,25 +13,44 @@ constexpr int kLanes = lanes<float>;
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Part of a row at the image's margin: elements [start, start + kLanes) of a
-// row that has elements [0, end); zeros where there are none.
+// Rows of the result at a time. Images of networks have sides that 7 divides;
+// with a kernel of 5 x 5, or with 16 registers, the sums would leave no room.
+template <int kernel>
+inline constexpr int kRows = kernel == 3 && kVectorBytes == 64 ? 7 : 4;
+
+// Which elements of a vector exist: those at `start` + lane in [0, end). The
+// others are read as zeros.
 #if defined(__AVX512F__)
-FE_INLINE F32 load_part(const float* row, int64_t start, int64_t end) {
-  if (start >= 0) return load(row + start, most(end - start, 0));
-  const I32 lane = iota<int32_t>() + splat(static_cast<int32_t>(start));
-  return bits<F32>(_mm512_maskz_permutexvar_ps(
-      static_cast<__mmask16>(~first(-start)), bits<__m512i>(lane),
-      bits<__m512>(load(row, most(end, 0)))));
-}
-#else
-[[gnu::noinline]] F32 load_part(const float* row, int64_t start, int64_t end) {
-  if (start >= 0) return load(row + start, most(end - start, 0));
-  alignas(kVectorBytes) float part[kLanes] = {};
-  for (int64_t l = -start; l < least(kLanes, end - start); ++l) {
-    part[l] = row[start + l];
+struct Part {
+  __mmask16 exist;
+
+  FE_INLINE static Part of(int64_t start, int64_t end) {
+    const int64_t before = least(most(-start, 0), kLanes);
+    const int64_t until = least(most(end - start, 0), kLanes);
+    return {static_cast<__mmask16>(first(until) & ~first(before))};
   }
-  return load(part);
-}
+  FE_INLINE F32 load(const float* from) const {
+    return bits<F32>(_mm512_maskz_loadu_ps(exist, from));
+  }
+};
+#else
+struct Part {
+  int64_t begin, end;
+
+  FE_INLINE static Part of(int64_t start, int64_t end) {
+    return {most(-start, 0), least(end - start, kLanes)};
+  }
+  FE_INLINE F32 load(const float* from) const {
+    if (begin == 0 && end == kLanes) [[likely]]
+      return FE_ISA::load(from);
+    return load_some(from);
+  }
+  [[gnu::noinline]] F32 load_some(const float* from) const {
+    alignas(kVectorBytes) float part[kLanes] = {};
+    for (int64_t l = begin; l < end; ++l) part[l] = from[l];
+    return FE_ISA::load(part);
+  }
+};
 #endif
 
 // The even (or odd) elements of two vectors.
@@ -49,48 +70,49 @@ FE_INLINE F32 interleave(F32 a, F32 b) {
   }(std::make_integer_sequence<int, kLanes>());
 }
 
-// Where a vector of results finds its inputs in a row of the image.
-struct Columns {
-  int64_t start;
-  int64_t end;  // of what may be read
-  bool inside;  // all of it exists
+// All elements of a but the first, and the first of b.
+FE_INLINE F32 shift_in(F32 a, F32 b) {
+  return [&]<int... l>(std::integer_sequence<int, l...>) {
+    return __builtin_shufflevector(a, b, (l + 1)...);
+  }(std::make_integer_sequence<int, kLanes>());
+}
 
-  // For results [col, col + n) of a row.
-  template <int kernel, int stride>
-  FE_INLINE static Columns of(const DepthwisePlane& p, int64_t col, int64_t n) {
-    Columns c;
-    c.start = col * stride - p.pad_w;
-    // What lies beyond the last result is not multiplied, not even by 0: it
-    // might be infinite.
-    c.end = least(p.in_w, c.start + (n - 1) * stride + kernel);
-    // For stride 2 pairs of vectors are read.
-    c.inside = n == kLanes && c.start >= 0 &&
-               c.start + kernel - 1 + stride * kLanes <= p.in_w;
-    return c;
-  }
-  FE_INLINE F32 load_at(const float* row, int64_t i) const {
-    if (inside) [[likely]]
-      return load(row + start + i);
-    return load_part(row, start + i, end);
-  }
-};
-
-// x[j][l] = row[start + stride * l + j] for the columns j of the kernel.
+// Where results [col, col + kLanes) of a row find their inputs in a row of the
+// image.
 template <int kernel, int stride>
-FE_INLINE void load_row(const float* row, const Columns& at, F32 (&x)[kernel]) {
-  if constexpr (stride == 1) {
+struct Columns {
+  static constexpr int kLoads = stride == 1 ? kernel : 2;
+  static constexpr int kStep = stride == 1 ? 1 : kLanes;
+  int64_t start;
+  int64_t end;
+  Part part[kLoads];
+
+  FE_INLINE Columns(const DepthwisePlane& p, int64_t col)
+      : start(col * stride - p.pad_w), end(p.in_w) {
 #pragma GCC unroll 5
-    for (int j = 0; j < kernel; ++j) x[j] = at.load_at(row, j);
-  } else {
+    for (int i = 0; i < kLoads; ++i) part[i] = Part::of(start + i * kStep, end);
+  }
+
+  // x[j][l] = row[start + stride * l + j] for the columns j of the kernel.
+  FE_INLINE void load(const float* row, F32 (&x)[kernel]) const {
+    row += start;
+    F32 read[kLoads];
 #pragma GCC unroll 5
-    for (int j = 0; j < kernel; j += 2) {
-      const F32 a = at.load_at(row, j);
-      const F32 b = at.load_at(row, j + kLanes);
-      x[j] = every_other<0>(a, b);
-      if (j + 1 < kernel) x[j + 1] = every_other<1>(a, b);
+    for (int i = 0; i < kLoads; ++i) read[i] = part[i].load(row + i * kStep);
+    if constexpr (stride == 1) {
+#pragma GCC unroll 5
+      for (int j = 0; j < kernel; ++j) x[j] = read[j];
+    } else {
+      x[0] = every_other<0>(read[0], read[1]);
+      x[1] = every_other<1>(read[0], read[1]);
+#pragma GCC unroll 3
+      for (int j = 2; j < kernel; ++j) {  // one element further
+        const int at = j - 2 + 2 * kLanes;
+        x[j] = shift_in(x[j - 2], splat(start + at < end ? row[at] : 0.0f));
+      }
     }
   }
-}
+};
 
 // The kernel, every element in all lanes.
 template <int taps>
@@ -105,124 +127,191 @@ struct Kernel {
   }
 };
 
-// ---- Result
-
-// `rows` rows of the result from row r, columns [col, col + n).
-template <int kernel, int stride, int rows>
-FE_INLINE void forward_rows(const DepthwisePlane& p,
-                            const Kernel<kernel * kernel>& w, const Columns& at,
-                            int64_t r, int64_t col, int64_t n) {
-  F32 sum[rows];
-#pragma GCC unroll 4
-  for (int k = 0; k < rows; ++k) sum[k] = splat(p.bias);
+// Calls visit(x, k, i) for what elements of the kernel's row i find where
+// result row r + k needs them, for the `rows` results from row r on.
+template <int kernel, int stride, int rows, class Visit>
+FE_INLINE void each_row(const DepthwisePlane& p,
+                        const Columns<kernel, stride>& columns, int64_t r,
+                        const Visit& visit) {
   const int64_t first = r * stride - p.pad_h;
-#pragma GCC unroll 12
-  for (int y = 0; y < (rows - 1) * stride + kernel; ++y) {
+  const float* row = p.input + first * p.in_w;
+#pragma GCC unroll 16
+  for (int y = 0; y < (rows - 1) * stride + kernel; ++y, row += p.in_w) {
     if (first + y < 0 || first + y >= p.in_h) continue;
     F32 x[kernel];
-    load_row<kernel, stride>(p.input + (first + y) * p.in_w, at, x);
-#pragma GCC unroll 4
+    columns.load(row, x);
+#pragma GCC unroll 8
     for (int k = 0; k < rows; ++k) {
       const int i = y - k * stride;
-      if (i < 0 || i >= kernel) continue;
-#pragma GCC unroll 5
-      for (int j = 0; j < kernel; ++j) {
-        sum[k] = fma(w.at[i * kernel + j], x[j], sum[k]);
-      }
+      if (i >= 0 && i < kernel) visit(x, k, i);
     }
   }
-#pragma GCC unroll 4
-  for (int k = 0; k < rows; ++k) {
-    float* const out = p.out + (r + k) * p.out_w + col;
-    if (p.add) sum[k] += load(out, n);
-    store(out, sum[k], n);
-  }
 }
+
+// Calls visit.operator()<rows>(r) for all rows, several at a time.
+template <int rows, class Visit>
+FE_INLINE void by_rows(int64_t height, const Visit& visit) {
+  int64_t r = 0;
+  for (; r + rows <= height; r += rows) visit.template operator()<rows>(r);
+  if constexpr (rows > 2) {
+    for (; r + 2 <= height; r += 2) visit.template operator()<2>(r);
+  }
+  if (rows > 1 && r < height) visit.template operator()<1>(r);
+}
+
+// ---- Result
 
 template <int kernel, int stride>
 void forward(const DepthwisePlane& p) {
   const Kernel<kernel * kernel> w(p);
-  for (int64_t col = 0; col < p.out_w; col += kLanes) {
-    const int64_t n = least(kLanes, p.out_w - col);
-    const Columns at = Columns::of<kernel, stride>(p, col, n);
-    int64_t r = 0;
-    for (; r + 4 <= p.out_h; r += 4) {
-      forward_rows<kernel, stride, 4>(p, w, at, r, col, n);
+  by_rows<kRows<kernel>>(p.out_h, [&]<int rows>(int64_t r) {
+    for (int64_t col = 0; col < p.out_w; col += kLanes) {
+      const int64_t n = p.out_w - col;
+      F32 sum[rows];
+#pragma GCC unroll 8
+      for (int k = 0; k < rows; ++k) sum[k] = splat(p.bias);
+      each_row<kernel, stride, rows>(
+          p, {p, col}, r, [&](const F32(&x)[kernel], int k, int i) {
+#pragma GCC unroll 5
+            for (int j = 0; j < kernel; ++j) {
+              sum[k] = fma(w.at[i * kernel + j], x[j], sum[k]);
+            }
+          });
+      float* out = p.out + r * p.out_w + col;
+#pragma GCC unroll 8
+      for (int k = 0; k < rows; ++k, out += p.out_w) {
+        if (p.add) sum[k] += load(out, n);
+        store(out, sum[k], n);
+      }
     }
-    for (; r + 2 <= p.out_h; r += 2) {
-      forward_rows<kernel, stride, 2>(p, w, at, r, col, n);
+  });
+}
+
+// ---- Gradient of the input, stride 2. Elements whose place in the padded
+// input is even get something from the even columns (or rows) j of the kernel,
+// by element place / 2 - j / 2 of the gradient, and those at odd places from
+// the odd ones.
+
+// Rows at places 2 * first and the next 2 * pairs - 1.
+template <int kernel, int pairs>
+FE_INLINE void gradient2_rows(const DepthwisePlane& p,
+                              const Kernel<kernel * kernel>& w, int64_t first) {
+  constexpr int kOdd = kernel / 2;
+  constexpr int kEven = kOdd + 1;
+  for (int64_t col = 0; col < p.in_w; col += 2 * kLanes) {
+    // Where the first elements at even and odd places find theirs for j = 0, 1.
+    const int64_t even_at = (col + p.pad_w + 1) / 2;
+    const int64_t odd_at = (col + p.pad_w) / 2;
+    Part even_part[kEven], odd_part[kOdd];
+#pragma GCC unroll 3
+    for (int j = 0; j < kEven; ++j) {
+      even_part[j] = Part::of(even_at - j, p.out_w);
+      if (j < kOdd) odd_part[j] = Part::of(odd_at - j, p.out_w);
     }
-    if (r < p.out_h) forward_rows<kernel, stride, 1>(p, w, at, r, col, n);
+    F32 even[2 * pairs] = {}, odd[2 * pairs] = {};
+    const float* grad = p.grad + (first - kOdd) * p.out_w;
+#pragma GCC unroll 8
+    for (int y = -kOdd; y < pairs; ++y, grad += p.out_w) {
+      if (first + y < 0 || first + y >= p.out_h) continue;
+      F32 even_g[kEven], odd_g[kOdd];
+#pragma GCC unroll 3
+      for (int j = 0; j < kEven; ++j) {
+        even_g[j] = even_part[j].load(grad + even_at - j);
+        if (j < kOdd) odd_g[j] = odd_part[j].load(grad + odd_at - j);
+      }
+#pragma GCC unroll 8
+      for (int k = 0; k < 2 * pairs; ++k) {
+        const int i = k - 2 * y;  // row of the kernel
+        if (i < 0 || i >= kernel) continue;
+#pragma GCC unroll 3
+        for (int j = 0; j < kEven; ++j) {
+          const int tap = i * kernel + 2 * j;
+          even[k] = fma(w.at[tap], even_g[j], even[k]);
+          if (j < kOdd) odd[k] = fma(w.at[tap + 1], odd_g[j], odd[k]);
+        }
+      }
+    }
+    const bool odd_first = p.pad_w % 2 != 0;
+    float* out = p.out + (2 * first - p.pad_h) * p.in_w + col;
+#pragma GCC unroll 8
+    for (int k = 0; k < 2 * pairs; ++k, out += p.in_w) {
+      const int64_t h = 2 * first - p.pad_h + k;
+      if (h < 0 || h >= p.in_h) continue;
+      const F32 a = odd_first ? odd[k] : even[k];
+      const F32 b = odd_first ? even[k] : odd[k];
+      const F32 both[] = {interleave<0>(a, b), interleave<1>(a, b)};
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) {
+        float* const to = out + v * kLanes;
+        const int64_t n = most(p.in_w - col - v * kLanes, 0);
+        store(to, p.add ? load(to, n) + both[v] : both[v], n);
+      }
+    }
   }
 }
 
-// ---- Gradient of the input, stride 2. With q = (column + padding) / 2, even
-// columns of the padded input get something from the even columns j of the
-// kernel, by column q - j / 2 of the gradient, and odd ones from the odd.
-
 template <int kernel>
 void gradient2(const DepthwisePlane& p) {
+  constexpr int kPairs = 2;
   const Kernel<kernel * kernel> w(p);
-  const int64_t q_end = (p.in_w - 1 + p.pad_w) / 2 + 1;
-  for (int64_t h = 0; h < p.in_h; ++h) {
-    float* const out = p.out + h * p.in_w;
-    for (int64_t q = p.pad_w / 2; q < q_end; q += kLanes) {
-      F32 sum[2] = {};
-#pragma GCC unroll 5
-      for (int i = 0; i < kernel; ++i) {
-        const int64_t twice = h + p.pad_h - i;
-        if (twice < 0 || twice % 2 != 0 || twice / 2 >= p.out_h) continue;
-        const float* const grad = p.grad + twice / 2 * p.out_w;
-#pragma GCC unroll 5
-        for (int j = 0; j < kernel; j += 2) {
-          const F32 g = load_part(grad, q - j / 2, p.out_w);
-          sum[0] = fma(w.at[i * kernel + j], g, sum[0]);
-          if (j + 1 == kernel) continue;
-          sum[1] = fma(w.at[i * kernel + j + 1], g, sum[1]);
-        }
-      }
-      alignas(kVectorBytes) float both[2 * kLanes];
-      store(both, interleave<0>(sum[0], sum[1]));
-      store(both + kLanes, interleave<1>(sum[0], sum[1]));
-      const int64_t col = 2 * q - p.pad_w;  // -1 if the padding is odd
-      const int64_t end = least(2 * kLanes, p.in_w - col);
-      for (int64_t l = most(-col, 0); l < end; l += kLanes) {
-        F32 v = load(both + l, end - l);
-        if (p.add) v += load(out + col + l, end - l);
-        store(out + col + l, v, end - l);
-      }
-    }
+  const int64_t end = (p.in_h - 1 + p.pad_h) / 2 + 1;
+  for (int64_t first = p.pad_h / 2; first < end; first += kPairs) {
+    gradient2_rows<kernel, kPairs>(p, w, first);
   }
 }
 
 // ---- Gradient of the weight
 
-template <int kernel, int stride>
-void weight_gradient(const DepthwisePlane& p) {
-  F32 sum[kernel * kernel] = {};
-  for (int64_t col = 0; col < p.out_w; col += kLanes) {
-    const int64_t n = least(kLanes, p.out_w - col);
-    const Columns at = Columns::of<kernel, stride>(p, col, n);
-    const I32 exist = iota<int32_t>() < splat(static_cast<int32_t>(n));
-    for (int64_t r = 0; r < p.out_h; ++r) {
-      const F32 g = load(p.grad + r * p.out_w + col, n);
-#pragma GCC unroll 5
-      for (int i = 0; i < kernel; ++i) {
-        const int64_t row = r * stride - p.pad_h + i;
-        if (row < 0 || row >= p.in_h) continue;
-        F32 x[kernel];
-        load_row<kernel, stride>(p.input + row * p.in_w, at, x);
-#pragma GCC unroll 5
-        for (int j = 0; j < kernel; ++j) {
-          if (!at.inside) x[j] = exist ? x[j] : F32{};
-          sum[i * kernel + j] = fma(g, x[j], sum[i * kernel + j]);
-        }
+// Adds the sum of each vector to an element of `to`: lane i with lane i + width
+// / 2, and so on.
+template <int count>
+FE_INLINE void add_sums(const F32 (&sum)[count], float* to) {
+  constexpr int kCount = (count + kLanes - 1) / kLanes * kLanes;
+  F32 all[kCount] = {};
+#pragma GCC unroll 25
+  for (int k = 0; k < count; ++k) all[k] = sum[k];
+  alignas(kVectorBytes) float total[kCount];
+  for (int first = 0; first < kCount; first += kLanes) {
+    F32* const part = all + first;
+#pragma GCC unroll 4
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+      for (int k = 0; k < half; ++k) {
+        part[k] = interleave<0>(part[k], part[k + half]) +
+                  interleave<1>(part[k], part[k + half]);
       }
     }
+    store(total + first, part[0]);
   }
-  for (int k = 0; k < kernel * kernel; ++k) {
-    p.weight_grad[k] += FE_ISA::sum(sum[k]);
-  }
+  for (int k = 0; k < count; ++k) to[k] += total[k];
+}
+
+template <int kernel, int stride>
+void weight_gradient(const DepthwisePlane& p) {
+  // A vector is summed up for each element of the kernel.
+  constexpr int kAtOnce = kernel == 3 ? kRows<kernel> : 1;
+  F32 sum[kernel * kernel] = {};
+  by_rows<kAtOnce>(p.out_h, [&]<int rows>(int64_t r) {
+    for (int64_t col = 0; col < p.out_w; col += kLanes) {
+      const int64_t n = p.out_w - col;
+      // What lies beyond the last result is not multiplied, not even by 0: it
+      // might be infinite.
+      const I32 exist = iota<int32_t>() < splat(static_cast<int32_t>(n));
+      F32 g[rows];
+      const float* grad = p.grad + r * p.out_w + col;
+#pragma GCC unroll 8
+      for (int k = 0; k < rows; ++k, grad += p.out_w) g[k] = load(grad, n);
+      each_row<kernel, stride, rows>(
+          p, {p, col}, r, [&](const F32(&x)[kernel], int k, int i) {
+#pragma GCC unroll 5
+            for (int j = 0; j < kernel; ++j) {
+              sum[i * kernel + j] =
+                  fma(g[k], exist ? x[j] : F32{}, sum[i * kernel + j]);
+            }
+          });
+    }
+  });
+  add_sums(sum, p.weight_grad);
 }
 
 }  // namespace

@@ -137,10 +137,8 @@ def compute(c: Conv, x, w, bias, g):
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
-def test_against_numpy(name: str, dtype: str) -> None:
-    c = CASES[name]
+def check(c: Conv, dtype: str) -> None:
+    """Result and gradients against NumPy's in float64."""
     given = draw(c, dtype)
     exact = reference(c, *(a.astype("float64") for a in given))
     sizes = reference(c, *(np.abs(a).astype("float64") for a in given))
@@ -150,6 +148,31 @@ def test_against_numpy(name: str, dtype: str) -> None:
     for result, want, size in zip(results, exact, sizes, strict=True):
         assert result.dtype == dtype and result.shape == want.shape
         assert np.all(np.abs(result - want) <= 16 * epsilon * size + 1e-300)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_against_numpy(name: str, dtype: str) -> None:
+    check(CASES[name], dtype)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_depthwise_of_every_size(kernel: int, stride: int) -> None:
+    """Results that fill rows at a time and vectors, with one less and one more."""
+    sizes = [(h, w) for h in (1, 2, 3, 6, 7, 8, 10, 15) for w in (7, 16)]
+    sizes += [(h, w) for h in (3, 7) for w in (1, 4, 15, 17, 31, 32, 33, 48, 49)]
+    for h, w in sizes:
+        for pad in ((0, 0), (kernel - 1, 1), (1, kernel - 1), (kernel // 2,) * 2):
+            # So many results; the image may have a column more than they need.
+            image = [
+                (n - 1) * stride + kernel - 2 * p + n % stride
+                for n, p in zip((h, w), pad, strict=True)
+            ]
+            if min(image) < 1:
+                continue
+            c = Conv(1, 3, 3, tuple(image), (kernel,) * 2, (stride,) * 2, pad, groups=3)
+            check(c, "float32")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -181,6 +204,16 @@ def test_infinity_touches_only_what_reads_it() -> None:
         want[slice(None) if groups == 1 else 3, 3 if groups == 1 else 0] = True
         want[..., :, 0] = False
         assert np.array_equal(reads, want)
+
+
+def test_infinity_that_no_window_of_a_stride_reads() -> None:
+    """Columns are taken in pairs; the last belongs to no window here."""
+    x = np.ones((1, 4, 9, 22), "float32")
+    x[..., 21] = np.inf
+    given = fe.tensor(x), fe.ones((4, 1, 3, 3))
+    y = fe.nn.functional.conv2d(*given, None, 2, 0, 1, 4)
+    dw = fe.ops.conv2d_dw(fe.ones(y.shape), given[0], (4, 1, 3, 3), 2, 0, 1, 4)
+    assert np.all(y.numpy() == 9) and np.all(dw.numpy() == 40)
 
 
 def test_patches_of_a_large_stride() -> None:
