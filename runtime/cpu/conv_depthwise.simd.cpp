@@ -137,6 +137,10 @@ FE_INLINE void each_row(const DepthwisePlane& p,
   const float* row = p.input + first * p.in_w;
 #pragma GCC unroll 16
   for (int y = 0; y < (rows - 1) * stride + kernel; ++y, row += p.in_w) {
+    // What the next rows need, while these are computed.
+    const float* const ahead = row + columns.start + rows * stride * p.in_w;
+    __builtin_prefetch(ahead);
+    if (stride == 2) __builtin_prefetch(ahead + kLanes);
     if (first + y < 0 || first + y >= p.in_h) continue;
     F32 x[kernel];
     columns.load(row, x);
@@ -243,7 +247,8 @@ FE_INLINE void gradient2_rows(const DepthwisePlane& p,
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v) {
         float* const to = out + v * kLanes;
-        const int64_t n = most(p.in_w - col - v * kLanes, 0);
+        const int64_t n = p.in_w - col - v * kLanes;
+        if (n <= 0) break;
         store(to, p.add ? load(to, n) + both[v] : both[v], n);
       }
     }
@@ -252,7 +257,7 @@ FE_INLINE void gradient2_rows(const DepthwisePlane& p,
 
 template <int kernel>
 void gradient2(const DepthwisePlane& p) {
-  constexpr int kPairs = 2;
+  constexpr int kPairs = kernel == 3 && kVectorBytes == 64 ? 4 : 2;
   const Kernel<kernel * kernel> w(p);
   const int64_t end = (p.in_h - 1 + p.pad_h) / 2 + 1;
   for (int64_t first = p.pad_h / 2; first < end; first += kPairs) {
