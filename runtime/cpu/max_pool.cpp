@@ -1,6 +1,6 @@
 // The kernels of max pooling. Planes are independent of one another.
+#include <algorithm>
 #include <limits>
-#include <type_traits>
 
 #include "ferrule/op.h"
 #include "runtime/core/thread_pool.h"
@@ -18,49 +18,95 @@ int64_t planes_per_thread(int64_t visits) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(visits, 1));
 }
 
+// Those of a window that lie inside of the input, where the window starts at
+// `start`.
+struct Elements {
+  int64_t begin, end;
+
+  Elements(const Window& w, int64_t start) : begin(0), end(w.kernel) {
+    const int64_t last = start + (w.kernel - 1) * w.dilation;
+    if (start >= 0 && last < w.in) return;
+    // The first element that is not before `place`.
+    const auto from = [&](int64_t place) {
+      if (place <= start) return int64_t{0};
+      return std::min((place - start + w.dilation - 1) / w.dilation, w.kernel);
+    };
+    begin = from(0);
+    end = from(w.in);
+  }
+  int64_t count() const { return end - begin; }
+};
+
 template <class T>
-MaxRowFn<T> max_row_fn() {
+auto max_windows() {
   if constexpr (sizeof(T) == 4) {
-    return FE_BEST(max_row_f32);
+    return FE_BEST(max_windows_f32);
   } else {
-    return FE_BEST(max_row_f64);
+    return FE_BEST(max_windows_f64);
   }
 }
 
-// One row of the result: each element of the window is compared for all windows
-// of the row. `element` has room for integers as large as T; it counts the
-// window's elements and is -1 where the window has seen nothing.
+// Windows that lie inside of the input see the same of it. Calls visit(o,
+// count) for them, and for each of the others.
+class Parts {
+ public:
+  explicit Parts(const Window& w) : out_(w.out) {
+    const Inside first(w, 0, 0, w.out);
+    const Inside last(w, w.kernel - 1, 0, w.out);
+    begin_ = std::max(first.begin, last.begin);
+    end_ = std::max(begin_, std::min(first.end, last.end));
+  }
+  template <class Visit>
+  void each(const Visit& visit) const {
+    for (int64_t o = 0; o < begin_; ++o) visit(o, int64_t{1});
+    if (begin_ < end_) visit(begin_, end_ - begin_);
+    for (int64_t o = end_; o < out_; ++o) visit(o, int64_t{1});
+  }
+
+ private:
+  int64_t begin_, end_, out_;
+};
+
 template <class T>
-void max_row(const PoolShape& s, const T* plane, int64_t o_h, T* best,
-             int64_t* index, void* element) {
-  using Element = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
-  auto* const k = static_cast<Element*>(element);
-  const MaxRowFn<T> compare = max_row_fn<T>();
-  std::fill_n(best, s.w.out, -std::numeric_limits<T>::infinity());
-  std::fill_n(k, s.w.out, Element{-1});
-  for (int64_t i = 0; i < s.h.kernel; ++i) {
-    const int64_t h = s.h.start(o_h) + i * s.h.dilation;
-    if (h < 0 || h >= s.h.in) continue;
-    for (int64_t j = 0; j < s.w.kernel; ++j) {
-      const Inside w(s.w, j, 0, s.w.out);
-      if (w.begin == w.end) continue;
-      const T* first =
-          plane + h * s.w.in + s.w.start(w.begin) + j * s.w.dilation;
-      compare(first, s.w.stride, w.end - w.begin, i * s.w.kernel + j,
-              best + w.begin, k + w.begin);
-    }
-  }
-  for (int64_t o = 0; o < s.w.out; ++o) {
-    const int64_t i = k[o] / s.w.kernel;
-    const int64_t j = k[o] - i * s.w.kernel;
-    const int64_t h = s.h.start(o_h) + i * s.h.dilation;
-    const int64_t w = s.w.start(o) + j * s.w.dilation;
-    index[o] = k[o] < 0 ? -1 : h * s.w.in + w;
+void see_nothing(int64_t lines, int64_t count, int64_t out_step, T* best,
+                 int64_t* index) {
+  for (int64_t i = 0; i < lines; ++i) {
+    std::fill_n(best + i * out_step, count,
+                -std::numeric_limits<T>::infinity());
+    std::fill_n(index + i * out_step, count, int64_t{-1});
   }
 }
 
-int64_t grain_of(const PoolShape& s) {
-  return planes_per_thread(s.h.out * s.w.out * s.h.kernel * s.w.kernel);
+// One plane.
+template <class T>
+void max_plane(const PoolShape& s, const Parts& parts_h, const Parts& parts_w,
+               const T* plane, T* best, int64_t* index) {
+  const auto max_of = max_windows<T>();
+  parts_h.each([&](int64_t o_h, int64_t lines) {
+    const Elements rows(s.h, s.h.start(o_h));
+    parts_w.each([&](int64_t o_w, int64_t count) {
+      const Elements cols(s.w, s.w.start(o_w));
+      const int64_t to = o_h * s.w.out + o_w;
+      if (rows.count() == 0 || cols.count() == 0) {
+        see_nothing(lines, count, s.w.out, best + to, index + to);
+        return;
+      }
+      const int64_t at = (s.h.start(o_h) + rows.begin * s.h.dilation) * s.w.in +
+                         s.w.start(o_w) + cols.begin * s.w.dilation;
+      max_of({.first = plane + at,
+              .index = at,
+              .lines = lines,
+              .line_step = s.h.stride * s.w.in,
+              .count = count,
+              .step = s.w.stride,
+              .rows = rows.count(),
+              .row_step = s.h.dilation * s.w.in,
+              .cols = cols.count(),
+              .col_step = s.w.dilation,
+              .out_step = s.w.out},
+             best + to, index + to);
+    });
+  });
 }
 
 void max_pool2d(OpCall& c) {
@@ -69,29 +115,19 @@ void max_pool2d(OpCall& c) {
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 1);
     int64_t* index = c.out_impl(1).ptr<int64_t>();
+    const Parts parts_h(s.h);
+    const Parts parts_w(s.w);
     const int64_t positions = s.h.out * s.w.out;
-    // Each chunk of planes has a row of elements in scratch.
-    const int64_t grain = grain_of(s);
-    const int64_t size = chunk_size(s.planes, grain);
-    const int64_t row = align64(s.w.out * sizeof(T));
-    parallel_for(s.planes, grain, [&](int64_t p, int64_t end) {
-      char* element = x.scratch + p / size * row;
-      for (; p < end; ++p) {
-        for (int64_t o_h = 0; o_h < s.h.out; ++o_h) {
-          const int64_t to = p * positions + o_h * s.w.out;
-          max_row(s, x.in[0] + p * s.h.in * s.w.in, o_h, x.out + to, index + to,
-                  element);
-        }
-      }
-    });
+    const int64_t visits = positions * s.h.kernel * s.w.kernel;
+    parallel_for(
+        s.planes, planes_per_thread(visits), [&](int64_t p, int64_t end) {
+          for (; p < end; ++p) {
+            max_plane(s, parts_h, parts_w, x.in[0] + p * s.h.in * s.w.in,
+                      x.out + p * positions, index + p * positions);
+          }
+        });
     x.finish();
   });
-}
-
-int64_t max_pool2d_scratch(const OpCall& c) {
-  const PoolShape s(c, 1, c.in(0).sizes(), c.b(5), 4);
-  const int64_t rows = chunk_count(s.planes, grain_of(s));
-  return operand_bytes(c, 1) + rows * align64(s.w.out * int64_t{8});
 }
 
 // Is -1, or an element of the plane? Reports it if not.
@@ -157,7 +193,7 @@ int64_t scratch(const OpCall& c) { return operand_bytes(c, 1); }
 extern const KernelDef max_pool2d_cpu = {
     .name = "max_pool2d",
     .run = cpu::max_pool2d,
-    .scratch = cpu::max_pool2d_scratch,
+    .scratch = cpu::scratch,
 };
 
 extern const KernelDef max_pool2d_dx_cpu = {

@@ -1,4 +1,4 @@
-// Max pooling of one row: one element of the window for all windows.
+// Max pooling of windows that are alike.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +7,22 @@
 
 namespace ferrule::cpu {
 
-// For o < n: if in[o * stride] is larger than best[o], or is the first NaN, or
-// element[o] is -1, it becomes best[o], and element[o] becomes `k`. `element`
-// has integers as large as T.
-template <class T>
-using MaxRowFn = void (*)(const T* in, int64_t stride, int64_t n, int64_t k,
-                          T* best, void* element);
+// Windows in lines, all alike, and which elements of each count. Steps in
+// elements.
+struct MaxWindows {
+  const void* first;  // of the first window, the first element
+  int64_t index;      // of that element in its plane
+  int64_t lines, line_step;
+  int64_t count, step;     // windows of a line
+  int64_t rows, row_step;  // of a window, at least one
+  int64_t cols, col_step;
+  int64_t out_step;  // from line to line of the result
+};
 
-FE_SIMD(void max_row_f32(const float* in, int64_t stride, int64_t n, int64_t k,
-                         float* best, void* element);
-        void max_row_f64(const double* in, int64_t stride, int64_t n, int64_t k,
-                         double* best, void* element);)
+// best[o] is the largest element of window o, or the first NaN, and index[o]
+// its place in the plane; the first of equal ones.
+FE_SIMD(void max_windows_f32(const MaxWindows& w, float* best, int64_t* index);
+        void max_windows_f64(const MaxWindows& w, double* best,
+                             int64_t* index);)
 
 }  // namespace ferrule::cpu

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ferrule as fe
+from ferrule.nn import functional as F
 
 # A little more than 16 MiB of float32, and no multiple of any vector or tile.
 COUNT = (1 << 22) + 4099
@@ -85,3 +86,12 @@ def test_rows(arrays, columns):
     assert np.allclose(fe.log_softmax(x, -1).numpy(), np.log(p), rtol=1e-6, atol=1e-6)
     assert np.allclose(x.sum(0).numpy(), a.sum(0, dtype=np.float64), atol=2e-3)
     assert np.array_equal(fe.amax(x, 0).numpy(), a.max(0))
+
+
+@pytest.mark.long
+def test_max_pooling_of_a_window_larger_than_int32() -> None:
+    x = fe.zeros((1, 2, (1 << 30) + 1))
+    x[0, 1, -2] = 1.0
+    out, index = F.max_pool2d(x, (2, 1 << 30), 1, return_indices=True)
+    assert out.reshape(-1).tolist() == [1.0, 1.0]
+    assert index.reshape(-1).tolist() == [(1 << 31)] * 2
