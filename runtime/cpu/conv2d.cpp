@@ -8,73 +8,143 @@ namespace ferrule {
 namespace cpu {
 namespace {
 
+// How the positions of one image are multiplied.
 template <class T>
 struct Forward {
   ConvGroups m;
   Planes planes;
-  bool in_place;  // the input serves as planes
   int64_t depth;
+  bool in_place;  // the input serves as planes
+  bool compact;   // what the kernel finds is copied once more, without gaps
+  int64_t rests;  // positions apart from the others, see ConvProduct
   Units units;
 
   explicit Forward(const Conv2dShape& s)
       : m(s),
         planes{input_axis(s.h), input_axis(s.w)},
-        in_place(m.pointwise() && m.positions >= kMostTilePositions),
         depth(m.in_group * m.taps),
+        in_place(m.pointwise() && m.positions >= kLeastInPlace),
+        compact(gaps() && gaps_cost()),
+        rests(gaps() && !compact ? 0 : rests_of()),
         units(s.batch, s.groups, m.in_group,
-              in_place ? 0 : planes.elements() * sizeof(T)) {}
+              in_place ? 0 : planes.elements() * sizeof(T),
+              matrix_bytes() + rest_bytes()) {}
+
+  // Are there, between rows of planes, positions that are not of the result?
+  bool gaps() const { return !in_place && planes.pitch() > m.s.w.out; }
+  // Do the vectors saved by a copy without gaps outweigh it?
+  bool gaps_cost() const {
+    constexpr double kMostBytes = 2 << 20;
+    constexpr int64_t kCopy = 6;  // multiply-adds that copying a vector takes
+    const int64_t with = (m.s.h.out - 1) * planes.pitch() + m.s.w.out;
+    const int64_t saved = ceil_div(with, kMostLanes) - dense() / kMostLanes;
+    const int64_t copied = m.s.h.out * ceil_div(m.s.w.out, kMostLanes);
+    return saved * m.out_group > copied * kCopy &&
+           1.0 * depth * dense() * sizeof(T) <= kMostBytes;
+  }
+  // A sum along the depth takes some steps itself.
+  int64_t rests_of() const {
+    constexpr int64_t kLeastDepth = 64;
+    const int64_t rests = m.positions % kMostLanes;
+    return m.positions > kMostLanes && depth >= kLeastDepth &&
+                   rests <= kMostRests
+               ? rests
+               : 0;
+  }
+  // Positions apart from the rests, in whole vectors.
+  int64_t dense() const {
+    return round_to(m.positions - rests_of(), kMostLanes);
+  }
 
   int64_t offset_bytes() const { return align64(depth * sizeof(int64_t)); }
+  int64_t matrix_bytes() const {
+    if (!compact) return 0;
+    return align64((depth * dense() + kMostTilePositions) * sizeof(T));
+  }
+  int64_t rest_bytes() const { return rests * depth * sizeof(T); }
   int64_t scratch_bytes() const {
     if (!planes_fit(m, planes)) return 0;
-    return offset_bytes() + units.scratch_bytes();
+    return 2 * offset_bytes() + units.scratch_bytes();
   }
 
   // All positions of a unit; see ConvProduct.
   ConvProduct<T> product() const {
     ConvProduct<T> p{.rows = m.out_group, .depth = depth};
+    p.rests = rests;
     p.out_plane = m.positions;
     p.out_row = m.s.w.out;
-    if (in_place) {
-      p.pitch = p.cols = p.end = p.readable = m.positions;
-    } else {
+    if (gaps() && !compact) {
       p.pitch = planes.pitch();
       p.cols = m.s.w.out;
       p.end = (m.s.h.out - 1) * p.pitch + p.cols;
-      p.readable = p.end + kMostTilePositions;
-      // Without a gap between them, rows are as good as one.
-      if (p.pitch == p.cols) p.pitch = p.cols = p.end;
+      p.by_rows = p.cols % kMostLanes == 0;
+    } else {  // without a gap between them, rows are as good as one
+      p.pitch = p.cols = m.positions;
+      p.end = m.positions - rests;
     }
+    p.readable = in_place ? m.positions : p.end + kMostTilePositions;
     return p;
   }
 
   void run(const Operands<T>& x) const {
     if (!planes_fit(m, planes)) return plain_conv2d(m, x);
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
+    auto* row = reinterpret_cast<int64_t*>(x.scratch + offset_bytes());
     kernel_offsets(m, planes, offset);
-    const ConvProduct<T> all = product();
+    for (int64_t k = 0; compact && k < depth; ++k) row[k] = k * dense();
+    ConvProduct<T> all = product();
+    all.offset = compact ? row : offset;
     const double work = 1.0 * m.out_group * depth * all.end;
-    const int64_t read = in_place ? 1 : planes.h.phases * planes.w.phases;
+    const int64_t read = compact    ? m.taps
+                         : in_place ? 1
+                                    : planes.h.phases * planes.w.phases;
     const ProductCut cut(m.out_group, all.end, m.in_group * read,
-                         units.pieces(work), sizeof(T));
+                         units.pieces(work), sizeof(T),
+                         all.by_rows ? all.pitch : kMostTilePositions);
+    const int64_t gathers = compact || rests > 0 ? 1 : 0;
     units.run(
-        x.scratch + offset_bytes(), 1,
+        x.scratch + 2 * offset_bytes(), gathers + 1,
         [&](int64_t unit, int64_t c, char* to) {
           fill_planes(planes, x.in[0] + (unit * m.in_group + c) * m.in_plane(),
                       reinterpret_cast<T*>(to));
         },
-        [&](int64_t) { return cut.count(); },
-        [&](int64_t, int64_t piece, int64_t unit, const char* copy) {
+        [&](int64_t stage) {
+          return stage < gathers ? gather_pieces() : cut.count();
+        },
+        [&](int64_t stage, int64_t piece, int64_t unit, char* copy) {
+          const T* b = in_place ? x.in[0] + unit * m.in_group * m.positions
+                                : reinterpret_cast<const T*>(copy);
+          T* matrix = reinterpret_cast<T*>(copy + units.copy_bytes());
+          T* rest = matrix + matrix_bytes() / int64_t{sizeof(T)};
+          if (stage < gathers) return gather(piece, b, offset, matrix, rest);
           const int64_t channel = unit % m.s.groups * m.out_group;
           ConvProduct<T> p = all;
           p.a = x.in[1] + channel * depth;
-          p.b = in_place ? x.in[0] + unit * m.in_group * m.positions
-                         : reinterpret_cast<const T*>(copy);
-          p.offset = offset;
+          p.b = compact ? matrix : b;
+          p.rest = rest;
           if (x.in[2] != nullptr) p.bias = x.in[2] + channel;
           p.out = x.out + unit * m.out_group * m.positions;
           cpu::run(cut.piece(p, piece));
         });
+  }
+
+  // What the kernel finds, some of the depth at a time.
+  static constexpr int64_t kGatherDepth = 256;
+  int64_t gather_pieces() const { return ceil_div(depth, kGatherDepth); }
+  void gather(int64_t piece, const T* from, const int64_t* offset, T* matrix,
+              T* rest) const {
+    const int64_t k = piece * kGatherDepth;
+    ConvGather<T> g{.count = std::min(depth - k, kGatherDepth), .from = from};
+    g.offset = offset + k;
+    g.pitch = in_place ? m.positions : planes.pitch();
+    g.cols = in_place ? m.positions : m.s.w.out;
+    g.dense = m.positions - rests;
+    if (compact) g.to = matrix + k * dense();
+    g.to_row = dense();
+    g.rest = rest + k;
+    g.rest_row = depth;
+    g.rests = rests;
+    cpu::run(g);
   }
 };
 

@@ -107,9 +107,10 @@ struct ProductCut {
   int64_t block, blocks;          // of positions
   int64_t row_block, row_blocks;  // of rows
 
-  // `channels` planes are read at every position; at least `pieces` are wanted.
+  // `channels` planes are read at every position; at least `pieces` are wanted,
+  // of a multiple of `step` positions.
   ProductCut(int64_t rows, int64_t positions, int64_t channels, int64_t pieces,
-             int64_t itemsize) {
+             int64_t itemsize, int64_t step = kMostTilePositions) {
     constexpr int64_t kNear = 384 << 10;  // bytes, in the second-level cache
     constexpr int64_t kLeast = 256;       // positions that A is read for
     constexpr int64_t kMost = 512;
@@ -117,7 +118,7 @@ struct ProductCut {
     block = std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
                        kMostTilePositions, kMost);
     block = std::min(block, std::max(kLeast, ceil_div(positions, pieces)));
-    block = round_to(block, kMostTilePositions);
+    block = round_to(block, step);
     blocks = ceil_div(positions, block);
     const int64_t parts =
         std::clamp<int64_t>(ceil_div(pieces, std::max<int64_t>(blocks, 1)), 1,
@@ -133,7 +134,10 @@ struct ProductCut {
   ConvProduct<T> piece(ConvProduct<T> p, int64_t i) const {
     const int64_t row = i / blocks * row_block;
     p.begin = i % blocks * block;
-    p.end = std::min(p.end, p.begin + block);
+    if (p.begin + block < p.end) {
+      p.end = p.begin + block;
+      p.rests = 0;
+    }
     p.rows = std::min(p.rows - row, row_block);
     p.a += row * p.depth;
     if (p.bias != nullptr) p.bias += row;
@@ -172,27 +176,31 @@ struct Units {
 
   int64_t batch, groups, channels;
   int64_t channel_bytes;  // of a channel's copy; 0: nothing is copied
+  int64_t more_bytes;     // of a unit, after the copies
   bool many;
   int64_t images;  // at a time
 
-  Units(int64_t batch, int64_t groups, int64_t channels, int64_t channel_bytes)
+  Units(int64_t batch, int64_t groups, int64_t channels, int64_t channel_bytes,
+        int64_t more_bytes = 0)
       : batch(batch),
         groups(groups),
         channels(channels),
         channel_bytes(channel_bytes),
+        more_bytes(more_bytes),
         many(batch * groups >= kMany),
         images(
             std::clamp<int64_t>(kBytes / std::max<int64_t>(groups * bytes(), 1),
                                 1, std::max<int64_t>(batch, 1))) {
-    if (channel_bytes == 0) images = batch;
+    if (bytes() == 0) images = batch;
   }
 
   // Tiles read past the end.
-  int64_t bytes() const {
+  int64_t copy_bytes() const {
     if (channel_bytes == 0) return 0;
     return align64(channels * channel_bytes +
                    kMostTilePositions * int64_t{sizeof(double)});
   }
+  int64_t bytes() const { return copy_bytes() + align64(more_bytes); }
   int64_t scratch_bytes() const {
     return many ? Parts{batch * groups, bytes()}.scratch_bytes()
                 : images * groups * bytes();

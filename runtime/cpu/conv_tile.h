@@ -1,4 +1,4 @@
-// The products that convolutions are made of. None copies its operands
+// The products that convolutions are made of. None needs its operands copied
 // into a matrix: an element of the kernel is an offset into planes that hold
 // the image (conv_planes.h).
 #pragma once
@@ -12,11 +12,17 @@ namespace ferrule::cpu {
 // No instruction set's tile is wider, in positions; planes that tiles read are
 // followed by as much memory.
 inline constexpr int64_t kMostTilePositions = 64;
+// From so many positions on no tile is wider than they are.
+inline constexpr int64_t kLeastInPlace = 48;
+// Positions that a product may have beyond whole vectors.
+inline constexpr int64_t kMostRests = 4;
 // Vectors of all instruction sets divide rows of so many elements.
 inline constexpr int64_t kMostLanes = 16;
 
 // result[i, p] = bias[i] + sum over k of a[i, k] b[offset[k] + p] for positions
-// p in [begin, end), of which those with p % pitch < cols are written.
+// p in [begin, end), of which those with p % pitch < cols are written; then for
+// `rests` positions more, which would be few for a vector of their own, from
+// what was gathered of B for them (ConvGather).
 template <class T>
 struct ConvProduct {
   int64_t rows = 0;
@@ -30,11 +36,32 @@ struct ConvProduct {
   int64_t end = 0;
   int64_t pitch = 0;
   int64_t cols = 0;
+  bool by_rows = false;     // no tile spans two rows; begin is that of a row
+  const T* rest = nullptr;  // position end + r: rest[r * depth + k]
+  int64_t rests = 0;        // at most kMostRests
   // Position (r, c) of row i: out[i * out_plane + r * out_row + c * out_col].
   T* out = nullptr;
   int64_t out_plane = 0;
   int64_t out_row = 0;
   int64_t out_col = 1;
+};
+
+// to[k * to_row + p] = from[offset[k] + r * pitch + c] for k < count and
+// positions p = r * cols + c below `dense`; rest[q * rest_row + k] for `rests`
+// positions more.
+template <class T>
+struct ConvGather {
+  int64_t count = 0;
+  const T* from = nullptr;
+  const int64_t* offset = nullptr;
+  int64_t pitch = 0;
+  int64_t cols = 0;
+  int64_t dense = 0;
+  T* to = nullptr;  // or null
+  int64_t to_row = 0;
+  T* rest = nullptr;
+  int64_t rest_row = 0;
+  int64_t rests = 0;
 };
 
 // c[k, o] = sum over (r, j) of a[offset[k] + r * pitch + j] b[r * width + j,
@@ -81,6 +108,8 @@ struct ConvTranspose {
 
 FE_SIMD(void conv_product_f32(const ConvProduct<float>& p);
         void conv_product_f64(const ConvProduct<double>& p);
+        void conv_gather_f32(const ConvGather<float>& g);
+        void conv_gather_f64(const ConvGather<double>& g);
         void conv_outer_f32(const ConvOuter<float>& p);
         void conv_outer_f64(const ConvOuter<double>& p);
         void conv_dots_f32(const ConvDots<float>& p);
@@ -90,6 +119,8 @@ FE_SIMD(void conv_product_f32(const ConvProduct<float>& p);
 
 inline void run(const ConvProduct<float>& p) { FE_BEST(conv_product_f32)(p); }
 inline void run(const ConvProduct<double>& p) { FE_BEST(conv_product_f64)(p); }
+inline void run(const ConvGather<float>& g) { FE_BEST(conv_gather_f32)(g); }
+inline void run(const ConvGather<double>& g) { FE_BEST(conv_gather_f64)(g); }
 inline void run(const ConvOuter<float>& p) { FE_BEST(conv_outer_f32)(p); }
 inline void run(const ConvOuter<double>& p) { FE_BEST(conv_outer_f64)(p); }
 inline void run(const ConvDots<float>& p) { FE_BEST(conv_dots_f32)(p); }

@@ -14,20 +14,66 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Rows are split evenly over tiles, so that none is left with a few.
 struct RowTiles {
   int64_t rows;
+  int64_t most = kTileRows;  // of a tile
 
-  int64_t count() const { return ceil_div(rows, kTileRows); }
+  int64_t count() const { return ceil_div(rows, most); }
   int64_t begin(int64_t tile) const {
     return rows / count() * tile + least(tile, rows % count());
   }
 };
 
+// ---- Dot products
+
+// Elements of the kernel that are summed up at a time, so that sums do not wait
+// for one another.
+constexpr int kMostDots = 9;
+
+template <class T, int count>
+void dots_of(const ConvDots<T>& d, int64_t first) {
+  Vec<T> sum[count] = {};
+  for (int64_t r = 0; r < d.height; ++r) {
+    const T* const a = d.a + r * d.pitch;
+    const T* const b = d.b + r * d.width;
+    // What lies beyond the row is not multiplied, not even by 0: it might be
+    // infinite.
+    auto step = [&](int64_t j, auto... n) {
+      const Vec<T> b_j = load(b + j, n...);
+#pragma GCC unroll 9
+      for (int k = 0; k < count; ++k) {
+        sum[k] = fma(load(a + d.offset[first + k] + j, n...), b_j, sum[k]);
+      }
+    };
+    int64_t j = 0;
+    for (; j + lanes<T> <= d.width; j += lanes<T>) step(j);
+    if (j < d.width) step(j, d.width - j);
+  }
+#pragma GCC unroll 9
+  for (int k = 0; k < count; ++k) d.c[first + k] += FE_ISA::sum(sum[k]);
+}
+
+template <class T>
+void dots(const ConvDots<T>& d) {
+  static constexpr auto kDots = []<int... i>(std::integer_sequence<int, i...>) {
+    struct {
+      void (*of[kMostDots])(const ConvDots<T>&, int64_t first);
+    } table{{dots_of<T, i + 1>...}};
+    return table;
+  }(std::make_integer_sequence<int, kMostDots>());
+  for (int64_t k = 0; k < d.count; k += kMostDots) {
+    kDots.of[least(d.count - k, kMostDots) - 1](d, k);
+  }
+}
+
 // ---- Product
 
+// Tiles are kTileRows x kTileVectors, but where an odd number of vectors is
+// left over: those would be a tile that reads twice as much for each
+// multiplication.
+constexpr int kWideVectors = 3;
+constexpr int kWideRows = kTileRows * kTileVectors / kWideVectors;
 // One row makes up for the others by its length: sums must not wait for one
 // another.
 constexpr int kRowVectors = 4;
-template <class T>
-inline constexpr int kRowCols = kRowVectors * lanes<T>;
 
 template <class T>
 struct ProductTile {
@@ -39,6 +85,8 @@ struct ProductTile {
   const T* start;  // of the sums, one for each row
   T* out;
   int64_t out_row;
+  const T* fetch;  // what wide tiles bring near meanwhile, a line at each step
+  int64_t fetch_step;
 };
 
 // The sums of `rows` rows at as many positions as `vectors` hold. Both operands
@@ -51,6 +99,7 @@ void product_tile(const ProductTile<T>& t) {
   constexpr int kPointers = (rows + 2) / 3;
   const int64_t a_row = t.a_row;
   const int64_t* const offset = t.offset;
+  [[maybe_unused]] const T* fetch = t.fetch;
   const T* a[kPointers];
   Vec<T> sum[rows][vectors];
 #pragma GCC unroll 16
@@ -73,6 +122,10 @@ void product_tile(const ProductTile<T>& t) {
         sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
       }
     }
+    if constexpr (vectors == kWideVectors) {
+      __builtin_prefetch(fetch, 0, 2);
+      fetch += t.fetch_step;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; ++i) ++a[i];
   }
@@ -88,17 +141,31 @@ void product_tile(const ProductTile<T>& t) {
 template <class T>
 using ProductFunction = void (*)(const ProductTile<T>&);
 
+// Of `vectors` vectors: a function for each number of rows.
+template <class T, int vectors, int rows>
+const ProductFunction<T>* product_functions() {
+  static constexpr auto kTiles =
+      []<int... i>(std::integer_sequence<int, i...>) {
+        struct {
+          ProductFunction<T> of[rows];
+        } table{{product_tile<T, i + 1, vectors>...}};
+        return table;
+      }(std::make_integer_sequence<int, rows>());
+  return kTiles.of;
+}
+
 template <class T>
 ProductFunction<T> product_function(int64_t rows, int64_t vectors) {
-  static constexpr auto kTiles = []<int... i>(
-                                     std::integer_sequence<int, i...>) {
-    struct {
-      ProductFunction<T> of[kTileVectors][kTileRows - 1];
-    } table{{{product_tile<T, i + 2, 1>...}, {product_tile<T, i + 2, 2>...}}};
-    return table;
-  }(std::make_integer_sequence<int, kTileRows - 1>());
-  if (rows == 1) return product_tile<T, 1, kRowVectors>;
-  return kTiles.of[vectors - 1][rows - 2];
+  switch (vectors) {
+    case 1:
+      return product_functions<T, 1, kTileRows>()[rows - 1];
+    case kTileVectors:
+      return product_functions<T, kTileVectors, kTileRows>()[rows - 1];
+    case kWideVectors:
+      return product_functions<T, kWideVectors, kWideRows>()[rows - 1];
+    default:
+      return product_tile<T, 1, kRowVectors>;
+  }
 }
 
 // Writes positions [p, end) of a tile whose sums, `width` a row, begin at
@@ -128,49 +195,120 @@ void write_tile(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t p,
   }
 }
 
-// Rows [row, row + rows) at all positions.
+// The positions beyond whole vectors, for rows that a tile has just read:
+// vectors lie along the depth.
 template <class T>
-void product_rows(const ConvProduct<T>& c, int64_t row, int64_t rows) {
+void product_rests(const ConvProduct<T>& c, int64_t row, int64_t rows,
+                   const T* start) {
+  int64_t offset[kTileRows];
+  T sums[kTileRows];
+  for (int64_t i = 0; i < rows; ++i) offset[i] = i * c.depth;
+  for (int64_t r = 0; r < c.rests; ++r) {
+    for (int64_t i = 0; i < rows; ++i) sums[i] = start[i];
+    dots(ConvDots<T>{.count = rows,
+                     .a = c.a + row * c.depth,
+                     .offset = offset,
+                     .height = 1,
+                     .width = c.depth,
+                     .b = c.rest + r * c.depth,
+                     .c = sums});
+    T* to = c.out + row * c.out_plane + c.end + r;
+    for (int64_t i = 0; i < rows; ++i, to += c.out_plane) *to = sums[i];
+  }
+}
+
+// All rows at positions [begin, end), in tiles of `vectors` vectors.
+template <class T>
+void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
+                   int64_t vectors) {
   alignas(64) T sums[kTileRows * kTileCols<T>];
   static_assert(kRowVectors <= kTileRows * kTileVectors);
   T start[kTileRows];
-  for (int64_t i = 0; i < rows; ++i) {
-    start[i] = c.bias != nullptr ? c.bias[row + i] : T(0);
-  }
-  ProductTile<T> tile{.depth = c.depth,
-                      .a = c.a + row * c.depth,
-                      .a_row = c.depth,
-                      .offset = c.offset,
-                      .start = start};
-  int64_t width = 0;
-  for (int64_t p = c.begin; p < c.end; p += width) {
-    const int64_t vectors =
-        rows == 1 ? kRowVectors
-                  : least(ceil_div(c.end - p, lanes<T>), kTileVectors);
-    width = vectors * lanes<T>;
-    // A tile starts where as much can be read as it is wide.
-    const int64_t at = least(p, c.readable - width);
-    const int64_t r = p / c.pitch;
-    const int64_t j = p - r * c.pitch;
-    // Does it lie within one row of the result?
-    const bool whole =
-        p + width <= c.end && j + width <= c.cols && c.out_col == 1;
-    tile.b = c.b + at;
-    tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
-    tile.out_row = whole ? c.out_plane : width;
-    product_function<T>(rows, vectors)(tile);
-    if (!whole) {
-      write_tile(c, row, rows, p, least(p + width, c.end), at, sums, width);
+  const int64_t width = vectors * lanes<T>;
+  const RowTiles tiles{c.rows, vectors == kWideVectors ? kWideRows : kTileRows};
+  for (int64_t t = 0; t < tiles.count(); ++t) {
+    const int64_t row = tiles.begin(t);
+    const int64_t rows = tiles.begin(t + 1) - row;
+    const ProductFunction<T> run = product_function<T>(rows, vectors);
+    for (int64_t i = 0; i < rows; ++i) {
+      start[i] = c.bias != nullptr ? c.bias[row + i] : T(0);
     }
+    ProductTile<T> tile{.depth = c.depth,
+                        .a = c.a + row * c.depth,
+                        .a_row = c.depth,
+                        .offset = c.offset,
+                        .start = start,
+                        .fetch = c.a};
+    // The next rows of A.
+    if (t + 1 < tiles.count()) {
+      tile.fetch = tile.a + rows * c.depth;
+      tile.fetch_step = 64 / sizeof(T);
+    }
+    for (int64_t p = begin; p < end; p += width) {
+      // A tile starts where as much can be read as it is wide.
+      const int64_t at = least(p, c.readable - width);
+      const int64_t r = p / c.pitch;
+      const int64_t j = p - r * c.pitch;
+      // Does it lie within one row of the result?
+      const bool whole =
+          p + width <= end && j + width <= c.cols && c.out_col == 1;
+      tile.b = c.b + at;
+      tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
+      tile.out_row = whole ? c.out_plane : width;
+      run(tile);
+      if (!whole) {
+        write_tile(c, row, rows, p, least(p + width, end), at, sums, width);
+      }
+    }
+    if (c.rests > 0 && end == c.end) product_rests(c, row, rows, start);
   }
+}
+
+// All rows at positions [begin, end).
+template <class T>
+void product_positions(const ConvProduct<T>& c, int64_t begin, int64_t end) {
+  const int64_t count = ceil_div(end - begin, lanes<T>);
+  if (c.rows == 1 && c.readable >= kRowVectors * lanes<T>) {
+    return product_tiles(c, begin, end, kRowVectors);
+  }
+  if (count == 1) return product_tiles(c, begin, end, 1);
+  const int64_t pairs = count % 2 == 0 ? count : count - kWideVectors;
+  const int64_t wide = least(begin + pairs * lanes<T>, end);
+  if (begin < wide) product_tiles(c, begin, wide, kTileVectors);
+  if (wide < end) product_tiles(c, wide, end, kWideVectors);
 }
 
 template <class T>
 void product(const ConvProduct<T>& c) {
-  const RowTiles tiles{c.rows};
-  for (int64_t t = 0; t < tiles.count(); ++t) {
-    const int64_t row = tiles.begin(t);
-    product_rows(c, row, tiles.begin(t + 1) - row);
+  if (c.by_rows) {
+    for (int64_t p = c.begin; p < c.end; p += c.pitch) {
+      product_positions(c, p, p + c.cols);
+    }
+  } else {
+    product_positions(c, c.begin, c.end);
+  }
+}
+
+template <class T>
+void gather(const ConvGather<T>& g) {
+  int64_t rest[kMostRests];
+  for (int64_t q = 0; q < g.rests; ++q) {
+    const int64_t p = g.dense + q;
+    rest[q] = p / g.cols * g.pitch + p % g.cols;
+  }
+  for (int64_t k = 0; k < g.count; ++k) {
+    const T* from = g.from + g.offset[k];
+    for (int64_t q = 0; q < g.rests; ++q) {
+      g.rest[q * g.rest_row + k] = from[rest[q]];
+    }
+    if (g.to == nullptr) continue;
+    // Whole vectors: what lies beyond a row is overwritten by the next one.
+    T* const to = g.to + k * g.to_row;
+    for (int64_t p = 0; p < g.dense; p += g.cols, from += g.pitch) {
+      for (int64_t v = 0; v < g.cols && p + v < g.dense; v += lanes<T>) {
+        store(to + p + v, load(from + v), g.dense - p - v);
+      }
+    }
   }
 }
 
@@ -257,48 +395,6 @@ void outer(const ConvOuter<T>& o) {
   }
 }
 
-// ---- Dot products
-
-// Elements of the kernel that are summed up at a time, so that sums do not wait
-// for one another.
-constexpr int kMostDots = 9;
-
-template <class T, int count>
-void dots_of(const ConvDots<T>& d, int64_t first) {
-  Vec<T> sum[count] = {};
-  for (int64_t r = 0; r < d.height; ++r) {
-    const T* const a = d.a + r * d.pitch;
-    const T* const b = d.b + r * d.width;
-    // What lies beyond the row is not multiplied, not even by 0: it might be
-    // infinite.
-    auto step = [&](int64_t j, auto... n) {
-      const Vec<T> b_j = load(b + j, n...);
-#pragma GCC unroll 9
-      for (int k = 0; k < count; ++k) {
-        sum[k] = fma(load(a + d.offset[first + k] + j, n...), b_j, sum[k]);
-      }
-    };
-    int64_t j = 0;
-    for (; j + lanes<T> <= d.width; j += lanes<T>) step(j);
-    if (j < d.width) step(j, d.width - j);
-  }
-#pragma GCC unroll 9
-  for (int k = 0; k < count; ++k) d.c[first + k] += FE_ISA::sum(sum[k]);
-}
-
-template <class T>
-void dots(const ConvDots<T>& d) {
-  static constexpr auto kDots = []<int... i>(std::integer_sequence<int, i...>) {
-    struct {
-      void (*of[kMostDots])(const ConvDots<T>&, int64_t first);
-    } table{{dots_of<T, i + 1>...}};
-    return table;
-  }(std::make_integer_sequence<int, kMostDots>());
-  for (int64_t k = 0; k < d.count; k += kMostDots) {
-    kDots.of[least(d.count - k, kMostDots) - 1](d, k);
-  }
-}
-
 // ---- Transposition
 
 template <class T>
@@ -324,6 +420,8 @@ void transpose_rows(const ConvTranspose<T>& t) {
 
 void conv_product_f32(const ConvProduct<float>& p) { product(p); }
 void conv_product_f64(const ConvProduct<double>& p) { product(p); }
+void conv_gather_f32(const ConvGather<float>& g) { gather(g); }
+void conv_gather_f64(const ConvGather<double>& g) { gather(g); }
 void conv_outer_f32(const ConvOuter<float>& p) { outer(p); }
 void conv_outer_f64(const ConvOuter<double>& p) { outer(p); }
 void conv_dots_f32(const ConvDots<float>& p) { dots(p); }
