@@ -11,24 +11,28 @@
 
 namespace ferrule::cpu::FE_ISA {
 
-// combine(...combine(neutral, element(i))...) over 0 <= i < n. `element(i,
-// left)` gives the vector at i, of which only the first `left` lanes count.
-template <class T, class Combine, class Get>
-FE_INLINE T reduce_run(int64_t n, T neutral, Combine combine, Get element) {
-  constexpr int kLanes = lanes<T>;
-  constexpr int kAll = 128 / sizeof(T);
-  constexpr int kCount = kAll / kLanes;
-  Vec<T> sums[kCount];
+// The accumulators, for runs that are folded together.
+template <class T, class Combine>
+class RunFold {
+ public:
+  FE_INLINE RunFold(T neutral, Combine combine)
+      : neutral_(neutral), combine_(combine) {
 #pragma GCC unroll 8
-  for (int k = 0; k < kCount; ++k) sums[k] = splat<T>(neutral);
-  int64_t i = 0;
-  for (; i + kAll <= n; i += kAll) {
-#pragma GCC unroll 8
-    for (int k = 0; k < kCount; ++k) {
-      sums[k] = combine(sums[k], element(i + k * kLanes, int64_t{kLanes}));
-    }
+    for (int k = 0; k < kCount; ++k) sums_[k] = splat<T>(neutral);
   }
-  if (i < n) {
+
+  // Of a run of n elements. `element(i, left)` gives the vector at i, of which
+  // only the first `left` lanes count.
+  template <class Get>
+  FE_INLINE void add(int64_t n, Get element) {
+    int64_t i = 0;
+    for (; i + kAll <= n; i += kAll) {
+#pragma GCC unroll 8
+      for (int k = 0; k < kCount; ++k) {
+        sums_[k] = combine_(sums_[k], element(i + k * kLanes, int64_t{kLanes}));
+      }
+    }
+    if (i == n) return;
 #pragma GCC unroll 8
     for (int k = 0; k < kCount; ++k) {
       const int64_t left = n - i - k * kLanes;
@@ -38,16 +42,38 @@ FE_INLINE T reduce_run(int64_t n, T neutral, Combine combine, Get element) {
           left < kLanes ? static_cast<Element<M>>(left) : Element<M>{kLanes};
       const Vec<T> v = iota<Element<M>>() < valid
                            ? element(i + k * kLanes, left)
-                           : splat<T>(neutral);
-      sums[k] = combine(sums[k], v);
+                           : splat<T>(neutral_);
+      sums_[k] = combine_(sums_[k], v);
     }
   }
+
+  FE_INLINE T result() {
 #pragma GCC unroll 8
-  for (int half = kCount / 2; half > 0; half /= 2) {
+    for (int half = kCount / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
-    for (int k = 0; k < half; ++k) sums[k] = combine(sums[k], sums[k + half]);
+      for (int k = 0; k < half; ++k) {
+        sums_[k] = combine_(sums_[k], sums_[k + half]);
+      }
+    }
+    return reduce(sums_[0], combine_);
   }
-  return reduce(sums[0], combine);
+
+ private:
+  static constexpr int kLanes = lanes<T>;
+  static constexpr int kAll = 128 / sizeof(T);
+  static constexpr int kCount = kAll / kLanes;
+
+  Vec<T> sums_[kCount];
+  T neutral_;
+  Combine combine_;
+};
+
+// combine(...combine(neutral, element(i))...) over 0 <= i < n.
+template <class T, class Combine, class Get>
+FE_INLINE T reduce_run(int64_t n, T neutral, Combine combine, Get element) {
+  RunFold<T, Combine> fold(neutral, combine);
+  fold.add(n, element);
+  return fold.result();
 }
 
 }  // namespace ferrule::cpu::FE_ISA
