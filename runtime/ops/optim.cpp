@@ -1,64 +1,8 @@
 // Steps of optimizers over all parameters at once, in place.
 #include "ferrule/op.h"
-#include "runtime/ops/checks.h"
+#include "runtime/ops/optim_checks.h"
 
 namespace ferrule {
-namespace {
-
-// The lists belong together: tensor k of each has the shape and the dtype of
-// parameter k. An absent gradient leaves its parameter alone.
-void check_lists(OpCall& c, std::span<const int> lists) {
-  auto params = c.list(0);
-  const auto& names = c.info.schema.params;
-  for (size_t k = 0; k < params.size(); ++k) {
-    if (!params[k]) c.fail<DTypeError>("params[", k, "] is None");
-    if (!is_float(params[k]->dtype)) {
-      c.fail<DTypeError>("params[", k,
-                         "] must be a floating-point tensor, got ",
-                         params[k]->dtype);
-    }
-  }
-  for (int i : lists) {
-    auto list = c.list(i);
-    if (list.size() != params.size()) {
-      c.fail<ValueError>(names[i].name, " has ", list.size(), " tensors for ",
-                         params.size(), " params");
-    }
-    for (size_t k = 0; k < params.size(); ++k) {
-      if (!list[k]) {
-        if (i == 1) continue;
-        c.fail<DTypeError>(names[i].name, "[", k, "] is None");
-      }
-      if (Dims(list[k]->sizes()) == Dims(params[k]->sizes()) &&
-          list[k]->dtype == params[k]->dtype) {
-        continue;
-      }
-      c.fail<ShapeError>(names[i].name, "[", k, "] is ", list[k]->dtype, " ",
-                         list[k]->sizes(), ", but params[", k, "] is ",
-                         params[k]->dtype, " ", params[k]->sizes());
-    }
-  }
-}
-
-// What is written must be dense: the kernel walks all tensors as one.
-void require_dense(const OpCall& c, int arg) {
-  auto list = c.list(arg);
-  for (size_t k = 0; k < list.size(); ++k) {
-    if (!list[k] || list[k]->contiguous) continue;
-    c.fail<ShapeError>(c.info.schema.params[arg].name, "[", k, "] of shape ",
-                       list[k]->sizes(), " has strides ", list[k]->steps(),
-                       "; it is written in place and must be contiguous");
-  }
-}
-
-void require_at_least_0(const OpCall& c, int arg) {
-  if (c.f(arg) >= 0) return;
-  c.fail<ValueError>(c.info.schema.params[arg].name, " must be 0 or more, got ",
-                     c.f(arg));
-}
-
-}  // namespace
-
 extern const OpDef sgd_step_op = {
     .name = "sgd_step",
     .sig = "params: Tensor[]!, grads: Tensor[], momentum_buffers: Tensor[]!, "
@@ -180,16 +124,8 @@ form of torch.optim.Adam.
           } else {
             check_lists(c, kWithout);
           }
-          const TensorImpl& step = c.in(5);
-          if (step.dtype != DType::i64 || step.numel != 1) {
-            c.fail<DTypeError>("step must be int64 of shape (), got ",
-                               step.dtype, " ", step.sizes());
-          }
-          for (int beta : {7, 8}) {
-            if (c.f(beta) >= 0 && c.f(beta) < 1) continue;
-            c.fail<ValueError>(c.info.schema.params[beta].name,
-                               " must be in [0, 1), got ", c.f(beta));
-          }
+          require_step(c, 5);
+          for (int beta : {7, 8}) require_below_1(c, beta);
           require_at_least_0(c, 9);
           for (int list : {0, 2, 3}) require_dense(c, list);
         },
