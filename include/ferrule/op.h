@@ -226,7 +226,8 @@ struct OpDef {
   // The result in NumPy, float64, in terms of the parameters' names.
   const char* reference = nullptr;
   uint8_t where = kPublic;
-  // Other names that Python knows it by: "arcsin arc_sine".
+  // Other names that Python knows it by: "arcsin arc_sine". One with a dot,
+  // such as "linalg.norm", is a function of that module, whatever `where` says.
   const char* aliases = nullptr;
   // NAME_ exists too: the result overwrites the first argument.
   bool has_inplace = false;

@@ -106,7 +106,7 @@ from .random import (
 )
 
 if TYPE_CHECKING:
-    from . import array_api, datasets, utils
+    from . import array_api, datasets, linalg, special, utils
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from .serialization import load, save
@@ -126,6 +126,8 @@ globals().update(_ferrule.op_functions())
 _LAZY = {
     "array_api": ("array_api", None),
     "datasets": ("datasets", None),
+    "linalg": ("linalg", None),
+    "special": ("special", None),
     "utils": ("utils", None),
     "Dim": ("_export", "Dim"),
     "Program": ("_export", "Program"),
@@ -219,6 +221,7 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "is_tensor",
+    "linalg",
     "load",
     "load_program",
     "long",
@@ -248,6 +251,7 @@ __all__ = [
     "set_printoptions",
     "set_rng_state",
     "short",
+    "special",
     "split",
     "split_with_sizes",
     "tensor",

@@ -46,6 +46,17 @@ int varargs_parameter(const Schema& s) {
   return -1;
 }
 
+// Calls visit for every word of the op's `aliases`.
+template <class Visit>
+void each_alias(const OpDef& op, const Visit& visit) {
+  std::string_view rest = op.aliases ? op.aliases : "";
+  while (!rest.empty()) {
+    const size_t space = std::min(rest.find(' '), rest.size());
+    visit(rest.substr(0, space));
+    rest.remove_prefix(std::min(space + 1, rest.size()));
+  }
+}
+
 }  // namespace
 
 OpEntry make_entry(const OpDef& op, bool in_place) {
@@ -57,12 +68,20 @@ OpEntry make_entry(const OpDef& op, bool in_place) {
 
 std::vector<std::string> aliases_of(const OpDef& op) {
   std::vector<std::string> names;
-  std::string_view rest = op.aliases ? op.aliases : "";
-  while (!rest.empty()) {
-    const size_t space = std::min(rest.find(' '), rest.size());
-    names.emplace_back(rest.substr(0, space));
-    rest.remove_prefix(std::min(space + 1, rest.size()));
-  }
+  each_alias(op, [&](std::string_view alias) {
+    if (alias.find('.') == alias.npos) names.emplace_back(alias);
+  });
+  return names;
+}
+
+std::vector<ModuleName> module_names_of(const OpDef& op) {
+  std::vector<ModuleName> names;
+  each_alias(op, [&](std::string_view alias) {
+    const size_t dot = alias.rfind('.');
+    if (dot == alias.npos) return;
+    names.push_back({std::string(alias.substr(0, dot)),
+                     std::string(alias.substr(dot + 1))});
+  });
   return names;
 }
 

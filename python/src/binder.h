@@ -22,8 +22,13 @@ struct OpEntry {
 
 OpEntry make_entry(const OpDef& op, bool in_place = false);
 
-// The op's other names.
+// The op's other names, without those in modules.
 std::vector<std::string> aliases_of(const OpDef& op);
+// Those in modules: its alias "linalg.norm" is the function fe.linalg.norm.
+struct ModuleName {
+  std::string module, name;
+};
+std::vector<ModuleName> module_names_of(const OpDef& op);
 
 // "softmax(input: Tensor, dim: int = -1)", as errors and help show it.
 std::string signature_text(const OpEntry& entry);

@@ -69,6 +69,11 @@ nb::dict describe(const OpDef& op) {
     aliases.append(alias.c_str());
   }
   d["aliases"] = nb::tuple(aliases);
+  nb::list modules;
+  for (const ModuleName& m : module_names_of(op)) {
+    modules.append(nb::make_tuple(m.module.c_str(), m.name.c_str()));
+  }
+  d["modules"] = nb::tuple(modules);
   d["has_inplace"] = op.has_inplace;
   d["random"] = op.random;
   d["mutates"] = info.schema.mutates;

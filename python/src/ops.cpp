@@ -6,6 +6,8 @@
 
 #include "binder.h"
 
+using namespace nanobind::literals;
+
 namespace ferrule::python {
 namespace {
 
@@ -58,14 +60,16 @@ void each_name(const OpDef& op, const Visit& visit) {
   for (const std::string& alias : aliases_of(op)) visit(alias);
 }
 
-PyMethodDef* definition(int index, const std::string& name, bool method) {
+// `own`: the name has the op's text, and does not refer to the op's name.
+PyMethodDef* definition(int index, const std::string& name, bool method,
+                        bool own) {
   static auto* definitions = new std::deque<PyMethodDef>;
   const OpEntry& e = entries[index];
   std::string doc = concat(name, text_signature(e, method), "\n--\n\n");
   if (e.in_place) {
     doc += concat("In-place form of `", e.op->name,
                   "`: writes the result into the tensor and returns it.\n");
-  } else if (name != e.op->name) {
+  } else if (!own) {
     doc += concat("Another name of `", e.op->name, "`.\n");
   } else if (e.op->doc) {
     doc += e.op->doc;
@@ -93,6 +97,24 @@ void add_method(PyMethodDef* d) {
                                d->ml_name, m.ptr()));
 }
 
+// The functions that belong to modules of `ferrule`, as a dict for each.
+nb::dict module_functions() {
+  nb::dict modules;
+  for (int i = 0; i < nentries; ++i) {
+    const OpEntry& e = entries[i];
+    if (e.in_place) continue;
+    for (const ModuleName& at : module_names_of(*e.op)) {
+      nb::str module(at.module.c_str());
+      if (!modules.contains(module)) modules[module] = nb::dict();
+      PyMethodDef* d = definition(i, at.name, false, !e.op->where);
+      nb::str home(concat("ferrule.", at.module).c_str());
+      modules[module][at.name.c_str()] =
+          own(PyCFunction_NewEx(d, ops_module, home.ptr()));
+    }
+  }
+  return modules;
+}
+
 }  // namespace
 
 void bind_ops(nb::module_& m) {
@@ -107,14 +129,17 @@ void bind_ops(nb::module_& m) {
     int in_place = op->has_inplace ? add_entry(op, true) : -1;
     each_name(*op, [&](const std::string& known_as) {
       nb::str key(known_as.c_str());
-      nb::object f = own(PyCFunction_NewEx(definition(index, known_as, false),
-                                           ops_module, name.ptr()));
+      const bool is_own = known_as == op->name;
+      nb::object f = own(PyCFunction_NewEx(
+          definition(index, known_as, false, is_own), ops_module, name.ptr()));
       nb::setattr(module, key, f);
       if (op->where & kFunction) functions[key] = f;
       if (op->where & kFunctional) functional[key] = f;
-      if (op->where & kMethod) add_method(definition(index, known_as, true));
+      if (op->where & kMethod) {
+        add_method(definition(index, known_as, true, is_own));
+      }
       if (in_place < 0) return;
-      add_method(definition(in_place, concat(known_as, "_"), true));
+      add_method(definition(in_place, concat(known_as, "_"), true, false));
     });
   }
   for (PyMethodDef* d = kComposedMethods; d->ml_name; ++d) {
@@ -131,6 +156,12 @@ void bind_ops(nb::module_& m) {
   m.def(
       "functional_ops", [functional] { return nb::dict(functional); },
       "The ops that are functions of `ferrule.nn.functional`, by name.");
+  m.def(
+      "module_ops",
+      [modules = module_functions()](const char* module) {
+        return nb::dict(modules[module]);
+      },
+      "module"_a, "The ops that are functions of `ferrule.MODULE`, by name.");
 }
 
 }  // namespace ferrule::python

@@ -137,6 +137,7 @@ Source: scipy.special.expit.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("1 / (1 + np.exp(-input))"),
+    .aliases = FE_DOC("special.expit"),
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary_float,
@@ -280,6 +281,7 @@ Source: scipy.special.erf.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.vectorize(math.erf, otypes=[float])(input)"),
+    .aliases = FE_DOC("special.erf"),
     .has_inplace = true,
     .saves = "input",
     .infer = infer_unary_float,

@@ -50,6 +50,7 @@ Source: numpy.exp2.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.exp2(input)"),
+    .aliases = FE_DOC("special.exp2"),
     .has_inplace = true,
     .saves = "out",
     .infer = infer_real_unary_float,
@@ -83,6 +84,7 @@ Source: numpy.expm1.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.expm1(input)"),
+    .aliases = FE_DOC("special.expm1"),
     .has_inplace = true,
     .saves = "out",
     .infer = infer_real_unary_float,
@@ -117,6 +119,7 @@ Source: numpy.log1p.
                        "p(4)\n"
                        "p()"),
     .reference = FE_DOC("np.log1p(input)"),
+    .aliases = FE_DOC("special.log1p"),
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,

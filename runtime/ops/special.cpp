@@ -52,6 +52,7 @@ Source: scipy.special.erfc.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.vectorize(math.erfc, otypes=[float])(input)"),
+    .aliases = FE_DOC("special.erfc"),
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,
@@ -92,6 +93,7 @@ Source: scipy.special.xlogy.
                        "f(2, 3), 1.5\n"
                        "2.5, p(3)"),
     .reference = FE_DOC("input * np.log(other)"),
+    .aliases = FE_DOC("special.xlogy"),
     .has_inplace = true,
     .saves = "input other",
     .infer = infer_real_binary_float,
@@ -135,6 +137,7 @@ Source: scipy.special.logit, torch.logit.
                        "u()"),
     .reference = FE_DOC("(lambda p: np.log(p / (1 - p)))(input if eps is None "
                         "else np.clip(input, eps, 1 - eps))"),
+    .aliases = FE_DOC("special.logit"),
     .has_inplace = true,
     .saves = "input",
     .infer = infer_real_unary_float,

@@ -52,36 +52,6 @@ Results decompose_logsumexp(OpCall& c) {
   return one(op::add(op::log(sum), shift));
 }
 
-// (sum |x|^p)^(1/p); the largest and smallest for infinities, the number of
-// elements that are not 0 for p = 0.
-Results decompose_norm(OpCall& c) {
-  Tensor x = c.tensor(0);
-  check_real(c, 0);
-  if (c.has(4)) {
-    x = op::cast(x, c.dtype(4));
-    if (!is_float(x.dtype())) {
-      c.fail<DTypeError>("dtype must be floating-point, got ", x.dtype());
-    }
-  }
-  if (!is_float(x.dtype())) {
-    c.fail<DTypeError>("'input' must be a floating-point tensor, got ",
-                       x.dtype(), " of shape ", x.shape(),
-                       "; convert it with .float()");
-  }
-  const double p = c.has(1) ? c.number(1) : 2;
-  const Arg dim = c.args[2], keep = c.args[3];
-  if (p == 0) {
-    const Tensor count = op::sum(op::ne(x, 0.0), dim, keep);
-    return one(op::cast(count, x.dtype()));
-  }
-  if (p == 2) return one(op::sqrt(op::sum(op::mul(x, x), dim, keep)));
-  const Tensor size = op::abs(x);
-  if (p == INFINITY) return one(op::amax(size, dim, keep));
-  if (p == -INFINITY) return one(op::amin(size, dim, keep));
-  if (p == 1) return one(op::sum(size, dim, keep));
-  return one(op::pow(op::sum(op::pow(size, p), dim, keep), 1 / p));
-}
-
 #endif
 
 }  // namespace
@@ -374,48 +344,6 @@ Source: numpy.nanmean.
           op::sum(without_nan(x), c.args[1], c.args[2], c.args[3]);
       return one(op::div(sum, op::sum(op::eq(x, x), c.args[1], c.args[2])));
     }),
-};
-
-extern const OpDef norm_op = {
-    .name = "norm",
-    .sig = "input: Tensor, p: Scalar? = 2, dim: int[]? = None, "
-           "keepdim: bool = False, dtype: dtype? = None",
-    .doc = FE_DOC(R"(Norm of vectors: (sum |x|^p)^(1/p).
-
-Args:
-    input: any shape; floating-point.
-    p: the order; inf is the largest |x|, -inf the smallest, 0 the number of
-        elements that are not 0.
-    dim: the dimensions to reduce; None: all.
-    keepdim: keep them, with size 1.
-    dtype: converts `input` first.
-
-Returns:
-    Tensor without the reduced dimensions.
-
-Raises:
-    IndexError: a dimension is out of range.
-    ValueError: a dimension is named twice.
-    DTypeError: `input` is not floating-point; .float() helps.
-
-Example:
-    >>> import ferrule as fe
-    >>> fe.norm(fe.tensor([3.0, 4.0])).item()
-    5.0
-
-Source: torch.linalg.vector_norm; torch.norm with a number for p.
-)"),
-    .examples = FE_DOC("f(2, 3)\nf(2, 3), 1\nf(2, 3, 4), 2, 1\nf(2, 3), "
-                       "fe.inf, -1, True\nf(2, 3), -fe.inf, 0\n"
-                       "f(2, 3), 3, (0, 1)\np(2, 3), 0.5\nf(2, 3), 0"),
-    .reference = FE_DOC(
-        "(lambda x, axes: np.linalg.norm(np.moveaxis(x, axes, range("
-        "len(axes))).reshape(-1, *[n for i, n in enumerate(x.shape) if i "
-        "not in axes]), p, 0).reshape([1 if i in axes else n for i, n in "
-        "enumerate(x.shape) if keepdim or i not in axes]))(input, "
-        "tuple(range(input.ndim)) if dim is None else tuple(d % "
-        "input.ndim for d in np.atleast_1d(dim)))"),
-    .decompose = FE_GRAD(decompose_norm),
 };
 
 }  // namespace ferrule

@@ -11,7 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = shutil.ignore_patterns(
-    "build", ".git", "__pycache__", ".pytest_cache", "_ferrule*.so", "*.pyi", "bin"
+    "build",
+    ".git",
+    "__pycache__",
+    ".pytest_cache",
+    "_ferrule*.so",
+    "*.pyi",
+    "_ops",
+    "bin",
 )
 
 

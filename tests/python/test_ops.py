@@ -46,7 +46,8 @@ def test_definition_is_complete(op: str) -> None:
     assert entry["doc"], "an op needs a docstring"
     assert entry["examples"], "an op needs examples for its tests"
     # Gradients of other ops (not public) are tested as such.
-    if entry["where"] and not entry["random"] and not entry["mutates"]:
+    public = entry["where"] or entry["modules"]
+    if public and not entry["random"] and not entry["mutates"]:
         assert entry["reference"] or entry["has_decompose"], (
             "an op needs a NumPy reference or a decomposition to be tested against"
         )
@@ -328,6 +329,7 @@ VIEWS = {
     *("diagonal", "expand", "flatten", "movedim", "narrow", "permute", "ravel"),
     *("reshape", "select", "slice", "squeeze", "transpose", "unflatten", "unfold"),
     *("unsqueeze", "real", "imag", "view_as_real", "view_as_complex"),
+    "linalg_diagonal",
 }
 # These hand the input on where there is nothing to do.
 PASSES_ON = {"conj", "conj_physical", "dropout", "positive"}

@@ -8,6 +8,7 @@ import inspect
 import pickle
 import threading
 import weakref
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -156,6 +157,17 @@ def test_op_table_describes_every_op():
             assert hasattr(fe.Tensor, name)
         if op["has_inplace"]:
             assert hasattr(fe.Tensor, name + "_")
+        for module, function in op["modules"]:
+            assert hasattr(import_module(f"ferrule.{module}"), function)
+
+
+def test_ops_of_modules():
+    cross = fe.linalg.cross
+    assert (cross.__module__, cross.__name__) == ("ferrule.linalg", "cross")
+    assert "Cross product" in cross.__doc__
+    assert "Another name of `sigmoid`" in fe.special.expit.__doc__
+    assert pickle.loads(pickle.dumps(cross)).__doc__ == cross.__doc__
+    assert list(inspect.signature(cross).parameters) == ["input", "other", "dim"]
 
 
 # --- operators ---

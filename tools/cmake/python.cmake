@@ -29,7 +29,7 @@ set_target_properties(_ferrule PROPERTIES
                       LIBRARY_OUTPUT_DIRECTORY "${package_dir}")
 
 # --- Type stubs: python/src/make_stubs.py MODULE_DIR OUTPUT_DIR imports _ferrule
-# from MODULE_DIR and writes _ferrule.pyi and _ops.pyi (the ops as functions).
+# from MODULE_DIR and writes _ferrule.pyi and _ops/ (the ops as functions).
 # A sanitized module needs a sanitized interpreter and a cross-compiled one
 # another machine, so they get no stubs.
 
@@ -37,14 +37,14 @@ set(stub_script "${PROJECT_SOURCE_DIR}/python/src/make_stubs.py")
 set(stubs "")
 if(NOT FERRULE_SANITIZE AND NOT CMAKE_CROSSCOMPILING
    AND EXISTS "${stub_script}")
-  set(stubs "${package_dir}/_ferrule.pyi" "${package_dir}/_ops.pyi")
+  set(stubs "${package_dir}/_ferrule.pyi" "${package_dir}/_ops")
   add_custom_command(
-    OUTPUT ${stubs}
+    OUTPUT "${package_dir}/_ferrule.pyi" "${package_dir}/_ops/__init__.pyi"
     COMMAND "${Python_EXECUTABLE}" "${stub_script}" "${package_dir}"
             "${package_dir}"
     DEPENDS _ferrule "${stub_script}"
     COMMENT "Type stubs" VERBATIM)
-  add_custom_target(_ferrule_stubs ALL DEPENDS ${stubs})
+  add_custom_target(_ferrule_stubs ALL DEPENDS "${package_dir}/_ferrule.pyi")
 endif()
 
 # --- FERRULE_IN_TREE: python/ferrule is a complete package without copying:
@@ -77,8 +77,10 @@ endif()
 
 install(TARGETS _ferrule LIBRARY DESTINATION ferrule
         COMPONENT python EXCLUDE_FROM_ALL)
-install(FILES ${stubs} DESTINATION ferrule
-        COMPONENT python EXCLUDE_FROM_ALL)
+if(stubs)
+  install(DIRECTORY ${stubs} DESTINATION ferrule
+          COMPONENT python EXCLUDE_FROM_ALL)
+endif()
 if(TARGET ferrule_tool)
   install(PROGRAMS $<TARGET_FILE:ferrule_tool> DESTINATION ferrule/bin
           COMPONENT python EXCLUDE_FROM_ALL)
