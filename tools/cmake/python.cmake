@@ -78,7 +78,9 @@ endif()
 install(TARGETS _ferrule LIBRARY DESTINATION ferrule
         COMPONENT python EXCLUDE_FROM_ALL)
 if(stubs)
-  install(DIRECTORY ${stubs} DESTINATION ferrule
+  install(FILES "${package_dir}/_ferrule.pyi" DESTINATION ferrule
+          COMPONENT python EXCLUDE_FROM_ALL)
+  install(DIRECTORY "${package_dir}/_ops" DESTINATION ferrule
           COMPONENT python EXCLUDE_FROM_ALL)
 endif()
 if(TARGET ferrule_tool)
