@@ -4,6 +4,7 @@
 // The images are dealt out to a few sums, as many as the shape tells, which are
 // added up in order at the end.
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_columns.h"
 #include "runtime/cpu/conv_plain.h"
 
 namespace ferrule {
@@ -319,9 +320,11 @@ int64_t conv2d_dw_scratch(const OpCall& c) {
            if (!planes_fit(ConvGroups(s), {input_axis(s.h), input_axis(s.w)})) {
              return int64_t{0};
            }
+           const ColumnsWeightGradient<T> columns(s);
            return ConvGroups(s).depthwise()
                       ? DepthwiseWeightGradient<T>(s).scratch_bytes()
-                      : WeightGradient<T>(s).scratch_bytes();
+                  : columns.fits() ? columns.scratch_bytes()
+                                   : WeightGradient<T>(s).scratch_bytes();
          });
 }
 
@@ -336,6 +339,8 @@ void conv2d_dw(OpCall& c) {
       plain_conv2d_dw(ConvGroups(s), x);
     } else if (ConvGroups(s).depthwise()) {
       DepthwiseWeightGradient<T>(s).run(x);
+    } else if (const ColumnsWeightGradient<T> columns(s); columns.fits()) {
+      columns.run(x);
     } else {
       WeightGradient<T>(s).run(x);
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/cpu/conv2d.h"
+#include "runtime/cpu/conv_columns.h"
 #include "runtime/cpu/conv_plain.h"
 #include "runtime/cpu/conv_winograd.h"
 
@@ -259,8 +260,10 @@ int64_t conv2d_dx_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
            const Winograd<T> fast = winograd_of<T>(ConvGroups(s));
-           return fast.fits() ? fast.scratch_bytes()
-                              : InputGradient<T>(s).scratch_bytes();
+           const ColumnsInputGradient<T> columns(s);
+           return fast.fits()      ? fast.scratch_bytes()
+                  : columns.fits() ? columns.scratch_bytes()
+                                   : InputGradient<T>(s).scratch_bytes();
          });
 }
 
@@ -271,6 +274,7 @@ void conv2d_dx(OpCall& c) {
     const Operands<T> x(c, 2);
     const ConvGroups m(s);
     const Winograd<T> fast = winograd_of<T>(m);
+    const ColumnsInputGradient<T> columns(s);
     if constexpr (sizeof(T) == sizeof(float)) {
       if (depthwise_fits(s)) {
         depthwise_gradient(m, x);
@@ -285,6 +289,8 @@ void conv2d_dx(OpCall& c) {
       weight.flipped = true;
       fast.run(x.in[0], weight, m.out_group * m.in_group * m.taps, nullptr,
                x.out, x.scratch);
+    } else if (columns.fits()) {
+      columns.run(x);
     } else {
       InputGradient<T>(s).run(x);
     }

@@ -3,6 +3,7 @@
 // image serves all of them.
 #include "runtime/cpu/conv_depthwise.h"
 
+#include "runtime/cpu/conv_part.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -17,58 +18,6 @@ constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 // with a kernel of 5 x 5, or with 16 registers, the sums would leave no room.
 template <int kernel>
 inline constexpr int kRows = kernel == 3 && kVectorBytes == 64 ? 7 : 4;
-
-// Which elements of a vector exist: those at `start` + lane in [0, end). The
-// others are read as zeros.
-#if defined(__AVX512F__)
-struct Part {
-  __mmask16 exist;
-
-  FE_INLINE static Part of(int64_t start, int64_t end) {
-    const int64_t before = least(most(-start, 0), kLanes);
-    const int64_t until = least(most(end - start, 0), kLanes);
-    return {static_cast<__mmask16>(first(until) & ~first(before))};
-  }
-  FE_INLINE F32 load(const float* from) const {
-    return bits<F32>(_mm512_maskz_loadu_ps(exist, from));
-  }
-};
-#else
-struct Part {
-  int64_t begin, end;
-
-  FE_INLINE static Part of(int64_t start, int64_t end) {
-    return {most(-start, 0), least(end - start, kLanes)};
-  }
-  FE_INLINE F32 load(const float* from) const {
-    if (begin == 0 && end == kLanes) [[likely]]
-      return FE_ISA::load(from);
-    return load_some(from);
-  }
-  [[gnu::noinline]] F32 load_some(const float* from) const {
-    alignas(kVectorBytes) float part[kLanes] = {};
-    for (int64_t l = begin; l < end; ++l) part[l] = from[l];
-    return FE_ISA::load(part);
-  }
-};
-#endif
-
-// The even (or odd) elements of two vectors.
-template <int parity>
-FE_INLINE F32 every_other(F32 a, F32 b) {
-  return [&]<int... l>(std::integer_sequence<int, l...>) {
-    return __builtin_shufflevector(a, b, (2 * l + parity)...);
-  }(std::make_integer_sequence<int, kLanes>());
-}
-
-// The first and the second half of the elements of two vectors, taken in turn.
-template <int half>
-FE_INLINE F32 interleave(F32 a, F32 b) {
-  return [&]<int... l>(std::integer_sequence<int, l...>) {
-    return __builtin_shufflevector(
-        a, b, (half * kLanes / 2 + l / 2 + l % 2 * kLanes)...);
-  }(std::make_integer_sequence<int, kLanes>());
-}
 
 // All elements of a but the first, and the first of b.
 FE_INLINE F32 shift_in(F32 a, F32 b) {
@@ -85,12 +34,13 @@ struct Columns {
   static constexpr int kStep = stride == 1 ? 1 : kLanes;
   int64_t start;
   int64_t end;
-  Part part[kLoads];
+  Part<float> part[kLoads];
 
   FE_INLINE Columns(const DepthwisePlane& p, int64_t col)
       : start(col * stride - p.pad_w), end(p.in_w) {
 #pragma GCC unroll 5
-    for (int i = 0; i < kLoads; ++i) part[i] = Part::of(start + i * kStep, end);
+    for (int i = 0; i < kLoads; ++i)
+      part[i] = Part<float>::of(start + i * kStep, end);
   }
 
   // x[j][l] = row[start + stride * l + j] for the columns j of the kernel.
@@ -206,11 +156,11 @@ FE_INLINE void gradient2_rows(const DepthwisePlane& p,
     // Where the first elements at even and odd places find theirs for j = 0, 1.
     const int64_t even_at = (col + p.pad_w + 1) / 2;
     const int64_t odd_at = (col + p.pad_w) / 2;
-    Part even_part[kEven], odd_part[kOdd];
+    Part<float> even_part[kEven], odd_part[kOdd];
 #pragma GCC unroll 3
     for (int j = 0; j < kEven; ++j) {
-      even_part[j] = Part::of(even_at - j, p.out_w);
-      if (j < kOdd) odd_part[j] = Part::of(odd_at - j, p.out_w);
+      even_part[j] = Part<float>::of(even_at - j, p.out_w);
+      if (j < kOdd) odd_part[j] = Part<float>::of(odd_at - j, p.out_w);
     }
     F32 even[2 * pairs] = {}, odd[2 * pairs] = {};
     const float* grad = p.grad + (first - kOdd) * p.out_w;

@@ -93,6 +93,24 @@ CASES = {
     "vast stride": Conv(
         1, 3, 4, (6, 5), (2, 3), (90_000,) * 2, (60_000,) * 2, (70_000, 50_000)
     ),
+    "columns": Conv(1, 9, 130, (8, 7), (3, 3), padding=(1, 1)),
+    "columns, pointwise": Conv(2, 40, 150, (7, 7), (1, 1)),
+    "columns, pointwise, strided": Conv(2, 40, 150, (27, 29), (1, 1), (2, 2)),
+    "columns, strided": Conv(2, 40, 129, (14, 13), (3, 3), (2, 2), (1, 1)),
+    "columns, strided, wide": Conv(1, 3, 128, (7, 77), (3, 5), (2, 2), (0, 3)),
+    "columns, dilated": Conv(1, 5, 128, (15, 19), (3, 4), (1, 1), (2, 3), (2, 3)),
+    "columns, dilated, strided": Conv(
+        1, 5, 128, (15, 17), (3, 3), (2, 2), (2, 3), (1, 2)
+    ),
+    "columns, dilated, strided, odd": Conv(
+        1, 5, 128, (16, 19), (3, 3), (2, 2), (3, 2), (2, 3)
+    ),
+    "columns, kernel below the stride": Conv(
+        1, 6, 128, (9, 12), (1, 2), (2, 2), (1, 0)
+    ),
+    "columns, groups": Conv(2, 6, 260, (9, 9), (3, 3), (2, 2), (1, 1), groups=2),
+    "columns, many images": Conv(17, 6, 128, (12, 11), (3, 2), (2, 2), (1, 0)),
+    "columns, many images, blocks": Conv(16, 12, 128, (32, 32), (5, 5), padding=(2, 2)),
     "winograd": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
     "winograd, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
     "winograd, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
@@ -214,13 +232,25 @@ def test_same_bits_for_any_number_of_threads(name: str) -> None:
     assert all(r == results[0] for r in results)
 
 
+@pytest.mark.parametrize("size", [(1, 127), (8, 16), (3, 43), (16, 16), (1, 257)])
+@pytest.mark.parametrize("kernel", [1, 5])
+def test_columns_of_every_number_of_positions(kernel: int, size: tuple) -> None:
+    """What is transposed and what is folded depends on how many there are."""
+    check(Conv(1, 17, 128, size, (kernel,) * 2, padding=(kernel // 2,) * 2), "float32")
+
+
 def test_infinity_touches_only_what_reads_it() -> None:
     x = np.ones((1, 16, 6, 20), "float32")
     x[0, 3, 2, 19] = np.inf
-    g = fe.ones((1, 16, 6, 20))
-    for groups in (1, 16):
+    for groups, out in ((1, 16), (1, 130), (16, 16)):
         dw = fe.ops.conv2d_dw(
-            g, fe.tensor(x), (16, 16 // groups, 3, 3), 1, 1, 1, groups
+            fe.ones((1, out, 6, 20)),
+            fe.tensor(x),
+            (out, 16 // groups, 3, 3),
+            1,
+            1,
+            1,
+            groups,
         ).numpy()
         # The last column is not under the kernel's left element of any window.
         reads = np.isinf(dw) | np.isnan(dw)
