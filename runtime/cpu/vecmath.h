@@ -67,15 +67,19 @@ FE_INLINE F32 scale_by(F32 v, F32 n) {
 constexpr float kExpLeast = -104.0f;
 constexpr float kExpMost = 89.0f;
 
-// For x within the limits, or NaN.
+// Added to a number below 2^22, it leaves the nearest integer in the low bits.
+constexpr float kRound = 0x1.8p23f;
+
+// For x within the limits, or NaN. The polynomial is the best of degree 6 for
+// the relative error on |r| <= ln(2) / 2, 2^-28.
 FE_INLINE F32 exp_bounded(F32 x) {
-  const F32 n = round_small(x * 1.44269504088896341f);
+  const F32 shifted = fma(x, splat(1.44269504088896341f), splat(kRound));
+  const F32 n = shifted - kRound;
   F32 r = fma(n, splat(-0.693359375f), x);
   r = fma(n, splat(2.12194440e-4f), r);
-  const F32 p =
-      polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
-                 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f);
-  return scale_by(fma(p, r * r, r) + 1.0f, n);
+  const F32 p = polynomial(r, 1.381432e-3f, 8.368851e-3f, 4.16684e-2f,
+                           1.666652e-1f, 4.9999994e-1f, 1.0f, 1.0f);
+  return scale_by(p, n);
 }
 
 FE_INLINE F32 exp(F32 x) { return exp_bounded(clamp(x, kExpLeast, kExpMost)); }
@@ -109,27 +113,32 @@ FE_INLINE F32 log(F32 x) {
   return x < infinity<F32>() ? result : x;  // infinity and NaN
 }
 
+// With h = (e^2|x| - 1) / 2 it is h / (1 + h), computed as h - h h / (1 + h) or
+// as 1 - 1 / (1 + h): from either end, errors of the quotient count for little.
+// e^2r - 1 has the polynomial of exp_bounded.
 FE_INLINE F32 tanh(F32 x) {
-  const F32 t = abs(x);
-  const F32 z = x * x;
-  const F32 p =
-      polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f,
-                 1.33314422036e-1f, -3.33332819422e-1f);
-  const F32 small = fma(p * z, x, x);
-  const F32 large =
-      1.0f - 2.0f / (exp_bounded(smaller(splat(kExpMost), t + t)) + 1.0f);
-  return copysign(t < 0.625f ? small : large, x);
+  const F32 t = smaller(splat(10.0f), abs(x));  // tanh(10) rounds to 1
+  // 2^n / 2 is n + 126 in the place of the exponent.
+  constexpr float kShift = kRound + 126.0f;
+  const F32 shifted = fma(t, splat(2.88539008177792681f), splat(kShift));
+  const F32 n = shifted - kShift;
+  const F32 scale = bits<F32>(bits<I32>(shifted) << 23);
+  const F32 r = fma(n, splat(-0.34657359027997264f), t);
+  const F32 p = polynomial(r, 8.841165e-2f, 2.6780322e-1f, 6.666944e-1f,
+                           1.3333216f, 1.9999998f);
+  const F32 h = fma(fma(p, r * r, r + r), scale, scale - 0.5f);
+  const F32 near = smaller(splat(1.0f), h);
+  return copysign(fma(-near, near / (h + 1.0f), near), x);
 }
 
-// The logistic function, 1 / (1 + e^-x). `lost` is what rounding took from the
-// denominator d; the line through (1, 1) and (2, 1/2) is near enough to 1 / d.
+// The logistic function, 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e) it
+// is 1 - q, and for negative x q, computed as e - e q: so errors of the
+// quotient count for little.
 FE_INLINE F32 sigmoid(F32 x) {
   const F32 e =
       exp_negative(bits<F32>(bits<I32>(x) | bits<I32>(sign_bit<F32>())));
-  const F32 d = 1.0f + e;
-  const F32 lost = e - (d - 1.0f);
-  const F32 q = (x < 0.0f ? e : splat(1.0f)) / d;
-  return fma(q * lost, fma(d, splat(0.5f), splat(-1.5f)), q);
+  const F32 near = x < 0.0f ? e : splat(1.0f);
+  return fma(-near, e / (1.0f + e), near);
 }
 
 // Coefficients by N. Juffa, https://stackoverflow.com/a/35148199.
