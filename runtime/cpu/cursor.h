@@ -175,6 +175,13 @@ class Writer {
     streams_ = cursor_.one_row() && cursor_.row_bytes() >= kStreamFrom;
   }
   bool streams() const { return streams_; }
+  // So that whoever computes the elements can do it, at here().
+  bool streams_in_place() const {
+    return streams_ && route_.n == 0 &&
+           reinterpret_cast<uintptr_t>(cursor_.here()) % from_size_ == 0;
+  }
+  char* here() const { return cursor_.here(); }
+  int64_t element_bytes() const { return from_size_; }
   void finish() const {
     if (streams_) FE_BEST(end_streams)();
   }

@@ -47,31 +47,33 @@ struct Operands {
     }
   }
 
+  void seek(int64_t i) {
+    writer.seek(i);
+    for (int k = 0; k < n; ++k) readers[k].seek(i);
+  }
+
   Writer writer;
   Reader readers[kMaxInputs];
   int n;
 };
 
-// Up to where a piece that starts here may go.
-int64_t piece(const Operands& o, int64_t left) {
+// Up to where a piece that starts here may go; `room` is what the result's
+// memory takes at once, 0 where it takes copies.
+int64_t piece(const Operands& o, int64_t room, int64_t left) {
   const auto limit = [&](int64_t ready) {
     left = std::min(left, ready > 0 ? ready : kTile);
   };
-  limit(o.writer.ready());
+  limit(room);
   for (int k = 0; k < o.n; ++k) limit(o.readers[k].ready_in_tile());
   return left;
 }
 
-// `fetches`: the function is so cheap that reading what comes next should not
-// wait for it (stream.h).
-void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end,
-               bool fetches) {
+void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
   TileBuffer tiles[kMaxInputs];
   TileBuffer result;
-  o.writer.seek(begin);
-  for (int k = 0; k < o.n; ++k) o.readers[k].seek(begin);
+  o.seek(begin);
   for (int64_t i = begin; i < end;) {
-    const int64_t n = piece(o, end - i);
+    const int64_t n = piece(o, o.writer.ready(), end - i);
     const void* from[kMaxInputs];
     for (int k = 0; k < o.n; ++k) {
       from[k] = o.readers[k].next(n, tiles[k].bytes);
@@ -79,7 +81,7 @@ void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end,
     void* to = o.writer.place(n, result.bytes);
     fn(to, from, n);
     Ahead ahead[kMaxInputs];
-    const int count = fetches && o.writer.streams() ? o.n : 0;
+    const int count = o.writer.streams() ? o.n : 0;
     for (int k = 0; k < count; ++k) ahead[k] = o.readers[k].ahead(n);
     o.writer.done(to, n, ahead, count);
     i += n;
@@ -87,17 +89,51 @@ void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end,
   o.writer.finish();
 }
 
+// The same without a copy of the result: the function itself writes past the
+// caches, whole lines of the result's memory.
+void run_range_past_caches(const Tile& tile, Operands& o, int64_t begin,
+                           int64_t end) {
+  TileBuffer tiles[kMaxInputs];
+  o.seek(begin);
+  const int64_t bytes = o.writer.element_bytes();
+  const int64_t line = kLine / bytes;
+  for (int64_t i = begin; i < end;) {
+    char* to = o.writer.here();
+    // Elements that the line before this one still lacks.
+    const int64_t lacking =
+        static_cast<int64_t>(-reinterpret_cast<uintptr_t>(to) % kLine) / bytes;
+    int64_t n = piece(o, end - i, lacking > 0 ? lacking : end - i);
+    const bool whole_lines = lacking == 0 && n >= line;
+    if (whole_lines) n -= n % line;
+    const void* from[kMaxInputs];
+    for (int k = 0; k < o.n; ++k) {
+      from[k] = o.readers[k].next(n, tiles[k].bytes);
+    }
+    (whole_lines ? tile.past_caches : tile.fn)(to, from, n);
+    o.writer.done(to, n);
+    i += n;
+  }
+  o.writer.finish();
+}
+
+void run_range(const Tile& tile, Operands& o, int64_t begin, int64_t end) {
+  if (tile.past_caches && o.writer.streams_in_place()) {
+    run_range_past_caches(tile, o, begin, end);
+  } else {
+    run_range(tile.fn, o, begin, end);
+  }
+}
+
 }  // namespace
 
-void elementwise(TileFn fn, const TensorImpl& out, DType result,
+void elementwise(Tile tile, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain) {
-  if (out.numel == 0 || run_at_once(fn, out, result, in, grain)) return;
+  if (out.numel == 0 || run_at_once(tile.fn, out, result, in, grain)) return;
   Operands operands(out, result, in, memory_order(out));
-  const bool cheap = grain > kCostlyGrain;
-  if (out.numel <= grain) return run_range(fn, operands, 0, out.numel, cheap);
+  if (out.numel <= grain) return run_range(tile, operands, 0, out.numel);
   parallel_for(out.numel, grain, [&](int64_t begin, int64_t end) {
     Operands own = operands;
-    run_range(fn, own, begin, end, cheap);
+    run_range(tile, own, begin, end);
   });
 }
 

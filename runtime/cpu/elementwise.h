@@ -24,6 +24,17 @@ namespace ferrule::cpu {
 using TileFn = void (*)(void* out, const void* const* in, int64_t n);
 inline constexpr int kMaxInputs = 6;
 
+// A tile function and, for what is worth a second loop, one that writes past
+// the caches (stream.h): `out` stands at the start of a line, and n elements
+// are whole lines.
+struct Tile {
+  TileFn fn;
+  TileFn past_caches;
+
+  Tile(TileFn fn, TileFn past_caches = nullptr)
+      : fn(fn), past_caches(past_caches) {}
+};
+
 // An operand, and the dtype the tile function wants it in.
 struct Input {
   const TensorImpl* tensor = nullptr;
@@ -44,9 +55,9 @@ struct Input {
 inline constexpr int64_t kCheapGrain = 65536;
 inline constexpr int64_t kCostlyGrain = 8192;
 
-// `result` is what the tile function writes; `out` may have another dtype and
+// `result` is what the tile functions write; `out` may have another dtype and
 // any strides.
-void elementwise(TileFn fn, const TensorImpl& out, DType result,
+void elementwise(Tile tile, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain = kCheapGrain);
 
 enum class Unary : uint8_t {
@@ -94,8 +105,8 @@ enum class Binary : uint8_t {
 };
 
 // The tile functions; t is f32, f64 or i64.
-FE_SIMD(TileFn unary_tile(Unary op, DType t);
-        TileFn binary_tile(Binary op, DType t);
+FE_SIMD(Tile unary_tile(Unary op, DType t);
+        Tile binary_tile(Binary op, DType t);
         // in[0] (bool) ? in[1] : in[2], of 4 or 8 bytes
         TileFn where_tile(int64_t itemsize);
         // min(max(in[0], in[1]), in[2]); a NaN is the result

@@ -2,6 +2,7 @@
 #include "runtime/cpu/elementwise.h"
 
 #include "runtime/cpu/simd.h"
+#include "runtime/cpu/stream.h"
 #include "runtime/cpu/vecmath.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -9,38 +10,32 @@ namespace {
 
 constexpr int64_t kBlock = 64;
 
-// One loop body, for functions of many instructions.
-template <class T, class F>
-FE_INLINE void map(void* out, const void* in, int64_t n, F f) {
-  auto* o = static_cast<T*>(out);
-  const auto* x = static_cast<const T*>(in);
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    store(o + i, f(load(x + i, n - i)), n - i);
-  }
-}
+// How a loop over a tile is written.
+enum class Loop {
+  compact,      // one body, for functions of many instructions
+  fast,         // one for whole vectors and one for the rest
+  past_caches,  // for whole lines; see Tile
+};
 
-template <class T, class F>
-FE_INLINE void map(void* out, const void* a, const void* b, int64_t n, F f) {
-  auto* o = static_cast<T*>(out);
-  const auto* x = static_cast<const T*>(a);
-  const auto* y = static_cast<const T*>(b);
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    store(o + i, f(load(x + i, n - i), load(y + i, n - i)), n - i);
-  }
-}
-
-// Two bodies, for functions of few instructions.
-template <class T, class F>
-FE_INLINE void fast_map(void* out, const void* a, const void* b, int64_t n,
-                        F f) {
-  auto* o = static_cast<T*>(out);
-  const auto* x = static_cast<const T*>(a);
-  const auto* y = static_cast<const T*>(b);
+// out[i] = f(a[i], b[i]...)
+template <Loop loop, class T, class F, class... B>
+FE_INLINE void map(T* out, int64_t n, F f, const T* a, const B*... b) {
   int64_t i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    store(o + i, f(load(x + i), load(y + i)));
+  if constexpr (loop == Loop::past_caches) {
+    for (; i < n; i += lanes<T>) {
+      __builtin_prefetch(a + i + kFetchAhead / sizeof(T));
+      stream(out + i, f(load(a + i), load(b + i)...));
+    }
+    return;
   }
-  if (i < n) map<T>(o + i, x + i, y + i, n - i, f);
+  if constexpr (loop == Loop::fast) {
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+      store(out + i, f(load(a + i), load(b + i)...));
+    }
+  }
+  for (; i < n; i += lanes<T>) {
+    store(out + i, f(load(a + i, n - i), load(b + i, n - i)...), n - i);
+  }
 }
 
 template <class V>
@@ -182,19 +177,37 @@ FE_INLINE V binary(V a, V b) {
   }
 }
 
-template <Unary op, class T>
+constexpr bool is_cheap(Unary op) { return op < Unary::exp; }
+constexpr bool is_cheap(Binary op) { return op < Binary::pow; }
+
+template <Loop loop, Unary op, class T>
 void unary_loop(void* out, const void* const* in, int64_t n) {
-  map<T>(out, in[0], n, [](Vec<T> x) { return unary<op>(x); });
+  map<loop>(
+      static_cast<T*>(out), n, [](Vec<T> x) { return unary<op>(x); },
+      static_cast<const T*>(in[0]));
+}
+
+template <Loop loop, Binary op, class T>
+void binary_loop(void* out, const void* const* in, int64_t n) {
+  map<loop>(
+      static_cast<T*>(out), n,
+      [](Vec<T> a, Vec<T> b) { return binary<op>(a, b); },
+      static_cast<const T*>(in[0]), static_cast<const T*>(in[1]));
+}
+
+// Only float has loops that write past the caches.
+template <Unary op, class T>
+Tile unary_loops() {
+  constexpr Loop kLoop = is_cheap(op) ? Loop::fast : Loop::compact;
+  if constexpr (!std::is_same_v<T, float>) return unary_loop<kLoop, op, T>;
+  return {unary_loop<kLoop, op, T>, unary_loop<Loop::past_caches, op, T>};
 }
 
 template <Binary op, class T>
-void binary_loop(void* out, const void* const* in, int64_t n) {
-  const auto f = [](Vec<T> a, Vec<T> b) { return binary<op>(a, b); };
-  if constexpr (op < Binary::pow) {
-    fast_map<T>(out, in[0], in[1], n, f);
-  } else {
-    map<T>(out, in[0], in[1], n, f);
-  }
+Tile binary_loops() {
+  constexpr Loop kLoop = is_cheap(op) ? Loop::fast : Loop::compact;
+  if constexpr (!std::is_same_v<T, float>) return binary_loop<kLoop, op, T>;
+  return {binary_loop<kLoop, op, T>, binary_loop<Loop::past_caches, op, T>};
 }
 
 // Masks of whole lanes (0 or -1) and bools, a block at a time.
@@ -323,56 +336,56 @@ void normalize_backward_loop(void* out, const void* const* in, int64_t n) {
 }
 
 template <class T>
-TileFn find_unary(Unary op) {
+Tile find_unary(Unary op) {
   using enum Unary;
   switch (op) {
     case neg:
-      return unary_loop<neg, T>;
+      return unary_loops<neg, T>();
     case abs:
-      return unary_loop<abs, T>;
+      return unary_loops<abs, T>();
     case sign:
-      return unary_loop<sign, T>;
+      return unary_loops<sign, T>();
     case relu:
-      return unary_loop<relu, T>;
+      return unary_loops<relu, T>();
     case square:
-      return unary_loop<square, T>;
+      return unary_loops<square, T>();
     default:
       break;
   }
   if constexpr (std::is_floating_point_v<T>) {
     switch (op) {
       case floor:
-        return unary_loop<floor, T>;
+        return unary_loops<floor, T>();
       case ceil:
-        return unary_loop<ceil, T>;
+        return unary_loops<ceil, T>();
       case trunc:
-        return unary_loop<trunc, T>;
+        return unary_loops<trunc, T>();
       case round:
-        return unary_loop<round, T>;
+        return unary_loops<round, T>();
       case reciprocal:
-        return unary_loop<reciprocal, T>;
+        return unary_loops<reciprocal, T>();
       case rsqrt:
-        return unary_loop<rsqrt, T>;
+        return unary_loops<rsqrt, T>();
       case exp:
-        return unary_loop<exp, T>;
+        return unary_loops<exp, T>();
       case log:
-        return unary_loop<log, T>;
+        return unary_loops<log, T>();
       case sqrt:
-        return unary_loop<sqrt, T>;
+        return unary_loops<sqrt, T>();
       case sigmoid:
-        return unary_loop<sigmoid, T>;
+        return unary_loops<sigmoid, T>();
       case tanh:
-        return unary_loop<tanh, T>;
+        return unary_loops<tanh, T>();
       case erf:
-        return unary_loop<erf, T>;
+        return unary_loops<erf, T>();
       case sin:
-        return unary_loop<sin, T>;
+        return unary_loops<sin, T>();
       case cos:
-        return unary_loop<cos, T>;
+        return unary_loops<cos, T>();
       case gelu:
-        return unary_loop<gelu, T>;
+        return unary_loops<gelu, T>();
       case gelu_tanh:
-        return unary_loop<gelu_tanh, T>;
+        return unary_loops<gelu_tanh, T>();
       default:
         break;
     }
@@ -381,19 +394,19 @@ TileFn find_unary(Unary op) {
 }
 
 template <class T>
-TileFn find_binary(Binary op) {
+Tile find_binary(Binary op) {
   using enum Binary;
   switch (op) {
     case add:
-      return binary_loop<add, T>;
+      return binary_loops<add, T>();
     case sub:
-      return binary_loop<sub, T>;
+      return binary_loops<sub, T>();
     case mul:
-      return binary_loop<mul, T>;
+      return binary_loops<mul, T>();
     case maximum:
-      return binary_loop<maximum, T>;
+      return binary_loops<maximum, T>();
     case minimum:
-      return binary_loop<minimum, T>;
+      return binary_loops<minimum, T>();
     case eq:
       return compare_loop<eq, T>;
     case ne:
@@ -412,19 +425,19 @@ TileFn find_binary(Binary op) {
       case abs_lt:
         return compare_loop<abs_lt, T>;
       case pow:
-        return binary_loop<pow, T>;
+        return binary_loops<pow, T>();
       case div:
-        return binary_loop<div, T>;
+        return binary_loops<div, T>();
       case relu_backward:
-        return binary_loop<relu_backward, T>;
+        return binary_loops<relu_backward, T>();
       case sigmoid_backward:
-        return binary_loop<sigmoid_backward, T>;
+        return binary_loops<sigmoid_backward, T>();
       case tanh_backward:
-        return binary_loop<tanh_backward, T>;
+        return binary_loops<tanh_backward, T>();
       case gelu_backward:
-        return binary_loop<gelu_backward, T>;
+        return binary_loops<gelu_backward, T>();
       case gelu_tanh_backward:
-        return binary_loop<gelu_tanh_backward, T>;
+        return binary_loops<gelu_tanh_backward, T>();
       default:
         break;
     }
@@ -436,12 +449,12 @@ TileFn find_binary(Binary op) {
 
 }  // namespace
 
-TileFn unary_tile(Unary op, DType t) {
+Tile unary_tile(Unary op, DType t) {
   if (t == DType::f32) return find_unary<float>(op);
   return t == DType::f64 ? find_unary<double>(op) : find_unary<int64_t>(op);
 }
 
-TileFn binary_tile(Binary op, DType t) {
+Tile binary_tile(Binary op, DType t) {
   if (t == DType::f32) return find_binary<float>(op);
   return t == DType::f64 ? find_binary<double>(op) : find_binary<int64_t>(op);
 }

@@ -17,6 +17,14 @@ inline constexpr int64_t kStreamFrom = int64_t{16} << 20;
 inline constexpr int64_t kStreamFrom = INT64_MAX;
 #endif
 
+// Bytes that memory and caches move at once.
+inline constexpr int64_t kLine = 64;
+
+// The array that is read while another is written so, or the first of several,
+// is fetched this many bytes ahead. Alone it would not keep the memory busy;
+// what else is read, the processor finds in time.
+inline constexpr int64_t kFetchAhead = 8192;
+
 // Bytes at a time: they and as much of several operands stay in the first-level
 // cache.
 inline constexpr int64_t kStreamTile = 4096;

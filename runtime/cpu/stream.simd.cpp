@@ -4,12 +4,6 @@
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
-namespace {
-
-constexpr int64_t kLine = 64;
-
-}  // namespace
-
 void stream_copy(void* to, const void* from, int64_t bytes, const Ahead* ahead,
                  int count) {
   auto* out = static_cast<uint8_t*>(to);

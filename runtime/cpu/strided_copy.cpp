@@ -23,7 +23,8 @@ void dense_copy(const TensorImpl& from, const TensorImpl& to) {
       std::memcpy(out + begin, in + begin, end - begin);
       return;
     }
-    FE_BEST(stream_copy)(out + begin, in + begin, end - begin, nullptr, 0);
+    const Ahead ahead{in + begin + kFetchAhead, end - begin};
+    FE_BEST(stream_copy)(out + begin, in + begin, end - begin, &ahead, 1);
     FE_BEST(end_streams)();
   });
 }

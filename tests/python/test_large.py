@@ -50,6 +50,24 @@ def test_in_place_and_into_views(arrays):
 
 
 @pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("start", [0, 3, 16])
+def test_same_bits_as_small_results(arrays, start):
+    """Functions write past the caches themselves, from wherever a line starts."""
+    a, b = (array[start:] for array in arrays)
+    whole = fe.tensor(arrays[0])
+    view = whole[start:]
+    view *= fe.tensor(b)
+    view.tanh_()
+    product = a * b
+    small = [
+        fe.tanh(fe.tensor(product[k : k + 1000])).numpy()
+        for k in range(0, product.size, 1000)
+    ]
+    assert np.array_equal(view.numpy(), np.concatenate(small))
+    assert np.array_equal(whole.numpy()[:start], arrays[0][:start])
+
+
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("dtype", ["float64", "int64", "bfloat16", "float16"])
 def test_dtypes(arrays, dtype):
     a = np.concatenate(arrays)
@@ -72,6 +90,8 @@ def test_broadcast_and_strides(arrays):
     assert np.array_equal((x + x[:1]).numpy(), a + a[:1])
     assert np.array_equal((x + x[:, :1]).numpy(), a + a[:, :1])
     assert np.array_equal((x.T + x.T).numpy(), a.T + a.T)
+    whole = fe.arange(x.numel()).reshape(x.shape)
+    assert np.array_equal((x + whole).numpy(), a + whole.numpy().astype(np.float32))
 
 
 @pytest.mark.usefixtures("threads")
