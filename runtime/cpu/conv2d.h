@@ -129,11 +129,12 @@ struct ProductCut {
 
   int64_t count() const { return blocks * row_blocks; }
 
-  // Confines `p`, which is the whole product, to piece i.
+  // Confines `p`, which is the whole product, to piece i. Pieces that follow
+  // one another share positions, which stay near.
   template <class T>
   ConvProduct<T> piece(ConvProduct<T> p, int64_t i) const {
-    const int64_t row = i / blocks * row_block;
-    p.begin = i % blocks * block;
+    const int64_t row = i % row_blocks * row_block;
+    p.begin = i / row_blocks * block;
     if (p.begin + block < p.end) {
       p.end = p.begin + block;
       p.rests = 0;

@@ -86,7 +86,6 @@ struct ProductTile {
   T* out;
   int64_t out_row;
   const T* fetch;  // what wide tiles bring near meanwhile, a line at each step
-  int64_t fetch_step;
 };
 
 // The sums of `rows` rows at as many positions as `vectors` hold. Both operands
@@ -124,7 +123,7 @@ void product_tile(const ProductTile<T>& t) {
     }
     if constexpr (vectors == kWideVectors) {
       __builtin_prefetch(fetch, 0, 2);
-      fetch += t.fetch_step;
+      fetch += 64 / sizeof(T);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; ++i) ++a[i];
@@ -238,12 +237,7 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
                         .a_row = c.depth,
                         .offset = c.offset,
                         .start = start,
-                        .fetch = c.a};
-    // The next rows of A.
-    if (t + 1 < tiles.count()) {
-      tile.fetch = tile.a + rows * c.depth;
-      tile.fetch_step = 64 / sizeof(T);
-    }
+                        .fetch = c.a + (row + rows) * c.depth};
     for (int64_t p = begin; p < end; p += width) {
       // A tile starts where as much can be read as it is wide.
       const int64_t at = least(p, c.readable - width);
