@@ -6,6 +6,7 @@
 
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/gemm_plan.h"
+#include "runtime/cpu/slots.h"
 
 namespace ferrule::cpu {
 namespace {
@@ -32,15 +33,32 @@ constexpr int64_t kBatchWork = 1 << 18;
 // Parts of a batch that may run at a time, each with scratch of its own.
 constexpr int64_t kBatchParts = 64;
 
+// Multiply-adds that are worth a visit to another thread.
+constexpr int64_t kStripWork = 1 << 20;
+// How many strips of columns, of strips in all, and of strips without which
+// they may be short. Chunks of them have scratch of their own.
+constexpr int64_t kStripsAcross = 8;
+constexpr int64_t kStrips = 16;
+constexpr int64_t kFewStrips = 4;
+// Rows of a strip, in general and of short ones.
+constexpr int64_t kStripRows = 512;
+constexpr int64_t kLeastRows = 64;
+
 // A product of at most so many rows and columns has too few parts but along k.
 constexpr int64_t kFewRows = 128;
 constexpr int64_t kDepthPartWork = 1 << 20;  // multiply-adds of such a part
 constexpr int64_t kDepthPart = 512;          // its depth, at least
 constexpr int64_t kDepthParts = 16;
 
-// Rows or columns at this distance share cache lines with one another.
+// Rows or columns at this distance share sets of the first-level cache, so that
+// half a panel of them does not stay there.
 bool collides(int64_t stride, int64_t itemsize) {
   return stride * itemsize % 2048 == 0;
+}
+// So many rows do stay, unless all of them share one set.
+constexpr int64_t kSharingRows = 8;
+bool rows_collide(int64_t rows, int64_t stride, int64_t itemsize) {
+  return rows > kSharingRows && stride * itemsize % 4096 == 0;
 }
 
 template <class T, class S>
@@ -72,9 +90,97 @@ void compute(const Gemm<int32_t, int8_t>& g, void* scratch) {
   FE_BEST_DOT(gemm_i8)(g, scratch);
 }
 
+// Scratch of compute().
+template <class T, class S>
+int64_t packed_bytes(const Gemm<T, S>& g) {
+  const GemmPlan plan = plan_gemm(g);
+  return round_up(
+      (plan.a_elements + plan.b_elements) * static_cast<int64_t>(sizeof(T)),
+      64);
+}
+
+// A product with much work is cut into strips of columns, and of rows where
+// strips are few: products of their own, which share nothing that is packed, so
+// that a thread finds what it reads in its own cache. (Half of each block of B
+// packed by another thread cost two threads up to a seventh of their time.)
+template <class T, class S>
+struct Strips {
+  int64_t rows, cols;  // of a strip
+  int64_t across = 1;
+  int64_t down = 1;
+
+  explicit Strips(const Gemm<T, S>& g) : rows(g.m), cols(g.n) {
+    if (g.m * g.n * g.k < 2 * kStripWork || g.b_packed != nullptr) return;
+    const GemmPlan plan = plan_gemm(g);
+    if (plan.way != GemmWay::tiles) return;
+    // Panels of A that are packed are packed for each strip, as is B for each
+    // strip of rows.
+    constexpr int64_t kWidest = 4;
+    const int64_t width =
+        plan.pack_a
+            ? kWidest
+            : std::min(kWidest, ceil_div(g.n, kStripsAcross * kMaxTileCols));
+    cols = std::min(g.n, kMaxTileCols * width);
+    across = ceil_div(g.n, cols);
+    down =
+        std::clamp<int64_t>(g.m * static_cast<int64_t>(sizeof(S)) /
+                                (kStripRows * static_cast<int64_t>(sizeof(T))),
+                            1, std::max<int64_t>(1, kStrips / across));
+    if (across * down < kFewStrips) {
+      down = std::clamp<int64_t>(g.m / kLeastRows, 1, kFewStrips / across);
+    }
+    rows = ceil_div(g.m, down);
+    down = ceil_div(g.m, rows);
+  }
+
+  int64_t count() const { return across * down; }
+
+  Gemm<T, S> strip(const Gemm<T, S>& g, int64_t i) const {
+    const int64_t row = i % down * rows;
+    const int64_t col = i / down * cols;
+    Gemm<T, S> s = g;
+    s.m = std::min(rows, g.m - row);
+    s.n = std::min(cols, g.n - col);
+    s.a.data += row * g.a.row;
+    s.b.data += col * g.b.col;
+    s.c += row * g.c_row + col;
+    if (g.col_bias != nullptr) s.col_bias += col;
+    if (g.row_bias != nullptr) s.row_bias += row;
+    return s;
+  }
+
+  // For strips of all sizes that occur.
+  Slots slots(const Gemm<T, S>& g) const {
+    int64_t bytes = 0;
+    for (int64_t m : {rows, g.m - (down - 1) * rows}) {
+      for (int64_t n : {cols, g.n - (across - 1) * cols}) {
+        Gemm<T, S> s = g;
+        s.m = m;
+        s.n = n;
+        bytes = std::max(bytes, packed_bytes(s));
+      }
+    }
+    return Slots(
+        count(), bytes,
+        std::max(ceil_div(count(), kStrips), kStripWork / (rows * cols * g.k)));
+  }
+};
+
+template <class T, class S>
+int64_t run_bytes(const Gemm<T, S>& g) {
+  const Gemm<T, S> u = upright(g);
+  const Strips<T, S> strips(u);
+  return strips.count() == 1 ? packed_bytes(u) : strips.slots(u).total();
+}
+
 template <class T, class S>
 void run(const Gemm<T, S>& g, void* scratch) {
-  compute(upright(g), scratch);
+  const Gemm<T, S> u = upright(g);
+  const Strips<T, S> strips(u);
+  if (strips.count() == 1) return compute(u, scratch);
+  strips.slots(u).each_unit(
+      static_cast<char*>(scratch),
+      [&](int64_t i, void* own) { compute(strips.strip(u, i), own); });
 }
 
 // Parts along k, each summed apart: a product with a small result and a long
@@ -102,10 +208,7 @@ struct DepthParts {
             (count - 1) * elements * static_cast<int64_t>(sizeof(T)), 64);
       }
     }
-    const GemmPlan plan = plan_gemm(upright(part(g, 0)));
-    part_bytes = round_up(
-        (plan.a_elements + plan.b_elements) * static_cast<int64_t>(sizeof(T)),
-        64);
+    part_bytes = run_bytes(part(g, 0));
   }
 
   // Part i, without its place for the sums.
@@ -190,18 +293,17 @@ GemmPlan plan_gemm(const Gemm<T, S>& g) {
     cols = std::min(cols, plan.pack_b ? kGemmCols : kMaxTileCols);
     plan.b_elements = round_up(cols, kMaxTileCols) * (depth + (kAsIs ? 0 : 1));
   }
+  // A's rows are read in place: tiles read along them.
+  plan.pack_a = !kAsIs || (a_col == 1 ? rows_collide(rows, a_row, kSize)
+                                      : rows > 1 && (cols > kMaxTileCols ||
+                                                     collides(a_col, kSize)));
   plan.narrow = plan.way == GemmWay::tiles && plan.pack_b &&
                 g.b_packed == nullptr && g.b.col == 1 && g.m <= kNarrowRows &&
                 g.n > kMaxTileCols;
-  if (plan.narrow) {
-    plan.pack_a = true;
+  // Otherwise a panel of A is packed where it is used, on the stack.
+  if (plan.narrow && plan.pack_a) {
     plan.a_elements = (g.m / 4 + 1) * (kMaxDepth + 32) * 16;
-    return plan;
   }
-  // A panel of A is packed where it is used, on the stack.
-  plan.pack_a =
-      !kAsIs || (rows > 1 && (cols > 2 * kMaxTileCols ||
-                              collides(a_col == 1 ? a_row : a_col, kSize)));
   return plan;
 }
 

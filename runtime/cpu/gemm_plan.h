@@ -30,7 +30,7 @@ enum class GemmWay : uint8_t {
 struct GemmPlan {
   GemmWay way = GemmWay::tiles;
   bool pack_a = false;
-  bool narrow = false;     // panels of B are used as soon as they are packed
+  bool narrow = false;     // a panel of B is used up before the next one
   bool pack_b = false;     // all of it; otherwise columns that fill no panel
   int64_t depth = 0;       // of a block; all but the last are equally deep
   int64_t a_elements = 0;  // packed, at most

@@ -43,6 +43,9 @@ struct Tile {
   // what is left of B.
   const T* fetch = nullptr;
   int64_t fetch_row = 0;
+  // Where B goes as it is read, into rows as wide as the tile, or null. Only
+  // tiles of kTileVectors of elements as they are do that.
+  T* b_copy = nullptr;
 };
 
 template <class T>
@@ -99,26 +102,41 @@ void run_tile(const Tile<T>& t) {
   const T* b = t.b;
   const T* fetch = t.fetch != nullptr ? t.fetch : b + 8 * b_row;
   const int64_t fetch_row = t.fetch != nullptr ? t.fetch_row : b_row;
-  for (int64_t k = 0; k < t.depth; ++k) {
-    Vec<T> b_k[vectors];
+  const auto sum_up = [&](auto use) {
+    for (int64_t k = 0; k < t.depth; ++k) {
+      Vec<T> b_k[vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) b_k[v] = load(b + v * kLanes);
+      for (int v = 0; v < vectors; ++v) b_k[v] = load(b + v * kLanes);
+      use(k, b_k);
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
+      for (int i = 0; i < rows; ++i) {
+        const Vec<T> a_ik = splat(a[i / 3][i % 3 * a_row]);
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+          sum[i][v] = Op::step(a_ik, b_k[v], sum[i][v]);
+        }
+      }
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
-        sum[i][v] = Op::step(a_ik, b_k[v], sum[i][v]);
+        __builtin_prefetch(fetch + v * kLanes);
       }
-    }
-#pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      __builtin_prefetch(fetch + v * kLanes);
-    }
-    b += b_row;
-    fetch += fetch_row;
+      b += b_row;
+      fetch += fetch_row;
 #pragma GCC unroll 16
-    for (int i = 0; i < kPointers; ++i) a[i] += a_col;
+      for (int i = 0; i < kPointers; ++i) a[i] += a_col;
+    }
+  };
+  constexpr bool kCopies =
+      vectors == kTileVectors && std::is_same_v<Op, MultiplyAdd<T>>;
+  if (kCopies && t.b_copy != nullptr) {
+    sum_up([&](int64_t k, const Vec<T>(&b_k)[vectors]) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        store(t.b_copy + (k * vectors + v) * kLanes, b_k[v]);
+      }
+    });
+  } else {
+    sum_up([](int64_t, const Vec<T>(&)[vectors]) {});
   }
   if (t.cols == vectors * kLanes) {
 #pragma GCC unroll 16

@@ -26,7 +26,8 @@ const T* zeros() {
 
 // A product in tiles. B is taken in blocks of some columns and some depth that
 // stay in the second-level cache; over each block go all the rows of A, a panel
-// at a time, which stays in the first-level cache.
+// at a time, which stays in the first-level cache. A panel of B is packed by
+// the first tile that reads it, or, where threads share the block, before.
 template <class T, class S>
 struct Tiles {
   using K = Kind<T, S>;
@@ -57,6 +58,13 @@ struct Tiles {
     return {g.a.data + row_of(panel) * g.a.row + k * g.a.col, g.a.row, g.a.col};
   }
   bool rows_are_dense() const { return g.a.col == 1; }
+  // A panel where it is to be read, with room for a copy.
+  MatrixView<T> a_panel(int64_t panel, T* room) const {
+    if constexpr (kAsIs) {
+      if (!plan.pack_a) return rows_in_place(panel);
+    }
+    return packed_rows(panel, room);
+  }
 
   // Copies a panel: to dense rows, if A's are dense, otherwise to columns.
   [[gnu::noinline]] MatrixView<T> packed_rows(int64_t panel, T* to) const {
@@ -148,10 +156,28 @@ struct Tiles {
 
   // ---- Products
 
-  // One tile: rows [row, row + rows) and a column panel.
+  // Packs a panel of B for its first tile, which copies what it reads if it
+  // can; meanwhile the next panel comes near.
+  void pack_for(Tile<T>& t, int64_t panel) const {
+    if constexpr (kAsIs) {
+      if (g.b.col == 1 && t.cols == kTileCols<T>) {
+        t.b = b_source(panel);
+        t.b_row = g.b.row;
+        t.b_copy = scratch_panel(panel);
+        if (panel + 1 < col_panels()) {
+          t.fetch = t.b + kTileCols<T>;
+          t.fetch_row = g.b.row;
+        }
+        return;
+      }
+    }
+    pack_columns(panel);
+  }
+
+  // One tile: rows [row, row + rows) and a column panel. `pack`: the panel is
+  // used for the first time.
   [[gnu::noinline]] void tile(int64_t row, int64_t rows, const MatrixView<T>& a,
-                              int64_t panel, const T* fetch = nullptr,
-                              int64_t fetch_row = 0) const {
+                              int64_t panel, bool pack) const {
     const bool first = k == 0;
     const int64_t column = j + panel * kTileCols<T>;
     const int64_t width = width_of(panel);
@@ -164,8 +190,7 @@ struct Tiles {
     t.b = b.data;
     t.b_row = b.row;
     t.cols = cols_of(panel);
-    t.fetch = fetch;
-    t.fetch_row = fetch_row;
+    if (pack && panel >= first_packed_panel()) pack_for(t, panel);
     T bias[kTileCols<T>];
     t.col_init = K::offset ? b.data + words() * b.row : zeros<T>();
     if (first && g.col_bias != nullptr) {
@@ -200,30 +225,30 @@ struct Tiles {
     }
   }
 
-  // Row panels [row, row_end) times column panels [col, col_end).
+  // Row panels [row, row_end) times column panels [col, col_end). `pack`: these
+  // are used for the first time.
   [[gnu::noinline]] void unit(int64_t row, int64_t row_end, int64_t col,
-                              int64_t col_end) const {
+                              int64_t col_end, bool pack) const {
     alignas(64) T packed[most(kTileRows * padded_row(kMaxDepth),
                               kPanelWidth * kMaxDepth)];
+    const int64_t fetched = ceil_div(kTileRows, col_end - col);
     for (int64_t r = row; r < row_end; ++r) {
       const int64_t from = row_of(r);
       const int64_t rows = row_of(r + 1) - from;
-      MatrixView<T> a;
-      if constexpr (kAsIs) {
-        a = plan.pack_a ? packed_rows(r, packed) : rows_in_place(r);
-      } else {
-        a = packed_rows(r, packed);
-      }
+      const MatrixView<T> a = a_panel(r, packed);
       const bool fetch = plan.pack_a && rows_are_dense() && r + 1 < row_panels;
       const S* next = g.a.data + (from + rows) * g.a.row + k;
       for (int64_t p = col; p < col_end; ++p) {
-        // A row of the next panel of A for each tile.
-        if (fetch && p - col < kTileRows) {
-          for (int64_t i = 0; i < depth; i += 64 / sizeof(S)) {
-            __builtin_prefetch(next + (p - col) * g.a.row + i);
+        // Some rows of the next panel of A for each tile.
+        if (fetch) {
+          const int64_t end = least(kTileRows, (p - col + 1) * fetched);
+          for (int64_t n = (p - col) * fetched; n < end; ++n) {
+            for (int64_t i = 0; i < depth; i += 64 / sizeof(S)) {
+              __builtin_prefetch(next + n * g.a.row + i);
+            }
           }
         }
-        tile(from, rows, a, p);
+        tile(from, rows, a, p, pack && r == row);
       }
     }
   }
@@ -238,44 +263,30 @@ struct Tiles {
         most(most(1, row_panels / kMaxDown),
              kUnitWork / (ceil_div(col_panels(), across) * panel_work));
     const int64_t units = ceil_div(row_panels, down) * across;
-    if (units == 1) return unit(0, row_panels, 0, col_panels());
+    if (units == 1) return unit(0, row_panels, 0, col_panels(), false);
     parallel_for(units, 1, [&](int64_t i, int64_t end) {
       for (; i < end; ++i) {
         const int64_t row = i / across * down;
         const int64_t part = i % across;
         unit(row, least(row + down, row_panels), col_panels() * part / across,
-             col_panels() * (part + 1) / across);
+             col_panels() * (part + 1) / across, false);
       }
     });
   }
 
-  // Few rows of A: each panel of B is packed just before it is used up, while
-  // the next one comes near.
+  // Few rows of A: each panel of B is used up before the next one.
   void multiply_narrow() const {
     constexpr int64_t kPanel =
         most(kTileRows * padded_row(kMaxDepth), kPanelWidth * kMaxDepth);
     MatrixView<T> a[kNarrowPanels];
     for (int64_t r = 0; r < row_panels; ++r) {
-      a[r] = packed_rows(r, a_scratch + r * kPanel);
+      a[r] = a_panel(r, a_scratch + r * kPanel);
     }
-    const int64_t work = most(1, g.m * kTileCols<T> * depth);
-    parallel_for(col_panels(), most(1, kUnitWork / 4 / work),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t p = begin; p < end; ++p) {
-                     pack_columns(p);
-                     [[maybe_unused]] const int64_t step =
-                         ceil_div(depth, row_panels);
-                     for (int64_t r = 0; r < row_panels; ++r) {
-                       const int64_t rows = row_of(r + 1) - row_of(r);
-                       if constexpr (kAsIs) {
-                         tile(row_of(r), rows, a[r], p,
-                              b_source(p + 1) + r * step * g.b.row, g.b.row);
-                       } else {
-                         tile(row_of(r), rows, a[r], p);
-                       }
-                     }
-                   }
-                 });
+    for (int64_t p = 0; p < col_panels(); ++p) {
+      for (int64_t r = 0; r < row_panels; ++r) {
+        tile(row_of(r), row_of(r + 1) - row_of(r), a[r], p, r == 0);
+      }
+    }
   }
 
   // visit() for every block of B.
@@ -312,8 +323,9 @@ void gemm_any(const Gemm<T, S>& g, void* scratch, const Few& few) {
                         memory + plan.a_elements};
       tiles.each_block([&] {
         if (plan.narrow) return tiles.multiply_narrow();
-        if (g.b_packed == nullptr) tiles.pack_block();
-        tiles.multiply_block();
+        if (swapped) tiles.pack_block();
+        if (swapped || g.b_packed != nullptr) return tiles.multiply_block();
+        tiles.unit(0, tiles.row_panels, 0, tiles.col_panels(), true);
       });
     }
   }

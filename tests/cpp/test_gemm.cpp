@@ -279,6 +279,18 @@ TEST_CASE_TEMPLATE("gemm: more than one block", T, float, double) {
   check_shape<T>(40, 512, 512);
 }
 
+// Enough work for several strips, of columns, of rows, of both; and rows of A
+// at distances of 4096 bytes, which are packed or not.
+TEST_CASE_TEMPLATE("gemm: strips", T, float, double) {
+  check_shape<T>(pick(65, 90), pick(700, 900), pick(60, 90));
+  check_shape<T>(pick(1025, 1100), pick(65, 80), pick(40, 60));
+  check_shape<T>(pick(1500, 1600), pick(1, 40), pick(100, 120));
+  check_shape<T>(1024, 513, 16);
+  for (const int64_t m : {8, 9, 28, 29, 64, 65}) {
+    check_shape<T>(m, pick(250, 290), 1024);
+  }
+}
+
 TEST_CASE_TEMPLATE("gemm: long sums of few elements", T, float, double) {
   check_shape<T>(1, 1, 2100000 / (sizeof(T) / 4));
   check_shape<T>(64, 64, 2600);
