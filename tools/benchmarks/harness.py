@@ -142,9 +142,14 @@ def per_call(work: Work, calls: int, units: int = 1) -> float:
     return (time.perf_counter_ns() - started) / (calls * units)
 
 
-def settle(work: Work) -> None:
-    """Waits until the threads of the one before have stopped looking for work."""
-    time.sleep(0.3)
+def settle(work: Work, threads: int) -> None:
+    """Lets pass what the one before left behind.
+
+    Its threads look for work a while, and the caches hold what it wrote: tens of
+    MiB that have to be written to memory before they can hold anything else.
+    """
+    if threads > 1:
+        time.sleep(0.3)
     work()
 
 
@@ -165,8 +170,7 @@ def measure(cases: Iterable[Case], settings: Settings) -> list[Row]:
             calls[who] = max(1, min(100_000, int(SAMPLE * 1e9 / once)))
         for _ in range(settings.rounds):
             for who, work in works.items():
-                if settings.threads > 1:
-                    settle(work)
+                settle(work, settings.threads)
                 row.add(who, per_call(work, calls[who]))
         del works
         rows.append(row)
