@@ -74,36 +74,44 @@ template <class T>
   }
 }
 
-// Prepares row r: the scores that it sees come first, and are masked; the
-// others become zero probabilities. Gives their number.
+// How many scores row r sees: they come first. They are masked.
 template <class T>
 FE_INLINE int64_t shown(const ScoreBlock& b, int64_t r, T* s) {
   int64_t n = b.visible + r;
   n = n < 0 ? 0 : n > b.cols ? b.cols : n;
   if (b.mask.data != nullptr) add_mask(b.mask, r, s, n);
-  for (int64_t i = n; i < b.cols; i += lanes<T>) {
-    store(s + i, Vec<T>{}, b.cols - i);
-  }
   return n;
+}
+
+// Calls body(i, x, left...) for the vectors of the first n scores of a row of
+// `cols`. Whole ones are told no `left`; of the last one that many lanes are in
+// the row, and those past n are -infinity.
+template <class T, class Body>
+FE_INLINE void each_shown(const T* s, int64_t n, int64_t cols, Body body) {
+  using Index = Element<Mask<Vec<T>>>;
+  int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) body(i, load(s + i));
+  if (i == n) return;
+  const auto seen = iota<Index>() < splat(static_cast<Index>(n - i));
+  const Vec<T> x = load(s + i, cols - i);
+  body(i, select(seen, x, splat(-kInf<T>)), cols - i);
+}
+
+// What the row does not see: from the vector after the last that it does.
+template <class T>
+FE_INLINE void hide(T* s, int64_t n, int64_t cols) {
+  int64_t i = (n + lanes<T> - 1) / lanes<T> * lanes<T>;
+  for (; i < cols; i += lanes<T>) store(s + i, Vec<T>{}, cols - i);
 }
 
 // The largest of n scores and `least`. A NaN may be passed over: it comes back
 // in the sum.
 template <class T>
-FE_INLINE T largest(const T* s, int64_t n, T least) {
-  Vec<T> a = splat(least);
-  Vec<T> b = a;
-  int64_t i = 0;
-  for (; i + 2 * lanes<T> <= n; i += 2 * lanes<T>) {
-    const Vec<T> x = load(s + i);
-    const Vec<T> y = load(s + i + lanes<T>);
-    a = x > a ? x : a;
-    b = y > b ? y : b;
-  }
-  a = b > a ? b : a;
-  T top = reduce(a, [](auto x, auto y) { return x > y ? x : y; });
-  for (; i < n; ++i) top = s[i] > top ? s[i] : top;
-  return top;
+FE_INLINE T largest(const T* s, int64_t n, int64_t cols, T least) {
+  Vec<T> top = splat(least);
+  each_shown(s, n, cols,
+             [&](int64_t, Vec<T> x, auto...) { top = x > top ? x : top; });
+  return reduce(top, [](auto x, auto y) { return x > y ? x : y; });
 }
 
 template <class T>
@@ -120,19 +128,15 @@ void step(const ScoreBlock& b, bool first, T* top, T* total, T* out,
   for (int64_t r = 0; r < b.rows; ++r, s += b.cols, out += width) {
     const int64_t n = shown(b, r, s);
     const T before = first ? -kInf<T> : top[r];
-    const T now = largest(s, n, before);
+    const T now = largest(s, n, b.cols, before);
     const T base = now == -kInf<T> ? T(0) : now;  // nothing shown so far
     Vec<T> sum{};
-    each_vector<T>(n, [&](int64_t i, auto... left) {
-      Vec<T> e = exp2(load(s + i, left...) - base);
-      if constexpr (sizeof...(left) > 0) {
-        store(s + i, e, left...);
-        e = load(s + i, left...);  // zeros past the end
-      } else {
-        store(s + i, e);
-      }
+    each_shown(s, n, b.cols, [&](int64_t i, Vec<T> x, auto... left) {
+      const Vec<T> e = exp2(x - base);
+      store(s + i, e, left...);
       sum += e;
     });
+    hide(s, n, b.cols);
     const T here = FE_ISA::sum(sum);
     top[r] = now;
     if (first) {
@@ -173,15 +177,15 @@ void slope(const ScoreBlock& b, const T* logsumexp, const T* offset, T* slope,
     const int64_t n = shown(b, r, s);
     const T base = logsumexp[r] * T(kLog2e);
     const Vec<T> less = splat(-offset[r]);
-    each_vector<T>(n, [&](int64_t i, auto... left) {
-      const Vec<T> p = exp2(load(s + i, left...) - base);
+    each_shown(s, n, b.cols, [&](int64_t i, Vec<T> x, auto... left) {
+      const Vec<T> p = exp2(x - base);
       const Vec<T> d = fma(load(slope + i, left...), splat(scale), less);
       store(s + i, p, left...);
-      store(slope + i, p * d, left...);
+      // A key that is not seen gets no gradient, whatever its value is.
+      store(slope + i, p == 0 ? Vec<T>{} : p * d, left...);
     });
-    for (int64_t i = n; i < b.cols; i += lanes<T>) {
-      store(slope + i, Vec<T>{}, b.cols - i);
-    }
+    hide(s, n, b.cols);
+    hide(slope, n, b.cols);
   }
 }
 

@@ -74,11 +74,11 @@ struct Result4 {
 // Blocks of scores have kQueries rows, for every product packs its keys anew,
 // and so many columns that the block and what it is made of stay in the
 // second-level cache. Short causal ones have fewer rows, since what lies above
-// the diagonal of a block is computed in vain. Where keys are hidden from
-// earlier queries a block has whole multiples of its rows as columns.
+// the diagonal of a block is computed in vain: about an eighth of the queries,
+// but no fewer than kCausalQueries. Where keys are hidden from earlier queries
+// a block has whole multiples of its rows as columns.
 inline constexpr int64_t kQueries = 128;
-inline constexpr int64_t kCausalQueries = 64;
-inline constexpr int64_t kShort = 512;
+inline constexpr int64_t kCausalQueries = 32;
 inline constexpr int64_t kKeys = 256;
 
 // Sizes of a call, from query, key, value.
@@ -102,7 +102,9 @@ struct AttentionSizes {
 
   int64_t group() const { return shared > 0 ? heads / shared : 1; }
   int64_t block_rows() const {
-    return causal && queries <= kShort ? kCausalQueries : kQueries;
+    int64_t rows = causal ? kCausalQueries : kQueries;
+    while (rows < kQueries && 8 * rows < queries) rows *= 2;
+    return rows;
   }
   // Keys that a block of queries from q on has to do with.
   int64_t keys_of(int64_t q) const {

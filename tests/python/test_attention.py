@@ -33,8 +33,12 @@ def by_definition(q, k, v, mask=None, causal=False, scale=None):
     return e / np.where(total == 0, 1, total) @ v
 
 
-# Around the sizes of blocks: 64 and 128 queries, 256 keys.
-SIZES = [(1, 1), (1, 300), (63, 65), (64, 256), (65, 257), (129, 511), (300, 513)]
+# Around the sizes of blocks: 32, 64 and 128 queries, 256 keys; and where they
+# change.
+SIZES = [
+    *[(1, 1), (1, 300), (31, 33), (32, 32), (63, 65), (64, 256), (65, 257)],
+    *[(129, 511), (256, 256), (257, 300), (300, 513), (512, 512), (513, 513)],
+]
 
 
 @pytest.mark.parametrize("causal", [False, True])
