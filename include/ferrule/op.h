@@ -293,7 +293,7 @@ struct KernelDef {
   int64_t (*scratch)(const OpCall&) = nullptr;
   // Output 0 may be given the memory of a dying input of the same size.
   bool elementwise = false;
-  // In place, result 0 may be argument 0 itself, of any strides; no other
+  // Result 0 may be written over argument 0, of any strides, if no other
   // argument shares its memory.
   bool over_input = false;
   uint16_t version = 1;

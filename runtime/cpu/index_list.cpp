@@ -222,10 +222,12 @@ void add(OpCall& c, const IndexList& list, const TensorImpl& x,
   });
 }
 
-// Result 0 has the values of argument 0.
+// Result 0 has the values of argument 0, and may be where that is.
 const TensorImpl& copied_input(OpCall& c) {
   const TensorImpl& out = c.out_impl();
-  if (!c.in_place) strided_copy(c.in(0), out);
+  if (!c.in_place && out.bytes() != c.in(0).bytes()) {
+    strided_copy(c.in(0), out);
+  }
   return out;
 }
 

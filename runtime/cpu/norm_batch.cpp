@@ -314,6 +314,7 @@ extern const KernelDef batch_norm_cpu = {
     .run = cpu::forward_kernel,
     .contiguous = false,
     .scratch = cpu::forward_scratch,
+    .over_input = true,
 };
 extern const KernelDef batch_norm_backward_cpu = {
     .name = "batch_norm_backward",

@@ -74,11 +74,12 @@ int dim_of(const OpCall& c) {
   return OpCall::wrap_dim(c, c.i(1), c.in(0).ndim);
 }
 
-// Starts from argument 0. False: there is nothing to write, or an index is
-// wrong, which is found before anything is written.
+// Starts from argument 0, which may be where the result is. False: there is
+// nothing to write, or an index is wrong, which is found before anything is
+// written.
 bool begin(OpCall& c) {
   const TensorImpl &x = c.out_impl(), &index = c.in(2);
-  if (!c.in_place) strided_copy(c.in(0), x);
+  if (!c.in_place && x.bytes() != c.in(0).bytes()) strided_copy(c.in(0), x);
   if (index.numel == 0) return false;
   return Plan(x, dim_of(c), index, Dims(x.steps()), {}).positions.check(c);
 }

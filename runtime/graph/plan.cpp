@@ -110,20 +110,25 @@ class Plan::Builder {
     plan_.step_nodes_.push_back(n);
   }
 
-  // An elementwise result may take the memory of an input that dies here.
+  // A result that may be written over an input takes the memory of one that
+  // dies here: of any if the kernel works element by element, else of the
+  // first.
   int32_t reusable_block(int32_t n) {
     const OpCall& call = bound_.calls[n];
-    if (!call.info.cpu || !call.info.cpu->elementwise) return -1;
+    const KernelDef* kernel = call.info.cpu;
+    if (!kernel || !(kernel->elementwise || kernel->over_input)) return -1;
     const TensorImpl& out = *call.outs[0];
     const Node& node = bound_.graph.nodes[n];
-    for (const NodeArg& a : node.args) {
+    const size_t candidates = kernel->elementwise ? node.args.size() : 1;
+    for (size_t i = 0; i < candidates; ++i) {
+      const NodeArg& a = node.args[i];
       if (a.tag != ArgTag::tensor || !in_arena(a.value)) continue;
       const int32_t root = bound_.root[a.value];
       const TensorImpl& in = *bound_.impls[a.value];
       const int32_t block = block_[root];
       if (blocks_[block].last == n && same_place(in, *bound_.impls[root]) &&
           same_place(in, out) && itemsize(in.dtype) == itemsize(out.dtype) &&
-          only_reader(node, a.value)) {
+          only_reader(node, a.value, kernel->elementwise)) {
         return block;
       }
     }
@@ -135,16 +140,18 @@ class Plan::Builder {
            a.numel == b.numel;
   }
 
-  // No other argument looks at the same memory in another way.
-  bool only_reader(const Node& node, int32_t value) {
+  // No other argument looks at the same memory, or only `alike`.
+  bool only_reader(const Node& node, int32_t value, bool alike) {
     bool only = true;
+    int uses = 0;
     each_input(node, [&](int32_t v) {
+      uses += v == value;
       if (v == value || block_of(v) != block_of(value)) return;
-      only &= same_place(*bound_.impls[v], *bound_.impls[value]) &&
+      only &= alike && same_place(*bound_.impls[v], *bound_.impls[value]) &&
               std::ranges::equal(bound_.impls[v]->sizes(),
                                  bound_.impls[value]->sizes());
     });
-    return only;
+    return only && (alike || uses == 1);
   }
   int32_t block_of(int32_t v) const {
     return in_arena(v) ? block_[bound_.root[v]] : -2;

@@ -160,6 +160,47 @@ TEST_CASE("values share memory, and elementwise results take their input's") {
   CHECK(cost.arena_bytes == 4032);  // one block, 4000 bytes and alignment
 }
 
+TEST_CASE("a kernel that writes over its first input gets that one's memory") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  Tensor at = Tensor::empty({2}, DType::i64);
+  at.data<int64_t>()[0] = 3;
+  at.data<int64_t>()[1] = 1;
+  const int32_t index = b.constant("index", at);
+  const int32_t x = b.input("x", DType::f32, {{1000, -1}});
+  const int32_t r = b.node("relu", {{"input", ref(x)}});
+  const int32_t filled = b.node("index_fill", {{"input", ref(r)},
+                                               {"dim", num(0)},
+                                               {"index", ref(index)},
+                                               {"value", real(-1)}});
+  b.output("y", filled);
+  b.finish();
+  Session s(share(std::move(p)));
+  const RunCost cost = s.prepare("forward", std::vector{ramp({1000})});
+  CHECK(cost.arena_bytes == 4032);  // one block, 4000 bytes and alignment
+  std::vector<float> want = floats(ramp({1000}));
+  want[3] = want[1] = -1;
+  CHECK(floats(run1(s, "forward", {ramp({1000})})) == want);
+}
+
+TEST_CASE("a kernel does not write over an input that it reads elsewhere") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  Tensor at = Tensor::empty({3}, DType::i64);
+  for (int i = 0; i < 3; ++i) at.data<int64_t>()[i] = 2 - i;
+  const int32_t index = b.constant("index", at);
+  const int32_t x = b.input("x", DType::f32, {{3, -1}});
+  const int32_t r = b.node("relu", {{"input", ref(x)}});
+  b.output("y", b.node("index_copy", {{"input", ref(r)},
+                                      {"dim", num(0)},
+                                      {"index", ref(index)},
+                                      {"source", ref(r)}}));
+  b.finish();
+  Session s(share(std::move(p)));
+  CHECK(floats(run1(s, "forward", {ramp({3}, 1)})) ==
+        std::vector<float>{1.5f, 1.25f, 1});
+}
+
 TEST_CASE("a result that is an input, a weight or a view is the session's") {
   Program p;
   GraphBuilder b(p, "forward");
