@@ -1,4 +1,5 @@
-"""Matrix products: squares, one and eight rows, many small ones.
+"""Matrix products: squares, one and eight rows, many small ones; and of bfloat16,
+float16 and int8, for which the limit is not known.
 
 ONNX Runtime has the right side as a constant, which it packs beforehand, as it
 would a layer's weights.
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
+import ferrule as fe
 
 from .harness import (
     Case,
@@ -29,6 +32,7 @@ SKINNY = ((1, 1024, 1024), (1, 4096, 4096), (8, 1024, 1024), (32, 1024, 1024))
 LAYERS = ((64, 784, 256), (64, 256, 128), (64, 128, 10), (2048, 128, 512))
 # How many, rows, inner, columns.
 BATCHES = ((64, 32, 32, 32), (256, 16, 64, 16), (64, 128, 32, 128))
+NARROW = ((512, 512, 512), (1024, 1024, 1024), (32, 1024, 1024))
 
 
 def build(settings: Settings, a: tuple[int, ...], b: tuple[int, ...]) -> dict:
@@ -42,6 +46,25 @@ def build(settings: Settings, a: tuple[int, ...], b: tuple[int, ...]) -> dict:
     works["numpy"] = lambda: np.matmul(left, right)
     if onnx:
         works["onnx"] = onnx_node("MatMul", {"a": left}, {"b": right}, settings)
+    return works
+
+
+def build_narrow(dtype: str, m: int, k: int, n: int) -> dict:
+    key = np.random.default_rng(0)
+    works: dict[str, Work] = {}
+    for who, lib in libraries():
+        x, y = (
+            tensor_in(lib, key.integers(-128, 128, shape, np.int8))
+            if dtype == "int8"
+            else tensor_in(lib, key.standard_normal(shape, np.float32))
+            for shape in ((m, k), (k, n))
+        )
+        if dtype == "int8":
+            product = lib.ops.int_mm if lib is fe else lib._int_mm
+        else:
+            x, y = x.to(getattr(lib, dtype)), y.to(getattr(lib, dtype))
+            product = lib.matmul
+        works[who] = lambda product=product, x=x, y=y: product(x, y)
     return works
 
 
@@ -60,6 +83,14 @@ def cases(settings: Settings) -> Iterator[Case]:
             lambda c=count, m=m, k=k, n=n: build(settings, (c, m, k), (c, k, n)),
             flops=2.0 * count * m * k * n,
         )
+    for dtype in ("bfloat16", "float16", "int8"):
+        for m, k, n in NARROW:
+            if dtype == "float16" and m > 512:
+                continue  # PyTorch takes seconds
+            yield Case(
+                f"{dtype} {m}x{k}x{n}",
+                lambda d=dtype, m=m, k=k, n=n: build_narrow(d, m, k, n),
+            )
 
 
 def run(settings: Settings) -> list[Row]:

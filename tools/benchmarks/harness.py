@@ -145,12 +145,17 @@ def per_call(work: Work, calls: int, units: int = 1) -> float:
 def settle(work: Work, threads: int) -> None:
     """Lets pass what the one before left behind.
 
-    Its threads look for work a while, and the caches hold what it wrote: tens of
-    MiB that have to be written to memory before they can hold anything else.
+    The caches hold what it wrote: tens of MiB that have to be written to memory
+    before they can hold anything else. Its threads look for work a while; and those
+    of this one begin on the cores that the system chose, which may be one for all: it
+    moves them within some 20 ms.
     """
+    work()
     if threads > 1:
         time.sleep(0.3)
-    work()
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            work()
 
 
 def measure(cases: Iterable[Case], settings: Settings) -> list[Row]:
