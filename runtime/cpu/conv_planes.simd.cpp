@@ -7,11 +7,16 @@
 namespace ferrule::cpu::FE_ISA {
 namespace {
 
+// A row that is copied at once.
+constexpr int64_t kFewVectors = 4;
+
+constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t clamp(int64_t n, int64_t most) {
   return n < 0 ? 0 : n > most ? most : n;
 }
-// n / by, rounded up, for any n; by > 0.
+// n / by, rounded up, for any n; by > 0. Small planes notice a division.
 constexpr int64_t ceil_div(int64_t n, int64_t by) {
+  if (by <= 2) return (n + by - 1) >> (by - 1);
   return n > 0 ? (n + by - 1) / by : -(-n / by);
 }
 
@@ -55,29 +60,87 @@ FE_INLINE void zero(T* to, int64_t n) {
   if (i < n) store(to + i, Vec<T>{}, n - i);
 }
 
+// Elements [from, end) of a phase lie inside of the source; element 0 is that
+// with the number `first`.
+struct Phase {
+  int64_t first, from, end;
+
+  FE_INLINE Phase(const PlaneAxis& axis, int64_t phase)
+      : first(phase + axis.first),
+        from(clamp(ceil_div(-first, axis.step), axis.size)),
+        end(clamp(ceil_div(axis.source - first, axis.step), axis.size)) {
+    if (end < from) end = from;
+  }
+};
+
+// As copy_row() for rows of a few vectors of one phase: each also clears the
+// margin behind it and that before the next one.
+template <class T, int step>
+FE_INLINE void copy_few(const Planes& p, const Phase& rows, const Phase& cols,
+                        const T* source, const T* source_end, T* to,
+                        const T* to_end) {
+  constexpr int kLanes = lanes<T>;
+  using Inside = Mask<Vec<T>>;
+  Inside inside[kFewVectors];
+  for (int v = 0; v < kFewVectors; ++v) {
+    using Index = Element<Inside>;
+    inside[v] = iota<Index, kLanes>() <
+                static_cast<Index>(cols.end - cols.from - v * kLanes);
+  }
+  const int64_t size = p.w.size;
+  const int64_t from_step = p.h.step * p.w.source;
+  const T* from = source + (rows.from * p.h.step + rows.first) * p.w.source +
+                  cols.from * step + cols.first;
+  to += rows.from * size + cols.from;
+  const int64_t whole = ceil_div(size, kLanes) * kLanes;
+  for (int64_t i = rows.from; i < rows.end; ++i) {
+    // Is all that whole vectors touch there?
+    if (source_end - from >= whole * step && to_end - to >= whole) {
+      for (int64_t v = 0; v * kLanes < size; ++v) {
+        const T* const at = from + v * kLanes * step;
+        const Vec<T> x =
+            step == 1 ? load(at) : evens<T>(load(at), load(at + kLanes));
+        store(to + v * kLanes, bits<Vec<T>>(bits<Inside>(x) & inside[v]));
+      }
+    } else {
+      copy_row(from, step, cols.end - cols.from, to);
+      zero(to + cols.end - cols.from, size - cols.end);
+      zero(to + size - cols.from,
+           least(cols.from, to_end - to - size + cols.from));
+    }
+    from += from_step;
+    to += size;
+  }
+}
+
 template <class T>
 void fill(const Planes& p, const T* source, T* to) {
+  const int64_t size = p.w.size;
+  const bool few = size <= kFewVectors * lanes<T>;
+  const T* const source_end = source + p.h.source * p.w.source;
+  const T* const to_end = to + p.h.phases * p.w.phases * p.h.size * size;
   for (int64_t phase_h = 0; phase_h < p.h.phases; ++phase_h) {
+    const Phase rows(p.h, phase_h);
     for (int64_t phase_w = 0; phase_w < p.w.phases; ++phase_w) {
-      // Columns [from, end) lie inside of the source.
-      const int64_t before = -(phase_w + p.w.first);
-      const int64_t from = clamp(ceil_div(before, p.w.step), p.w.size);
-      const int64_t end =
-          clamp(ceil_div(p.w.source + before, p.w.step), p.w.size);
-      // Of small images it costs less to clear all than to clear the margins.
-      const bool small = p.w.size <= 2 * lanes<T>;
-      if (small) zero(to, p.h.size * p.w.size);
-      for (int64_t i = 0; i < p.h.size; ++i, to += p.w.size) {
-        const int64_t row = i * p.h.step + phase_h + p.h.first;
-        const bool outside = row < 0 || row >= p.h.source || end <= from;
-        if (!small) {
-          zero(to, outside ? p.w.size : from);
-          if (!outside) zero(to + end, p.w.size - end);
+      const Phase cols(p.w, phase_w);
+      zero(to, rows.from * size + cols.from);
+      if (few && p.w.step == 1) {
+        copy_few<T, 1>(p, rows, cols, source, source_end, to, to_end);
+      } else if (few && p.w.step == 2) {
+        copy_few<T, 2>(p, rows, cols, source, source_end, to, to_end);
+      } else {
+        for (int64_t i = rows.from; i < rows.end; ++i) {
+          const T* const from =
+              source + (i * p.h.step + rows.first) * p.w.source;
+          T* const row = to + i * size;
+          zero(row, cols.from);
+          copy_row(from + cols.from * p.w.step + cols.first, p.w.step,
+                   cols.end - cols.from, row + cols.from);
+          zero(row + cols.end, size - cols.end);
         }
-        if (outside) continue;
-        copy_row(source + row * p.w.source - before + from * p.w.step, p.w.step,
-                 end - from, to + from);
       }
+      zero(to + rows.end * size, (p.h.size - rows.end) * size);
+      to += p.h.size * size;
     }
   }
 }

@@ -291,19 +291,29 @@ void gather(const ConvGather<T>& g) {
     rest[q] = p / g.cols * g.pitch + p % g.cols;
   }
   for (int64_t k = 0; k < g.count; ++k) {
-    const T* from = g.from + g.offset[k];
+    const T* const from = g.from + g.offset[k];
     for (int64_t q = 0; q < g.rests; ++q) {
       g.rest[q * g.rest_row + k] = from[rest[q]];
     }
-    if (g.to == nullptr) continue;
-    // Whole vectors: what lies beyond a row is overwritten by the next one.
+  }
+  if (g.to == nullptr) return;
+  // Whole vectors: what lies beyond a row is overwritten by the next one, but
+  // for the last, whose next one may be another thread's.
+  const auto copy = [&](int64_t k, auto put) {
+    const T* from = g.from + g.offset[k];
     T* const to = g.to + k * g.to_row;
     for (int64_t p = 0; p < g.dense; p += g.cols, from += g.pitch) {
-      for (int64_t v = 0; v < g.cols && p + v < g.dense; v += lanes<T>) {
-        store(to + p + v, load(from + v), g.dense - p - v);
+      for (int64_t v = p; v < p + g.cols; v += lanes<T>) {
+        put(to + v, load(from + v - p), g.dense - v);
       }
     }
+  };
+  for (int64_t k = 0; k + 1 < g.count; ++k) {
+    copy(k, [](T* to, Vec<T> v, int64_t) { store(to, v); });
   }
+  copy(g.count - 1, [](T* to, Vec<T> v, int64_t n) {
+    if (n > 0) store(to, v, n);
+  });
 }
 
 // ---- Outer product
