@@ -264,7 +264,7 @@ void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
 }
 
 // Folds rows [first, last), `columns` elements apart from row to row, into
-// `total`: kFoldRows of them into a row of sums, which is then added.
+// `result`: kFoldRows of them into a row of sums, which is then added.
 template <class T>
 struct RowFold {
   FoldRowsFn fold_rows;
@@ -273,15 +273,18 @@ struct RowFold {
   int64_t columns;
 
   void run(Operands<T>& operands, FoldInput piece, int64_t first, int64_t last,
-           int64_t column, int64_t width, T* total) const {
+           int64_t column, int64_t width, T* result) const {
+    alignas(64) T total[kFoldColumns];
     alignas(64) T sums[kFoldColumns];
     FoldInput sum;
     sum.a = sums;
-    std::fill_n(total, width, start);
+    // To the end of a vector: kFoldColumns is a multiple of any.
+    const int64_t filled = std::min(kFoldColumns, width + 64);
+    std::fill_n(total, filled, start);
     for (int64_t r = first; r < last; r += kFoldRows) {
       const int64_t rows = std::min(kFoldRows, last - r);
       const int64_t at_once = operands.even ? rows : 1;
-      std::fill_n(sums, width, start);
+      std::fill_n(sums, filled, start);
       for (int64_t k = 0; k < rows; k += at_once) {
         operands.seek((r + k) * columns + column);
         if (operands.even) {
@@ -294,6 +297,7 @@ struct RowFold {
       }
       add_row(total, sum, 1, width);
     }
+    std::copy_n(total, width, result);
   }
 };
 

@@ -40,7 +40,9 @@ struct FoldInput {
 // out[r] from n elements in a row, for every r < runs; runs follow each other.
 using FoldRunFn = void (*)(void* out, const FoldInput& in, int64_t runs,
                            int64_t n);
-// out[j] = combine(out[j], element[r][j]) for r < rows, j < n.
+// out[j] = combine(out[j], element[r][j]) for r < rows, j < n. Behind out[n -
+// 1] there is room to the end of a vector: the next row would have to wait for
+// a store of less than that.
 using FoldRowsFn = void (*)(void* out, const FoldInput& in, int64_t rows,
                             int64_t n);
 

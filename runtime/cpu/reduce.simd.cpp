@@ -5,6 +5,7 @@
 
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
+#include "runtime/cpu/stream.h"
 
 namespace ferrule::cpu::FE_ISA {
 namespace {
@@ -53,6 +54,11 @@ FE_INLINE Vec<T> element(const T* a, const T* b, Vec<T> centre, int64_t left) {
   }
 }
 
+template <class T>
+FE_INLINE void fetch_ahead(const T* at) {
+  __builtin_prefetch(at + kFetchAhead / sizeof(T));
+}
+
 template <Fold fold>
 constexpr bool centred = fold == Fold::square || fold == Fold::product;
 
@@ -67,6 +73,7 @@ void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
     }
     static_cast<T*>(out)[r] = reduce_run<T>(
         n, neutral<fold, T>(), Combine<fold>{}, [&](int64_t i, int64_t left) {
+          fetch_ahead(a + i);
           const T* other = fold == Fold::product ? b + i : nullptr;
           return element<fold, T>(a + i, other, centre, left);
         });
@@ -93,6 +100,7 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
       const T* x = at(a, r * in.a_step) + j;
       const T* y = x;  // not read where there is no second operand
       if constexpr (fold == Fold::product) y = at(b, r * in.b_step) + j;
+      if constexpr (rows == 1) fetch_ahead(x);
       sum = Combine<fold>{}(sum, element<fold, T>(x, y, centre, left));
     }
     return sum;
@@ -101,7 +109,7 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
   for (; j + lanes<T> <= n; j += lanes<T>) {
     store(out + j, folded(load(out + j), j, lanes<T>));
   }
-  if (j < n) store(out + j, folded(load(out + j, n - j), j, n - j), n - j);
+  if (j < n) store(out + j, folded(load(out + j), j, n - j));
 }
 
 // A few rows at a time: `out`, which stays in the cache, is read and written

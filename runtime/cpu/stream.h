@@ -20,10 +20,10 @@ inline constexpr int64_t kStreamFrom = INT64_MAX;
 // Bytes that memory and caches move at once.
 inline constexpr int64_t kLine = 64;
 
-// The array that is read while another is written so, or the first of several,
-// is fetched this many bytes ahead. Alone it would not keep the memory busy;
-// what else is read, the processor finds in time.
-inline constexpr int64_t kFetchAhead = 8192;
+// An array that is read once from memory is fetched this many bytes ahead,
+// because one alone does not keep the memory busy. Of several only the first:
+// the others, the processor finds in time.
+inline constexpr int64_t kFetchAhead = 16384;
 
 // Bytes at a time: they and as much of several operands stay in the first-level
 // cache.
