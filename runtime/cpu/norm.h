@@ -12,6 +12,7 @@ namespace ferrule::cpu {
 // null biases 0.
 struct LayerNormRow {
   void* out;
+  bool past_caches;  // write so (stream.h)
   const void* x;
   const void* weight;
   const void* bias;

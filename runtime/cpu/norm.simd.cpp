@@ -5,6 +5,7 @@
 
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
+#include "runtime/cpu/stream.h"
 
 namespace ferrule::cpu::FE_ISA {
 namespace {
@@ -32,21 +33,23 @@ void forward(const LayerNormRow& row, int64_t n) {
                                  return load(x + i, left);
                                }) /
                  static_cast<T>(n);
-  const T var = reduce_run<T>(n, T(0), Add{},
-                              [&](int64_t i, int64_t left) {
-                                const Vec<T> d = load(x + i, left) - mean;
-                                return d * d;
-                              }) /
-                static_cast<T>(n);
+  const T var =
+      reduce_run<T>(n, T(0), Add{},
+                    [&](int64_t i, int64_t left) {
+                      // Of the rows that follow.
+                      __builtin_prefetch(x + i + kFetchAhead / sizeof(T));
+                      const Vec<T> d = load(x + i, left) - mean;
+                      return d * d;
+                    }) /
+      static_cast<T>(n);
   const T rstd = T(1) / std::sqrt(var + static_cast<T>(row.eps));
   *static_cast<T*>(row.mean) = mean;
   *static_cast<T*>(row.rstd) = rstd;
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const int64_t left = n - i;
+  write(out, n, row.past_caches, [&](int64_t i, int64_t left) {
     const Vec<T> normal = (load(x + i, left) - mean) * rstd;
     const Vec<T> shift = bias ? load(bias + i, left) : Vec<T>{};
-    store(out + i, fma(normal, weight_at(weight, i, left), shift), left);
-  }
+    return fma(normal, weight_at(weight, i, left), shift);
+  });
 }
 
 // With h = weight * grad and x^ the normalised row:

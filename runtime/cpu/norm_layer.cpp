@@ -39,7 +39,8 @@ int64_t forward_scratch(const OpCall& c) {
 }
 
 void forward_kernel(OpCall& c) {
-  const RowPlan plan = plan_of(c, 0, 1);
+  RowPlan plan = plan_of(c, 0, 1);
+  plan.past_caches = true;
   char* scratch = static_cast<char*>(c.scratch);
   const int64_t bytes = vector_bytes(plan);
   const void* weight = vector_of(c, 2, plan, scratch);
@@ -50,8 +51,9 @@ void forward_kernel(OpCall& c) {
   const auto fn = FE_BEST(layer_norm_row);
   const TensorImpl* in[] = {&c.in(0)};
   each_row(plan, c.outs[0], in, scratch + 2 * bytes, [&](const Row& row) {
-    fn({row.out, row.in[0], weight, bias, mean + row.index * size,
-        rstd + row.index * size, c.f(4)},
+    const bool past_caches = row.past_caches != nullptr;
+    fn({past_caches ? row.past_caches : row.out, past_caches, row.in[0], weight,
+        bias, mean + row.index * size, rstd + row.index * size, c.f(4)},
        plan.length, plan.dtype);
   });
 }

@@ -81,7 +81,13 @@ void each_row(const RowPlan& plan, const TensorImpl* out,
       }
       if (result.streams()) free = tile.bytes;
       row.out = out ? result.place(plan.length, free) : nullptr;
+      const bool past_caches = plan.past_caches && result.streams_in_place();
+      row.past_caches = past_caches ? result.here() : nullptr;
       visit(row);
+      if (row.past_caches) {
+        result.done(row.past_caches, plan.length);
+        continue;
+      }
       Ahead ahead[kMaxRowTensors];
       if (result.streams()) {
         for (size_t k = 0; k < in.size(); ++k) {

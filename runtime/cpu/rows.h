@@ -18,6 +18,7 @@ struct RowPlan {
   int64_t inner = 1;  // elements from one to the next of a row
   int dim = -1;       // the rows lie along this dimension; -1: the last ones
   DType dtype = DType::f32;
+  bool past_caches = false;  // the visitor looks at Row::past_caches
 
   // Along one dimension of a shape; or the last elements, `length` at a time.
   RowPlan(std::span<const int64_t> shape, int dim, DType t);
@@ -34,6 +35,9 @@ struct Row {
   int64_t index;
   int64_t chunk;
   void* out;  // null where there is no result
+  // Null, or where to put the row instead, and past the caches (stream.h);
+  // `out` is memory to compute in then.
+  void* past_caches;
   const void* in[kMaxRowTensors];
 };
 

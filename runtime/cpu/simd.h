@@ -190,6 +190,24 @@ FE_INLINE void store(T* to, std::type_identity_t<Vec<T>> v, int64_t n) {
 
 #endif
 
+// out[i] = f(i, left) for i < n, a vector at a time, of which the first `left`
+// lanes count. `past_caches`: but for what shares a line with others.
+template <class T, class F>
+FE_INLINE void write(T* out, int64_t n, bool past_caches, F f) {
+  int64_t i = 0;
+  if (past_caches) {
+    constexpr uintptr_t kVector = kVectorBytes;
+    const auto lacking = -reinterpret_cast<uintptr_t>(out) % kVector;
+    const auto head = static_cast<int64_t>(lacking / sizeof(T));
+    i = head < n ? head : n;
+    if (i > 0) store(out, f(0, i), i);
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+      stream(out + i, f(i, int64_t{lanes<T>}));
+    }
+  }
+  for (; i < n; i += lanes<T>) store(out + i, f(i, n - i), n - i);
+}
+
 // ---- Lanes
 
 // Lanes i... of a and b put one after the other.

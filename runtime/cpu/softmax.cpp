@@ -11,7 +11,9 @@ namespace {
 RowPlan plan_of(const OpCall& c, int dim) {
   const int ndim = c.in(0).ndim;
   const int64_t d = c.i(dim) < 0 ? c.i(dim) + ndim : c.i(dim);
-  return RowPlan(c.in(0).sizes(), static_cast<int>(d), compute_type(c.compute));
+  RowPlan plan(c.in(0).sizes(), static_cast<int>(d), compute_type(c.compute));
+  plan.past_caches = true;
+  return plan;
 }
 
 bool is_compute_type(const OpCall& c) {
@@ -32,7 +34,7 @@ void forward_kernel(OpCall& c) {
   const TensorImpl* in[] = {&c.in(0)};
   const auto fn = FE_BEST(softmax_row);
   each_row(plan, &c.out_impl(), in, c.scratch, [&](const Row& row) {
-    fn(row.out, row.in[0], plan.length, log, plan.dtype);
+    fn({row.out, row.past_caches}, row.in[0], plan.length, log, plan.dtype);
   });
 }
 
@@ -42,7 +44,8 @@ void backward_kernel(OpCall& c) {
   const TensorImpl* in[] = {&c.in(0), &c.in(1)};
   const auto fn = FE_BEST(softmax_backward_row);
   each_row(plan, &c.out_impl(), in, c.scratch, [&](const Row& row) {
-    fn(row.out, row.in[0], row.in[1], plan.length, log, plan.dtype);
+    fn({row.out, row.past_caches}, row.in[0], row.in[1], plan.length, log,
+       plan.dtype);
   });
 }
 

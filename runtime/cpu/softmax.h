@@ -24,11 +24,18 @@ struct ClassTargets {
   double offset;
 };
 
-FE_SIMD(void softmax_row(void* out, const void* x, int64_t n, bool log,
-                         DType t);
+// Where a row of a result is put: at `past_caches` if that is not null, as
+// Row says.
+struct RowResult {
+  void* out;
+  void* past_caches;
+};
+
+FE_SIMD(void softmax_row(const RowResult& result, const void* x, int64_t n,
+                         bool log, DType t);
         // From the gradient and the result of the forward function.
-        void softmax_backward_row(void* out, const void* grad, const void* y,
-                                  int64_t n, bool log, DType t);
+        void softmax_backward_row(const RowResult& result, const void* grad,
+                                  const void* y, int64_t n, bool log, DType t);
         LogSumExp log_sum_exp_row(const void* x, int64_t n, DType t);
         // -sum(share * log p), and the sum of the shares.
         double cross_entropy_row(const void* x, const ClassTargets& q,

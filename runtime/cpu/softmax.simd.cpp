@@ -6,6 +6,7 @@
 
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
+#include "runtime/cpu/stream.h"
 #include "runtime/cpu/vecmath.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -16,13 +17,39 @@ const T* as(const void* p) {
   return static_cast<const T*>(p);
 }
 
+// A NaN is passed over: the sums over exp(x - largest) find it.
 template <class T>
 T largest(const T* x, int64_t n) {
   return reduce_run<T>(
       n, -std::numeric_limits<T>::infinity(),
-      [](auto a, auto b) { return max(b, a); },
+      [](auto a, auto b) { return larger(b, a); },
       [&](int64_t i, int64_t left) { return load(x + i, left); });
 }
+
+// The next elements of the longest of several passes over a row: so the rows
+// that follow are fetched while this one is computed.
+template <class T>
+FE_INLINE Vec<T> load_and_fetch(const T* from, int64_t left) {
+  __builtin_prefetch(from + kFetchAhead / sizeof(T));
+  return load(from, left);
+}
+
+template <class T>
+struct Result {
+  T* out;  // to compute in
+  T* row;  // where the row goes in the end
+  bool past_caches;
+
+  explicit Result(const RowResult& r)
+      : out(static_cast<T*>(r.out)),
+        row(static_cast<T*>(r.past_caches ? r.past_caches : r.out)),
+        past_caches(r.past_caches != nullptr) {}
+
+  template <class F>
+  FE_INLINE void write(int64_t n, F f) const {
+    FE_ISA::write(row, n, past_caches, f);
+  }
+};
 
 struct Add {
   template <class V>
@@ -56,10 +83,11 @@ FE_INLINE T sum_long(int64_t n, E e) {
 }
 
 template <class T>
-void softmax(T* out, const T* x, int64_t n) {
+void softmax(const Result<T>& result, const T* x, int64_t n) {
+  T* const out = result.out;
   const Vec<T> top = splat<T>(largest(x, n));
   const T total = sum_long<T>(n, [&](int64_t i, int64_t left) {
-    const Vec<T> e = exp_negative(load(x + i, left) - top);
+    const Vec<T> e = exp_negative(load_and_fetch(x + i, left) - top);
     store(out + i, e, left);
     return e;
   });
@@ -67,52 +95,52 @@ void softmax(T* out, const T* x, int64_t n) {
   // unit in the last place as a division would, and takes a third of its time.
   const Vec<T> all = splat<T>(total);
   const Vec<T> inverse = T(1) / all;
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const Vec<T> e = load(out + i, n - i);
+  result.write(n, [&](int64_t i, int64_t left) {
+    const Vec<T> e = load(out + i, left);
     const Vec<T> q = e * inverse;
-    store(out + i, fma(fma(-q, all, e), inverse, q), n - i);
-  }
+    return fma(fma(-q, all, e), inverse, q);
+  });
 }
 
 template <class T>
 LogSumExp log_sum_exp(const T* x, int64_t n) {
   const T top = largest(x, n);
   const T total = sum_long<T>(n, [&](int64_t i, int64_t left) {
-    return exp_negative(load(x + i, left) - top);
+    return exp_negative(load_and_fetch(x + i, left) - top);
   });
   return {static_cast<double>(top), ::log(static_cast<double>(total))};
 }
 
 template <class T>
-void log_softmax(T* out, const T* x, int64_t n) {
+void log_softmax(const Result<T>& result, const T* x, int64_t n) {
   const LogSumExp total = log_sum_exp(x, n);
   const T top = static_cast<T>(total.max);
   const T rest = static_cast<T>(total.log_sum);
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    store(out + i, load(x + i, n - i) - top - rest, n - i);
-  }
+  result.write(n, [&](int64_t i, int64_t left) {
+    return load(x + i, left) - top - rest;
+  });
 }
 
 template <class T>
-void softmax_backward(T* out, const T* grad, const T* y, int64_t n) {
+void softmax_backward(const Result<T>& result, const T* grad, const T* y,
+                      int64_t n) {
   const T dot = reduce_run<T>(n, T(0), Add{}, [&](int64_t i, int64_t left) {
-    return load(grad + i, left) * load(y + i, left);
+    return load_and_fetch(grad + i, left) * load_and_fetch(y + i, left);
   });
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const int64_t left = n - i;
-    store(out + i, load(y + i, left) * (load(grad + i, left) - dot), left);
-  }
+  result.write(n, [&](int64_t i, int64_t left) {
+    return load(y + i, left) * (load(grad + i, left) - dot);
+  });
 }
 
 template <class T>
-void log_softmax_backward(T* out, const T* grad, const T* y, int64_t n) {
+void log_softmax_backward(const Result<T>& result, const T* grad, const T* y,
+                          int64_t n) {
   const T total = reduce_run<T>(n, T(0), Add{}, [&](int64_t i, int64_t left) {
-    return load(grad + i, left);
+    return load_and_fetch(grad + i, left);
   });
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const int64_t left = n - i;
-    store(out + i, load(grad + i, left) - exp(load(y + i, left)) * total, left);
-  }
+  result.write(n, [&](int64_t i, int64_t left) {
+    return load(grad + i, left) - exp(load_and_fetch(y + i, left)) * total;
+  });
 }
 
 template <class T>
@@ -152,27 +180,23 @@ void cross_entropy_backward(T* out, const T* x, const ClassTargets& q,
 
 }  // namespace
 
-void softmax_row(void* out, const void* x, int64_t n, bool log, DType t) {
-  if (t == DType::f32) {
-    log ? log_softmax(static_cast<float*>(out), as<float>(x), n)
-        : softmax(static_cast<float*>(out), as<float>(x), n);
-  } else {
-    log ? log_softmax(static_cast<double*>(out), as<double>(x), n)
-        : softmax(static_cast<double*>(out), as<double>(x), n);
-  }
+void softmax_row(const RowResult& result, const void* x, int64_t n, bool log,
+                 DType t) {
+  const auto run = [&]<class T>(T) {
+    const Result<T> typed(result);
+    log ? log_softmax(typed, as<T>(x), n) : softmax(typed, as<T>(x), n);
+  };
+  t == DType::f32 ? run(float{}) : run(double{});
 }
 
-void softmax_backward_row(void* out, const void* grad, const void* y, int64_t n,
-                          bool log, DType t) {
-  if (t == DType::f32) {
-    (log ? log_softmax_backward<float>
-         : softmax_backward<float>)(static_cast<float*>(out), as<float>(grad),
-                                    as<float>(y), n);
-  } else {
-    (log ? log_softmax_backward<double>
-         : softmax_backward<double>)(static_cast<double*>(out),
-                                     as<double>(grad), as<double>(y), n);
-  }
+void softmax_backward_row(const RowResult& result, const void* grad,
+                          const void* y, int64_t n, bool log, DType t) {
+  const auto run = [&]<class T>(T) {
+    const Result<T> typed(result);
+    (log ? log_softmax_backward<T> : softmax_backward<T>)(typed, as<T>(grad),
+                                                          as<T>(y), n);
+  };
+  t == DType::f32 ? run(float{}) : run(double{});
 }
 
 LogSumExp log_sum_exp_row(const void* x, int64_t n, DType t) {

@@ -486,6 +486,27 @@ def gradient(function: Any, *values: list[float]) -> list[Any]:
     return [t.grad.tolist() for t in leaves]
 
 
+@pytest.mark.parametrize("count", [1, 5, 40, 100])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_special_values_in_rows(count: int, value: float) -> None:
+    """A NaN anywhere in a row is in all of its softmax."""
+    key = np.random.default_rng(count)
+    rows = key.standard_normal((count + 1, count)).astype(np.float32)
+    for k in range(count):
+        rows[k, k] = value
+    rows[count] = value
+    with np.errstate(invalid="ignore"):
+        top = rows.max(1, keepdims=True)
+        e = np.exp((rows - top).astype(np.float64))
+        p = e / e.sum(1, keepdims=True)
+        log_p = rows - top - np.log(e.sum(1, keepdims=True))
+    x = fe.tensor(rows)
+    np.testing.assert_allclose(fe.softmax(x, -1).numpy(), p, rtol=1e-5)
+    np.testing.assert_allclose(
+        fe.log_softmax(x, -1).numpy(), log_p, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_gradients_at_corners() -> None:
     """Where functions have corners or limits the rules are PyTorch's."""
     nan = math.nan

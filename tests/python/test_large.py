@@ -95,7 +95,7 @@ def test_broadcast_and_strides(arrays):
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("columns", [1000, 5000])
+@pytest.mark.parametrize("columns", [7, 1000, 2048, 5000])
 def test_rows(arrays, columns):
     a = np.concatenate(arrays)
     a = a[: a.size // columns * columns].reshape(-1, columns)
@@ -115,3 +115,30 @@ def test_max_pooling_of_a_window_larger_than_int32() -> None:
     out, index = F.max_pool2d(x, (2, 1 << 30), 1, return_indices=True)
     assert out.reshape(-1).tolist() == [1.0, 1.0]
     assert index.reshape(-1).tolist() == [(1 << 31)] * 2
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("columns", [7, 1000, 2048])
+def test_rows_same_bits_as_small_results(arrays, columns):
+    a, b = (x[: x.size // columns * columns].reshape(-1, columns) for x in arrays)
+    functions = [
+        lambda x: fe.softmax(x, -1),
+        lambda x: fe.log_softmax(x, -1),
+        lambda x: fe.nn.functional.layer_norm(x, x.shape[-1:]),
+    ]
+    for function in functions:
+        small = [
+            run_with_gradient(function, *pair)
+            for pair in zip(np.array_split(a, 8), np.array_split(b, 8))
+        ]
+        whole = run_with_gradient(function, a, b)
+        for k in range(2):
+            assert np.array_equal(whole[k], np.concatenate([s[k] for s in small]))
+
+
+def run_with_gradient(function, x, gradient):
+    """Result, and gradient of the input."""
+    x = fe.tensor(x).requires_grad_()
+    y = function(x)
+    y.backward(fe.tensor(gradient))
+    return y.detach().numpy(), x.grad.numpy()
