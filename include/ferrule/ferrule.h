@@ -90,6 +90,26 @@ FER_API const char* fer_last_error(void);
 FER_API void fer_set_num_threads(int32_t n);
 FER_API int32_t fer_num_threads(void);
 
+/* Threads that the program lends to the library, in place of its own. */
+typedef struct fer_thread_pool {
+  uint32_t struct_size;
+  int32_t threads; /* how many may run at once */
+  void* user;      /* handed to `run` */
+  /* Calls task(context, i) once for each i in [0, count), in any order and on
+   * any threads, that of the caller or others; returns when all have returned.
+   * It may be called on any thread that runs a session, never by two at once:
+   * meanwhile the others work alone. Must not throw. */
+  void (*run)(void* user, int64_t count, void (*task)(void* context, int64_t i),
+              void* context);
+} fer_thread_pool;
+
+/* From now on work is given to `pool`, which is copied; NULL: to the library's
+ * own threads again. Waits until running work is done, and is to be called
+ * before `user` goes away. Results are the same bits for all pools. After
+ * fer_set_num_threads(1) the pool is not called. The child of a fork starts
+ * with the library's own threads. */
+FER_API fer_status fer_set_thread_pool(const fer_thread_pool* pool);
+
 /* Bytes of one element; 0 for an unknown dtype. */
 FER_API size_t fer_dtype_size(int32_t dtype);
 

@@ -80,6 +80,16 @@ int32_t fer_num_threads(void) {
   return n;
 }
 
+fer_status fer_set_thread_pool(const fer_thread_pool* pool) {
+  return capi::guard([&] {
+    const fer_thread_pool given = capi::options_or_default(pool);
+    if (pool && !given.run) {
+      fail<ValueError>("[fer_set_thread_pool] run is NULL");
+    }
+    set_host_pool({given.threads, given.user, given.run});
+  });
+}
+
 size_t fer_dtype_size(int32_t dtype) {
   if (dtype < 0 || dtype >= kDTypeCount) return 0;
   return static_cast<size_t>(itemsize(static_cast<DType>(dtype)));

@@ -225,34 +225,61 @@ struct State {
   std::atomic<int> threads{0};  // 0: not asked for yet
   Pool* pool = nullptr;         // started by the first loop that wants it
   Pool* abandoned = nullptr;    // pools of parent processes
+  HostPool host;                // takes the pool's place if it has `run`
   bool handles_fork = false;
 };
 constinit State state;
 
 // The child of a fork has this thread alone, and `busy` may be held by one that
-// is gone. The parent's pool is kept reachable but never touched again.
+// is gone. The parent's pool is kept reachable but never touched again, and the
+// host's threads are not there.
 [[maybe_unused]] void after_fork_in_child() {
   if (state.pool != nullptr) {
     state.pool->older = state.abandoned;
     state.abandoned = state.pool;
     state.pool = nullptr;
   }
+  state.host = {};
   new (&state.busy) std::mutex;
+}
+
+// Needs `busy`.
+void handle_forks() {
+#if defined(__unix__) || defined(__APPLE__)
+  if (!state.handles_fork) {
+    state.handles_fork =
+        pthread_atfork(nullptr, nullptr, after_fork_in_child) == 0;
+  }
+#endif
 }
 
 // Needs `busy`. Null if one thread is all there is to be.
 Pool* started_pool() {
   if (state.pool == nullptr && num_threads() > 1) {
-#if defined(__unix__) || defined(__APPLE__)
-    if (!state.handles_fork) {
-      state.handles_fork =
-          pthread_atfork(nullptr, nullptr, after_fork_in_child) == 0;
-    }
-#endif
+    handle_forks();
     BlockSignals block;
     state.pool = new Pool(num_threads());
   }
   return state.pool;
+}
+
+// Needs `busy`.
+void run_on_host(const Loop& loop, const RangeBody& body) {
+  struct Work {
+    const Loop& loop;
+    const RangeBody& body;
+  } work{loop, body};
+  const auto task = [](void* context, int64_t i) {
+    const Work& own = *static_cast<const Work*>(context);
+    const bool before = std::exchange(inside_loop, true);
+    own.loop.run(i, own.body);
+    inside_loop = before;
+  };
+  state.host.run(state.host.user, loop.count, task, &work);
+}
+
+int wanted_threads() {
+  return state.host.run != nullptr ? state.host.threads : default_threads();
 }
 
 }  // namespace
@@ -270,8 +297,17 @@ int num_threads() {
 void set_num_threads(int n) {
   if (inside_loop) return;
   std::lock_guard busy(state.busy);
-  if (n < 1) n = default_threads();
+  if (n < 1) n = wanted_threads();
   state.threads.store(std::clamp(n, 1, kMaxThreads));
+  delete std::exchange(state.pool, nullptr);
+}
+
+void set_host_pool(const HostPool& pool) {
+  if (inside_loop) return;
+  std::lock_guard busy(state.busy);
+  handle_forks();
+  state.host = pool;
+  state.threads.store(std::clamp(wanted_threads(), 1, kMaxThreads));
   delete std::exchange(state.pool, nullptr);
 }
 
@@ -279,10 +315,11 @@ void parallel_for(int64_t n, int64_t grain, RangeBody body) {
   const Loop loop{n, chunk_size(n, grain), chunk_count(n, grain)};
   if (loop.count > 1 && !inside_loop && num_threads() > 1) {
     std::unique_lock busy(state.busy, std::try_to_lock);
-    Pool* pool = busy.owns_lock() ? started_pool() : nullptr;
-    if (pool != nullptr) {
+    const bool host = busy.owns_lock() && state.host.run != nullptr;
+    Pool* pool = busy.owns_lock() && !host ? started_pool() : nullptr;
+    if (host || pool != nullptr) {
       inside_loop = true;
-      pool->run(loop, body);
+      host ? run_on_host(loop, body) : pool->run(loop, body);
       inside_loop = false;
       return;
     }

@@ -42,8 +42,25 @@ void parallel_for(int64_t n, int64_t grain, RangeBody body);
 
 // Threads that loops run on, the caller included. Waits for a running loop;
 // does nothing when called from inside one. `n` below 1 restores the default:
-// available_cpus(), or the environment's FERRULE_NUM_THREADS.
+// what the host's pool has, or available_cpus(), or the environment's
+// FERRULE_NUM_THREADS.
 void set_num_threads(int n);
 int num_threads();
+
+// Threads that the program around this library lends to it. `run` calls
+// task(context, i) once for each i in [0, count), on whatever threads, and
+// returns when all calls have. With one thread (set_num_threads) it is not
+// asked.
+struct HostPool {
+  int threads = 1;
+  void* user = nullptr;
+  void (*run)(void* user, int64_t count, void (*task)(void* context, int64_t i),
+              void* context) = nullptr;
+};
+
+// Loops run on the host's threads from now on; with `run` null on this
+// library's own again. Waits for a running loop; does nothing inside of one.
+// The child of a fork has its own.
+void set_host_pool(const HostPool& pool);
 
 }  // namespace ferrule
