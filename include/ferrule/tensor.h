@@ -83,6 +83,8 @@ void retain(Storage* s);
 void release(Storage* s);
 // Fresh memory on `device`; throws MemoryError with the size.
 Storage* new_storage(int64_t nbytes, Device device);
+// Does the memory belong to somebody else, who may look at it at any time?
+bool is_foreign(const Storage* s);
 
 // What autograd hangs on a tensor; owned by runtime/autograd, opaque here.
 struct History {

@@ -164,13 +164,6 @@ int Run::new_slot(TapeNode* n) {
   return i;
 }
 
-// May `t` be overwritten: nobody else sees it or its memory.
-bool is_ours(const Tensor& t) {
-  return t->refs.load(std::memory_order_relaxed) == 1 && t->storage &&
-         t->storage->refs.load(std::memory_order_relaxed) == 1 &&
-         t->contiguous && !t->root;
-}
-
 void Run::add(const Edge& e, Tensor g) {
   int i = where_.find(e.node);
   if (i < 0) i = new_slot(e.node);
@@ -261,6 +254,12 @@ void Run::execute() {
 }
 
 }  // namespace
+
+bool is_ours(const Tensor& t) {
+  return t->refs.load(std::memory_order_relaxed) == 1 && t->storage &&
+         t->storage->refs.load(std::memory_order_relaxed) == 1 &&
+         !is_foreign(t->storage) && t->contiguous && !t->root;
+}
 
 void AccumulateGrad::backward(BackwardCall& call) {
   Tensor g = std::move(call.grads[0]);

@@ -177,6 +177,9 @@ void set_history(TensorImpl* t, TapeNode* node, uint32_t nr);
 // history becomes strided_write(root, target). See docs/design.md.
 void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr);
 
+// May a gradient be overwritten: does nobody else see it or its memory?
+bool is_ours(const Tensor& t);
+
 Results run(OpCall& call);
 
 }  // namespace ferrule

@@ -124,6 +124,8 @@ Storage* new_storage(int64_t nbytes, Device device) {
                          : new_backend_storage(nbytes, device);
 }
 
+bool is_foreign(const Storage* s) { return s->release == release_foreign; }
+
 void retain(Storage* s) { s->refs.fetch_add(1, std::memory_order_relaxed); }
 
 void release(Storage* s) {

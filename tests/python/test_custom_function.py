@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
 import ferrule as fe
@@ -223,6 +224,28 @@ def test_gradcheck_finds_nan():
 
     with pytest.raises(fe.AutogradError, match="analytical nan"):
         gradcheck(Nan.apply, [leaf(0.5)])
+
+
+@pytest.mark.parametrize("writeable", [True, False])
+def test_a_gradient_that_shares_memory_with_numpy_is_not_written(writeable):
+    array = np.ones(3, np.float32)
+    array.flags.writeable = writeable
+
+    class Shared(Exp):
+        @staticmethod
+        def backward(ctx, g):
+            return fe.from_numpy(array)
+
+    x = fe.ones(3, requires_grad=True)
+    for k in (1, 2):  # two uses are summed, then two passes
+        y = x * 1.0
+        (Shared.apply(y) + Shared.apply(y)).sum().backward()
+        assert x.grad.tolist() == [2.0 * k] * 3
+    x.grad = None
+    for k in (1, 2):  # taken over by a leaf
+        Shared.apply(x).sum().backward()
+        assert x.grad.tolist() == [1.0 * k] * 3
+    assert array.tolist() == [1.0] * 3
 
 
 def test_gradcheck_misuse():
