@@ -1,7 +1,7 @@
 // Rules of optimizers by which an element changes on its own: a table that is
 // looked up once a tile. The operations and their order are those of
-// torch.optim on single tensors, but for factors that are multiplied ahead;
-// nothing is contracted.
+// torch.optim on single tensors, but for factors that are multiplied ahead; a
+// product that is added to something is rounded with it, as there.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,12 @@
 namespace ferrule::cpu::FE_ISA {
 namespace {
 
+// A number in every lane.
+template <class T>
+FE_INLINE Vec<T> all(T x) {
+  return splat<T, lanes<T>>(x);
+}
+
 // p less what decoupled decay takes, and g with what weight decay adds. The
 // copy of the options is one of which the compiler knows that stores leave it
 // alone.
@@ -18,7 +24,7 @@ FE_INLINE void each(const RuleTile<T>& given, int64_t n, Step step) {
     const Vec<T> p = load(a.param + i, left);
     Vec<T> g = load(a.grad + i, left);
     if (a.maximize) g = -g;
-    if (a.weight_decay != T(0)) g = g + a.weight_decay * p;
+    if (a.weight_decay != T(0)) g = fma(p, all<T>(a.weight_decay), g);
     store(a.param + i, step(a, i, left, p * a.keep, g), left);
   }
 }
@@ -26,8 +32,8 @@ FE_INLINE void each(const RuleTile<T>& given, int64_t n, Step step) {
 // old + weight (new - old); torch.lerp starts from the nearer end.
 template <class T>
 FE_INLINE Vec<T> lerp(Vec<T> from, Vec<T> to, T weight, T rest) {
-  return weight < T(0.5) ? from + weight * (to - from)
-                         : to - (to - from) * rest;
+  return weight < T(0.5) ? fma(to - from, all<T>(weight), from)
+                         : fma(from - to, all<T>(rest), to);
 }
 
 // The running mean in state k moves by `weight` (rest: 1 - weight) towards x.
@@ -43,7 +49,7 @@ FE_INLINE Vec<T> move(const RuleTile<T>& a, int k, int64_t i, int64_t left,
 template <class T>
 FE_INLINE Vec<T> square(const RuleTile<T>& a, int k, int64_t i, int64_t left,
                         Vec<T> x, T decay, T weight) {
-  const Vec<T> v = load(a.state[k] + i, left) * decay + weight * x * x;
+  const Vec<T> v = fma(weight * x, x, load(a.state[k] + i, left) * decay);
   store(a.state[k] + i, v, left);
   return v;
 }
@@ -56,13 +62,13 @@ void rmsprop(const RuleTile<T>& tile, int64_t n) {
     Vec<T> v = square<T>(a, 0, i, left, g, a.c[1], a.c[2]);
     if (a.state[2]) {
       const Vec<T> mean = move<T>(a, 2, i, left, g, a.c[2], a.c[1]);
-      v = v - mean * mean;
+      v = fma(-mean, mean, v);
     }
     const Vec<T> root = sqrt(v) + a.c[3];
     if (!a.state[1]) return p - a.c[0] * g / root;
-    const Vec<T> b = load(a.state[1] + i, left) * a.c[4] + g / root;
+    const Vec<T> b = fma(load(a.state[1] + i, left), all<T>(a.c[4]), g / root);
     store(a.state[1] + i, b, left);
-    return p - a.c[0] * b;
+    return fma(b, all<T>(-a.c[0]), p);
   });
 }
 
@@ -83,7 +89,7 @@ void adadelta(const RuleTile<T>& tile, int64_t n) {
     const Vec<T> u = load(a.state[1] + i, left);
     const Vec<T> delta = sqrt(u + a.c[3]) / sqrt(v + a.c[3]) * g;
     square<T>(a, 1, i, left, delta, a.c[1], a.c[2]);
-    return p - a.c[0] * delta;
+    return fma(delta, all<T>(-a.c[0]), p);
   });
 }
 
@@ -124,8 +130,8 @@ void radam(const RuleTile<T>& tile, int64_t n) {
   each(tile, n, [](auto& a, int64_t i, int64_t left, Vec<T> p, Vec<T> g) {
     const Vec<T> m = move<T>(a, 0, i, left, g, a.c[0], a.c[1]);
     const Vec<T> v = square<T>(a, 1, i, left, g, a.c[2], a.c[3]);
-    const Vec<T> step = a.c[5] * m;
-    return p - (a.c[6] != T(0) ? step / (sqrt(v) + a.c[4]) : step);
+    if (a.c[6] == T(0)) return fma(m, all<T>(-a.c[5]), p);
+    return p - a.c[5] * m / (sqrt(v) + a.c[4]);
   });
 }
 
@@ -144,9 +150,10 @@ void adamax(const RuleTile<T>& tile, int64_t n) {
 template <class T>
 void asgd(const RuleTile<T>& tile, int64_t n) {
   each(tile, n, [](auto& a, int64_t i, int64_t left, Vec<T> p, Vec<T> g) {
-    p = p - a.c[0] * g;
+    p = fma(g, all<T>(-a.c[0]), p);
     const Vec<T> ax = load(a.state[0] + i, left);
-    store(a.state[0] + i, a.c[1] == T(1) ? p : ax + (p - ax) * a.c[1], left);
+    store(a.state[0] + i, a.c[1] == T(1) ? p : fma(p - ax, all<T>(a.c[1]), ax),
+          left);
     return p;
   });
 }

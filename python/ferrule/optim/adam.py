@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._ferrule import Tensor, int64, ops, zeros, zeros_like
-from .optimizer import Optimizer, Params
+from .._ferrule import Tensor, ops
+from .counted import CountedOptimizer, Entries, column
+from .optimizer import Params, learning_rate
 
 __all__ = ["Adam", "AdamW"]
 
 
-class Adam(Optimizer):
+class Adam(CountedOptimizer):
     """Adam: lr * mean(g) / (sqrt(mean(g^2)) + eps), with running means.
 
     At step t, with g the gradient plus weight_decay times the parameter p:
@@ -27,6 +28,8 @@ class Adam(Optimizer):
         amsgrad: True divides by the largest v so far (Reddi et al., "On the
             Convergence of Adam and Beyond", 2018, algorithm 2).
         maximize: True climbs.
+        foreach, capturable, differentiable, fused: as of `Optimizer`.
+        decoupled_weight_decay: True is `AdamW`.
 
     Raises:
         ValueError: an option is out of range.
@@ -44,8 +47,6 @@ class Adam(Optimizer):
         0.5
     """
 
-    _decoupled = False
-
     def __init__(
         self,
         params: Params,
@@ -55,7 +56,12 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -64,6 +70,11 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
@@ -73,84 +84,33 @@ class Adam(Optimizer):
         for i, beta in enumerate(group["betas"]):
             self._check_number(f"betas[{i}]", beta, below=1.0)
 
-    def _init_state(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        """Parameters that start together count their steps together."""
-        step: Tensor | None = None
-        for param in params:
-            if param in self.state:
-                continue
-            if step is None:
-                step = zeros((), dtype=int64, device=param.device)
-            like = param.detach()
-            entries = {
-                "step": step,
-                "exp_avg": zeros_like(like),
-                "exp_avg_sq": zeros_like(like),
-            }
-            if group["amsgrad"]:
-                entries["max_exp_avg_sq"] = zeros_like(like)
-            self.state[param] = entries
+    def _entry_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        if group["amsgrad"]:
+            return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        return ("exp_avg", "exp_avg_sq")
 
-    def _update(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]
+    def _apply(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        entries: Entries,
     ) -> None:
-        state = self.state
-        self._init_state(group, params)
-        if len(params) < len(group["params"]):
-            self._part_counters(group, params)
-        cohorts: dict[int, list[int]] = {}  # by counter
-        for i, param in enumerate(params):
-            cohorts.setdefault(id(state[param]["step"]), []).append(i)
-        beta1, beta2 = group["betas"]
-        for cohort in cohorts.values():
-            entries = [state[params[i]] for i in cohort]
-            largest = []
-            if group["amsgrad"]:
-                largest = [entry["max_exp_avg_sq"] for entry in entries]
-            ops.adam_step(
-                [params[i] for i in cohort],
-                [grads[i] for i in cohort],
-                [entry["exp_avg"] for entry in entries],
-                [entry["exp_avg_sq"] for entry in entries],
-                largest,
-                entries[0]["step"],
-                group["lr"],
-                beta1,
-                beta2,
-                group["eps"],
-                group["weight_decay"],
-                group["amsgrad"],
-                group["maximize"],
-                self._decoupled,
-            )
-
-    def _part_counters(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        """Gives parameters that sit this step out a counter of their own."""
-        state = self.state
-        running = {id(param) for param in params}
-        counters = {id(state[param]["step"]) for param in params}
-        parted: dict[int, Tensor] = {}
-        for param in group["params"]:
-            if id(param) in running or param not in state:
-                continue
-            step = state[param]["step"]
-            # While capturing, who gets a gradient is fixed: nothing to part.
-            if id(step) in counters and step.device.type != "graph":
-                state[param]["step"] = parted.setdefault(id(step), step.clone())
-
-    def _state_loaded(self) -> None:
-        # Equal counters of a group become one tensor again. PyTorch's are
-        # floats, one a parameter.
-        for group in self.param_groups:
-            counters: dict[int, Tensor] = {}
-            for param in group["params"]:
-                if param in self.state:
-                    step = self.state[param]["step"]
-                    count = int(step.item() if isinstance(step, Tensor) else step)
-                    if count not in counters:
-                        counter = zeros((), dtype=int64, device=param.device)
-                        counters[count] = counter.fill_(count)
-                    self.state[param]["step"] = counters[count]
+        ops.adam_step(
+            params,
+            grads,
+            column(entries, "exp_avg"),
+            column(entries, "exp_avg_sq"),
+            column(entries, "max_exp_avg_sq") if group["amsgrad"] else [],
+            entries[0]["step"],
+            learning_rate(group),
+            *group["betas"],
+            group["eps"],
+            group["weight_decay"],
+            group["amsgrad"],
+            group["maximize"],
+            group["decoupled_weight_decay"],
+        )
 
 
 class AdamW(Adam):
@@ -169,8 +129,6 @@ class AdamW(Adam):
         >>> optimizer.step()
     """
 
-    _decoupled = True
-
     def __init__(
         self,
         params: Params,
@@ -181,7 +139,22 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
         )

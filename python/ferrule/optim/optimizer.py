@@ -15,15 +15,31 @@ from .._ferrule import (
     note_gradients_used,
 )
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "learning_rate"]
+
+# What learning-rate schedulers keep in a parameter group.
+_SCHEDULED = frozenset(
+    ["initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr"]
+)
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+
+
+def learning_rate(group: Mapping[str, Any]) -> float:
+    """The step size of a group, which may be a tensor of one element."""
+    lr = group["lr"]
+    return lr if type(lr) is float else float(lr)
 
 
 class Optimizer:
     """Base class of the optimizers.
 
     A subclass defines `_init_state` and `_update`.
+
+    All of them accept the options by which PyTorch chooses between
+    implementations, `foreach`, `fused` and `capturable`. They change nothing
+    here: there is one implementation, fused over all parameters and captured by
+    `ferrule.export`. `differentiable` must stay False.
 
     Attributes:
         param_groups: a list of dicts; "params" holds the parameters, the other
@@ -49,6 +65,7 @@ class Optimizer:
         self.param_groups = []
         self.state = {}
         self._warned = False
+        self._stepped = False  # for schedulers: step() must come before theirs
         if isinstance(params, (Tensor, Mapping)):
             raise TypeError(
                 f"[{self._name}] params must be an iterable of parameters, not "
@@ -84,7 +101,7 @@ class Optimizer:
         if "params" not in group:
             raise KeyError(f"[{self._name}] a parameter group needs the key 'params'")
         for key in group:
-            if key != "params" and key not in self.defaults:
+            if key not in ("params", *self.defaults, *_SCHEDULED):
                 known = ", ".join(self.defaults)
                 raise KeyError(
                     f"[{self._name}] unknown option '{key}' in a parameter group; "
@@ -127,7 +144,23 @@ class Optimizer:
 
     def _check_options(self, group: Mapping[str, Any]) -> None:
         """Raises ValueError for options out of range; subclasses add theirs."""
-        self._check_range(group, "lr", "weight_decay")
+        lr = group["lr"]
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError(
+                f"[{self._name}] lr must be a number or a tensor of one element, "
+                f"got shape {lr.shape}"
+            )
+        self._check_range(group, *(k for k in ("lr", "weight_decay") if k in group))
+        if group.get("differentiable"):
+            raise ValueError(
+                f"[{self._name}] differentiable=True is not supported: steps are "
+                "written in place and not recorded. To differentiate through a "
+                "step, write it with ops on the gradients of autograd.grad"
+            )
+        if group.get("fused") and group.get("foreach"):
+            raise RuntimeError(
+                f"[{self._name}] fused and foreach cannot be True together"
+            )
 
     def _check_range(
         self, group: Mapping[str, Any], *keys: str, below: float | None = None
@@ -165,6 +198,7 @@ class Optimizer:
         Returns:
             What `closure` returned, or None.
         """
+        self._stepped = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -291,23 +325,34 @@ class Optimizer:
                 raise ValueError(f"{name} no parameter has the number {number}")
             param = params[number]
             state[param] = {
-                key: self._load_entry(f"{name} {key} of parameter {number}", v, param)
+                key: self._load_entry(
+                    f"{name} {key} of parameter {number}", key, v, param
+                )
                 for key, v in entries.items()
             }
         for theirs, ours in zip(saved, groups, strict=True):
-            known = {k: v for k, v in theirs.items() if k in self.defaults}
-            ours.update(known)
+            known = {*self.defaults, *_SCHEDULED}
+            ours.update({k: v for k, v in theirs.items() if k in known})
         self.state = state
         self._state_loaded()
 
-    @staticmethod
-    def _load_entry(what: str, value: Any, param: Tensor) -> Any:
+    # Entries of the state that are numbers of shape (), whatever the parameter.
+    _counters: tuple[str, ...] = ()
+
+    def _entry_shape(self, key: str, param: Tensor) -> tuple[int, ...] | None:
+        """The shape that an entry of the state must have; None: any."""
+        return tuple(param.shape)
+
+    def _load_entry(self, what: str, key: str, value: Any, param: Tensor) -> Any:
+        if isinstance(value, list):
+            return [self._load_entry(what, key, v, param) for v in value]
         if not isinstance(value, Tensor):
             return value
         value = as_tensor(value).detach()
-        if value.ndim == 0 and param.ndim > 0:  # a counter
+        if key in self._counters:
             return value.clone()
-        if value.shape != param.shape:
+        shape = self._entry_shape(key, param)
+        if shape is not None and value.shape != shape:
             raise ValueError(
                 f"{what} has shape {value.shape}, the parameter {param.shape}"
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._ferrule import Tensor, ops, zeros_like
-from .optimizer import Optimizer, Params
+from .optimizer import Optimizer, Params, learning_rate
 
 __all__ = ["SGD"]
 
@@ -26,6 +26,7 @@ class SGD(Optimizer):
         weight_decay: pull towards zero, as part of the gradient.
         nesterov: look ahead; needs momentum and no dampening.
         maximize: True climbs.
+        foreach, differentiable, fused: as of `Optimizer`.
 
     Raises:
         ValueError: an option is out of range.
@@ -53,6 +54,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -61,6 +65,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
@@ -116,7 +123,7 @@ class SGD(Optimizer):
             params,
             grads,
             buffers,
-            group["lr"],
+            learning_rate(group),
             group["momentum"],
             group["dampening"],
             group["weight_decay"],
