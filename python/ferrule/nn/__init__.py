@@ -1,6 +1,6 @@
 """Layers, losses, containers, and what custom ones are made of."""
 
-from . import functional, init
+from . import functional, init, utils
 from ._hooks import RemovableHandle
 from .module import IncompatibleKeys, Module
 from .modules.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
@@ -96,4 +96,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -6,6 +6,9 @@ returns it. Random ones draw from the generator that `ferrule.manual_seed` sets.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod, sqrt
 
 import numpy as np
@@ -25,6 +28,19 @@ __all__ = [
     "xavier_uniform_",
     "zeros_",
 ]
+
+
+_skipped = ContextVar("_skipped", default=False)
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """In the block values are left as they are, for `nn.utils.skip_init`."""
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -73,19 +89,19 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
         True
     """
     with no_grad():
-        return tensor.uniform_(a, b)
+        return tensor if _skipped.get() else tensor.uniform_(a, b)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draws from the normal distribution."""
     with no_grad():
-        return tensor.normal_(mean, std)
+        return tensor if _skipped.get() else tensor.normal_(mean, std)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Sets every element to `val`."""
     with no_grad():
-        return tensor.fill_(val)
+        return tensor if _skipped.get() else tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ gates for all steps at once, `recurrence` runs the steps.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
+from typing import Any, overload
 
 from ..._ferrule import Device, DType, InvalidValue, ShapeError, Tensor, ops
 from .. import init
+from .._packed import Lengths, PackedSequence, pack, unpack
 from ..module import Module
 from ..parameter import Parameter
 
@@ -150,10 +151,41 @@ class _Recurrent(Module):
             )
         return given
 
+    def _run_packed(
+        self, packed: PackedSequence, h: Tensor | None, c: Tensor | None
+    ) -> tuple[PackedSequence, Tensor, Tensor | None]:
+        """`_run_layers` on sequences of several lengths.
+
+        They are padded for it: a step depends on none behind it, so that padding
+        reaches no result. Reversed, each sequence is turned around on its own.
+        """
+        if packed.data.ndim != 2 or packed.data.shape[1] != self.input_size:
+            raise ShapeError(
+                f"[{type(self).__name__}] a packed input must hold (sum of lengths, "
+                f"{self.input_size}), got {packed.data.shape}"
+            )
+        order, back = packed.sorted_indices, packed.unsorted_indices
+
+        def permuted(states: Tensor | None, order: Tensor | None) -> Tensor | None:
+            if states is None or order is None or states.ndim != 3:
+                return states
+            return ops.index_select(states, 1, order)
+
+        lengths = Lengths.of(packed)
+        x = unpack(packed.data, lengths, 0.0)
+        x, h_n, c_n = self._run_steps(
+            x, permuted(h, order), permuted(c, order), lengths
+        )
+        h_n, c_n = permuted(h_n, back), permuted(c_n, back)
+        assert h_n is not None
+        return packed._with(pack(x, lengths)), h_n, c_n
+
     def _run_layers(
-        self, input: Tensor, h: Tensor | None, c: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        self, input: Tensor | PackedSequence, h: Tensor | None, c: Tensor | None
+    ) -> tuple[Any, Tensor, Tensor | None]:
         """Output and the last states of every layer and direction."""
+        if isinstance(input, PackedSequence):
+            return self._run_packed(input, h, c)
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"[{type(self).__name__}] input must be (steps, batch, "
@@ -167,6 +199,18 @@ class _Recurrent(Module):
             c = None if c is None else c.unsqueeze(1)
         turned = self.batch_first and batched
         x = input.transpose(0, 1) if turned else input
+        x, h_n, c_n = self._run_steps(x, h, c, None)
+        if turned:
+            x = x.transpose(0, 1)
+        if not batched:
+            x, h_n = x.squeeze(1), h_n.squeeze(1)
+            c_n = None if c_n is None else c_n.squeeze(1)
+        return x, h_n, c_n
+
+    def _run_steps(
+        self, x: Tensor, h: Tensor | None, c: Tensor | None, lengths: Lengths | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """All layers over (steps, batch, features), of several lengths if given."""
         h = self._initial(h, x, self.proj_size or self.hidden_size, "h_0")
         if self.mode == "lstm":
             c = self._initial(c, x, self.hidden_size, "c_0")
@@ -181,30 +225,27 @@ class _Recurrent(Module):
                     for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
                 }
                 weights["weight_hr"] = getattr(self, "weight_hr" + suffix, None)
+                turned = reverse and lengths is not None
                 out, cells = run_steps(
                     self.mode,
-                    x,
+                    lengths.reversed(x) if lengths and turned else x,
                     h[k],
                     None if c is None else c[k],
                     weights,
-                    bool(reverse),
+                    bool(reverse and not turned),
                 )
-                end = 0 if reverse else -1
-                last_h.append(out.select(0, end))
-                if self.mode == "lstm":
-                    last_c.append(cells.select(0, end))
-                outs.append(out)
+                for states, last in ((out, last_h), (cells, last_c)):
+                    if states is cells and self.mode != "lstm":
+                        continue
+                    if lengths is not None:
+                        last.append(lengths.last(states))
+                    else:
+                        last.append(states.select(0, 0 if reverse else -1))
+                outs.append(lengths.reversed(out) if lengths and turned else out)
             x = outs[0] if len(outs) == 1 else ops.cat(outs, -1)
             if self.dropout and layer + 1 < self.num_layers:
                 x = ops.dropout(x, self.dropout, self.training)
-        h_n = ops.stack(last_h)
-        c_n = ops.stack(last_c) if last_c else None
-        if turned:
-            x = x.transpose(0, 1)
-        if not batched:
-            x, h_n = x.squeeze(1), h_n.squeeze(1)
-            c_n = None if c_n is None else c_n.squeeze(1)
-        return x, h_n, c_n
+        return x, ops.stack(last_h), ops.stack(last_c) if last_c else None
 
     def extra_repr(self) -> str:
         defaults = {
@@ -248,7 +289,8 @@ class LSTM(_Recurrent):
     Called with `input` (steps, batch, input_size) or, without a batch, (steps,
     input_size), and optionally (h_0, c_0), each (num_layers * directions, batch,
     features); zeros otherwise. Gives `output` (steps, batch, directions *
-    features) and (h_n, c_n), the states after the last step.
+    features) and (h_n, c_n), the states after the last step. A `PackedSequence` of
+    inputs gives one of outputs, and the states after each sequence's own last step.
 
     Parameters are weight_ih_l0 (4 * hidden_size, input_size), weight_hh_l0,
     bias_ih_l0, bias_hh_l0 and weight_hr_l0, in the order i, f, g, o; l1 ... of
@@ -272,9 +314,19 @@ class LSTM(_Recurrent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("lstm", *args, **kwargs)
 
+    @overload
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = ...
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: tuple[Tensor, Tensor] | None = ...
+    ) -> tuple[PackedSequence, tuple[Tensor, Tensor]]: ...
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
         h, c = (None, None) if hx is None else hx
         out, h_n, c_n = self._run_layers(input, h, c)
         assert c_n is not None
@@ -311,7 +363,17 @@ class GRU(_Recurrent):
         _refuse_projection("GRU", kwargs)
         super().__init__("gru", *args, **kwargs)
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @overload
+    def forward(
+        self, input: Tensor, hx: Tensor | None = ...
+    ) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: Tensor | None = ...
+    ) -> tuple[PackedSequence, Tensor]: ...
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Any, Tensor]:
         out, h_n, _ = self._run_layers(input, hx, None)
         return out, h_n
 
@@ -355,7 +417,17 @@ class RNN(_Recurrent):
         )
         self.nonlinearity = nonlinearity
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @overload
+    def forward(
+        self, input: Tensor, hx: Tensor | None = ...
+    ) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: Tensor | None = ...
+    ) -> tuple[PackedSequence, Tensor]: ...
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Any, Tensor]:
         out, h_n, _ = self._run_layers(input, hx, None)
         return out, h_n
 
