@@ -63,7 +63,9 @@ OpEntry make_entry(const OpDef& op, bool in_place) {
   const OpInfo& info = info_of(op);
   const Schema& s = info.schema;
   bool creates = s.find("device") >= 0 && s.params[0].kind != ParamKind::tensor;
-  return {&op, &info, in_place, varargs_parameter(s), creates};
+  const bool takes_inplace =
+      op.has_inplace && !in_place && (op.where & kFunctional);
+  return {&op, &info, in_place, varargs_parameter(s), creates, takes_inplace};
 }
 
 std::vector<std::string> aliases_of(const OpDef& op) {
@@ -126,6 +128,14 @@ int Binder::find_keyword(PyObject* key) const {
   return -1;
 }
 
+void Binder::take_inplace(PyObject* value) {
+  if (!PyBool_Check(value)) {
+    fail_signature(
+        concat("'inplace' must be a bool, got ", Py_TYPE(value)->tp_name));
+  }
+  in_place_ = value == Py_True;
+}
+
 void Binder::parse_keywords(PyObject* const* values, PyObject* kwnames) {
   Py_ssize_t n = PyTuple_GET_SIZE(kwnames);
   for (Py_ssize_t k = 0; k < n; ++k) {
@@ -137,6 +147,10 @@ void Binder::parse_keywords(PyObject* const* values, PyObject* kwnames) {
     }
     if (i < 0 && entry_.op->random && same_text(key, "generator")) {
       generator_ = generator_from(values[k]);
+      continue;
+    }
+    if (i < 0 && entry_.takes_inplace && same_text(key, "inplace")) {
+      take_inplace(values[k]);
       continue;
     }
     if (i < 0) {
@@ -170,8 +184,12 @@ void Binder::parse(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
   }
   if (given + nargs > s.positional) [[unlikely]] {
     int n = given + static_cast<int>(nargs);
-    fail_signature(concat("takes at most ", s.positional,
-                          " positional arguments, got ", n));
+    if (n == s.n + 1 && entry_.takes_inplace && !kwnames) {
+      take_inplace(args[--nargs]);
+    } else {
+      fail_signature(concat("takes at most ", s.positional,
+                            " positional arguments, got ", n));
+    }
   }
   for (Py_ssize_t k = 0; k < nargs; ++k) objects_[given++] = args[k];
   for (int i = given; i < s.n; ++i) objects_[i] = nullptr;
@@ -468,7 +486,7 @@ Results Binder::run_released() {
   }
   note_site_before_release();
   GilRelease released(true);
-  return entry_.op->call(args_.v, n, entry_.in_place);
+  return entry_.op->call(args_.v, n, entry_.in_place || in_place_);
 }
 
 PyObject* Binder::finish(Results r) {
@@ -491,8 +509,8 @@ PyObject* Binder::call() {
   }
   if (is_large() && !is_symbolic()) [[unlikely]]
     return finish(run_released());
-  return finish(
-      entry_.op->call(args_.v, entry_.info->schema.n, entry_.in_place));
+  return finish(entry_.op->call(args_.v, entry_.info->schema.n,
+                                entry_.in_place || in_place_));
 }
 
 }  // namespace ferrule::python

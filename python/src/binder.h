@@ -18,6 +18,8 @@ struct OpEntry {
   int varargs = -1;
   // Makes a tensor from nothing: takes the keyword requires_grad, too.
   bool creates = false;
+  // As in PyTorch's nn.functional, `inplace` may follow the other arguments.
+  bool takes_inplace = false;
 };
 
 OpEntry make_entry(const OpDef& op, bool in_place = false);
@@ -52,6 +54,7 @@ class Binder {
  private:
   [[noreturn]] void bad_argument(int i, PyObject* got, const char* want) const;
   [[noreturn]] void fail_signature(const std::string& what) const;
+  void take_inplace(PyObject* value);
   void parse_keywords(PyObject* const* values, PyObject* kwnames);
   int find_keyword(PyObject* key) const;
   void convert(int i, PyObject* o);
@@ -84,6 +87,7 @@ class Binder {
   int nints_ = 0;
   bool ran_python_ = false;  // a conversion called into Python
   bool requires_grad_ = false;
+  bool in_place_ = false;           // the argument `inplace`
   Generator* generator_ = nullptr;  // given to an op that draws
   std::vector<std::vector<Tensor>> lists_;
   std::vector<Tensor> made_;  // from NumPy arrays

@@ -484,11 +484,12 @@ def definition(
     """The op as a function or method; two overloads where f(2, 3) is possible."""
     params = op["parameters"]
     tail = ["requires_grad: _bool = False"] if op["creates"] else []
+    inplace = ["inplace: _bool = False"] if op["takes_inplace"] else []
     if op["random"]:
         tail.append("generator: Generator | None = None")
     first = ["self"] if method else []
     rest = params[1:] if method else params
-    plain = first + parameters(rest)
+    plain = first + parameters(rest) + inplace
     if tail and "*" not in plain:
         plain.append("*")
     forms = [plain + tail]

@@ -96,6 +96,7 @@ nb::dict describe(const OpDef& op) {
                      ? nb::object(text(info.schema.params[entry.varargs].name))
                      : nb::object(nb::none());
   d["creates"] = entry.creates;
+  d["takes_inplace"] = entry.takes_inplace;
   return d;
 }
 

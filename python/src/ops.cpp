@@ -139,7 +139,13 @@ void bind_ops(nb::module_& m) {
         add_method(definition(index, known_as, true, is_own));
       }
       if (in_place < 0) return;
-      add_method(definition(in_place, concat(known_as, "_"), true, false));
+      const std::string written = concat(known_as, "_");
+      add_method(definition(in_place, written, true, false));
+      if (op->where & kFunctional) {
+        functional[nb::str(written.c_str())] = own(PyCFunction_NewEx(
+            definition(in_place, written, false, false), ops_module,
+            name.ptr()));
+      }
     });
   }
   for (PyMethodDef* d = kComposedMethods; d->ml_name; ++d) {

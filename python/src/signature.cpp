@@ -71,6 +71,7 @@ std::string signature_text(const OpEntry& entry) {
       append_default(out, p.fallback);
     }
   }
+  if (entry.takes_inplace) out += ", inplace: bool = False";
   if (entry.op->random) {
     if (s.n) out += ", ";
     if (s.positional == s.n) out += "*, ";
@@ -100,6 +101,7 @@ std::string text_signature(const OpEntry& entry, bool method) {
       out += "=None";
     }
   }
+  if (entry.takes_inplace) out += ", inplace=False";
   if (entry.op->random) {
     if (s.positional == s.n) out += ", *";
     out += ", generator=None";

@@ -75,6 +75,7 @@ Boltzmann machines", ICML 2010.
                        "p(4)\n"
                        "f()"),
     .reference = FE_DOC("np.maximum(input, 0)"),
+    .where = kPublic | kFunctional,
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from ..._ferrule import Tensor, ops
+from ..._ferrule import ShapeError, Tensor, ops
 from ..module import Module
 
-__all__ = ["GELU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = [
+    "GELU",
+    "LogSoftmax",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Tanh",
+]
 
 
 class ReLU(Module):
     """max(0, x), elementwise.
+
+    Args:
+        inplace: True writes the result over the input.
 
     Example:
         >>> import ferrule as fe
@@ -17,8 +29,15 @@ class ReLU(Module):
         [0.0, 2.0]
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
     def forward(self, input: Tensor) -> Tensor:
-        return ops.relu(input)
+        return ops.relu(input, inplace=self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class GELU(Module):
@@ -123,3 +142,43 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """softmax(-x) along a dimension.
+
+    Args:
+        dim: the dimension that sums to one; the last one by default.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.Softmin(dim=1)(fe.zeros((1, 2))).tolist()
+        [[0.5, 0.5]]
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmin(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """`Softmax` over the channels of images, (N, C, H, W) or (C, H, W).
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.Softmax2d()(fe.zeros((1, 2, 1, 1))).flatten().tolist()
+        [0.5, 0.5]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ShapeError(
+                f"[Softmax2d] expected (N, C, H, W) or (C, H, W), got {input.shape}"
+            )
+        return ops.softmax(input, -3)

@@ -1,0 +1,113 @@
+// CPU kernels of activations: which tile function, on which operands.
+#include "runtime/cpu/activation.h"
+
+namespace ferrule {
+namespace cpu {
+namespace {
+
+// The arguments of the call are the operands, in order.
+template <Activation op, int... arg>
+void kernel(OpCall& c) {
+  const DType t = compute_type(c.compute);
+  const Input in[] = {{c, arg, t}...};
+  elementwise(FE_BEST(activation_tile)(op, t), c.out_impl(), t, in,
+              op >= Activation::silu ? kCostlyGrain : kCheapGrain);
+}
+
+void hardtanh_kernel(OpCall& c) {
+  const DType t = compute_type(c.compute);
+  const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}};
+  elementwise(FE_BEST(clamp_tile)(t), c.out_impl(), t, in);
+}
+
+}  // namespace
+}  // namespace cpu
+
+using cpu::Activation;
+
+extern const KernelDef leaky_relu_cpu = {
+    .name = "leaky_relu",
+    .run = cpu::kernel<Activation::leaky_relu, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef leaky_relu_backward_cpu = {
+    .name = "leaky_relu_backward",
+    .run = cpu::kernel<Activation::leaky_relu_backward, 0, 1, 2>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef hardtanh_cpu = {
+    .name = "hardtanh",
+    .run = cpu::hardtanh_kernel,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef hardtanh_backward_cpu = {
+    .name = "hardtanh_backward",
+    .run = cpu::kernel<Activation::hardtanh_backward, 0, 1, 2, 3>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef hardswish_cpu = {
+    .name = "hardswish",
+    .run = cpu::kernel<Activation::hardswish, 0>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef hardswish_backward_cpu = {
+    .name = "hardswish_backward",
+    .run = cpu::kernel<Activation::hardswish_backward, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef silu_cpu = {
+    .name = "silu",
+    .run = cpu::kernel<Activation::silu, 0>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef silu_backward_cpu = {
+    .name = "silu_backward",
+    .run = cpu::kernel<Activation::silu_backward, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef mish_cpu = {
+    .name = "mish",
+    .run = cpu::kernel<Activation::mish, 0>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef mish_backward_cpu = {
+    .name = "mish_backward",
+    .run = cpu::kernel<Activation::mish_backward, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef scaled_elu_cpu = {
+    .name = "scaled_elu",
+    .run = cpu::kernel<Activation::scaled_elu, 0, 1, 2, 3>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef scaled_elu_backward_cpu = {
+    .name = "scaled_elu_backward",
+    .run = cpu::kernel<Activation::scaled_elu_backward, 0, 1, 2, 3, 4>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef softplus_cpu = {
+    .name = "softplus",
+    .run = cpu::kernel<Activation::softplus, 0, 1, 2>,
+    .contiguous = false,
+    .elementwise = true,
+};
+extern const KernelDef softplus_backward_cpu = {
+    .name = "softplus_backward",
+    .run = cpu::kernel<Activation::softplus_backward, 0, 1, 2, 3>,
+    .contiguous = false,
+    .elementwise = true,
+};
+
+}  // namespace ferrule
