@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..._ferrule import Tensor
-from .. import functional as F
+from ..._ferrule import InvalidValue, Tensor, ops
 from ..module import Module
 
 __all__ = [
@@ -12,23 +11,27 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "NLLLoss",
+    "NLLLoss2d",
 ]
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss with the argument `reduction`."""
+
+    _reductions: tuple[str, ...] = ("mean", "sum", "none")
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(
-                f"[{type(self).__name__}] reduction must be 'mean', 'sum' or 'none', "
-                f"got {reduction!r}"
+        if reduction not in self._reductions:
+            *others, last = map(repr, self._reductions)
+            raise InvalidValue(
+                f"[{type(self).__name__}] reduction must be {', '.join(others)} or "
+                f"{last}, got {reduction!r}"
             )
         self.reduction = reduction
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """Cross-entropy of logits and classes: -log(softmax(x)[class]).
 
     Input: logits (N, C) or (N, C, d1, ...), not probabilities. Target: classes,
@@ -65,7 +68,7 @@ class CrossEntropyLoss(_Loss):
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
+        return ops.cross_entropy(
             input,
             target,
             self.weight,
@@ -75,7 +78,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """Negative log-likelihood of classes; see `functional.nll_loss`.
 
     Input: log-probabilities (N, C) or (N, C, d1, ...). Target: classes, int64,
@@ -106,10 +109,23 @@ class NLLLoss(_Loss):
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return ops.nll_loss(
+            input, target, self.weight, self.ignore_index, self.reduction
+        )
 
 
-class MSELoss(_Loss):
+class NLLLoss2d(NLLLoss):
+    """`NLLLoss` of images; its old name. `NLLLoss` does the same.
+
+    Example:
+        >>> import ferrule as fe
+        >>> target = fe.zeros((1, 2, 2), dtype=fe.int64)
+        >>> fe.nn.NLLLoss2d()(fe.zeros((1, 3, 2, 2)), target).item() == 0
+        True
+    """
+
+
+class MSELoss(Loss):
     """Squared error; see `functional.mse_loss`. Nothing is broadcast.
 
     Example:
@@ -119,10 +135,10 @@ class MSELoss(_Loss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, self.reduction)
+        return ops.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """Absolute error; see `functional.l1_loss`. Nothing is broadcast.
 
     Example:
@@ -132,10 +148,10 @@ class L1Loss(_Loss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.l1_loss(input, target, self.reduction)
+        return ops.l1_loss(input, target, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Cross-entropy of yes/no decisions, from logits.
 
     See `functional.binary_cross_entropy_with_logits`. Nothing is broadcast.
@@ -166,6 +182,6 @@ class BCEWithLogitsLoss(_Loss):
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
+        return ops.binary_cross_entropy_with_logits(
             input, target, self.weight, self.reduction, self.pos_weight
         )
