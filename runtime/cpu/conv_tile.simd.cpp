@@ -71,19 +71,21 @@ void dots(const ConvDots<T>& d) {
 // multiplication.
 constexpr int kWideVectors = 3;
 constexpr int kWideRows = kTileRows * kTileVectors / kWideVectors;
+// What is summed in one go, see in_parts().
+constexpr int64_t kProductPart = 128;
 // One row makes up for the others by its length: sums must not wait for one
 // another.
 constexpr int kRowVectors = 4;
 
 template <class T>
 struct ProductTile {
-  int64_t depth;
+  int64_t depth = 0;
   const T* a;
   int64_t a_row;
   const T* b;
   const int64_t* offset;
-  const T* start;  // of the sums, one for each row
-  T* out;
+  const T* start;  // of the sums, one for each row, or null: they are added to
+  T* out;          // ... what is there
   int64_t out_row;
   const T* fetch;  // what wide tiles bring near meanwhile, a line at each step
 };
@@ -106,7 +108,9 @@ void product_tile(const ProductTile<T>& t) {
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) sum[i][v] = splat(t.start[i]);
+    for (int v = 0; v < vectors; ++v) {
+      sum[i][v] = t.start != nullptr ? splat(t.start[i]) : Vec<T>{};
+    }
   }
   for (int64_t k = 0; k < t.depth; ++k) {
     const T* const from = t.b + offset[k];
@@ -132,7 +136,8 @@ void product_tile(const ProductTile<T>& t) {
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      store(t.out + i * t.out_row + v * lanes<T>, sum[i][v]);
+      T* const to = t.out + i * t.out_row + v * lanes<T>;
+      store(to, t.start != nullptr ? sum[i][v] : load(to) + sum[i][v]);
     }
   }
 }
@@ -232,12 +237,7 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
     for (int64_t i = 0; i < rows; ++i) {
       start[i] = c.bias != nullptr ? c.bias[row + i] : T(0);
     }
-    ProductTile<T> tile{.depth = c.depth,
-                        .a = c.a + row * c.depth,
-                        .a_row = c.depth,
-                        .offset = c.offset,
-                        .start = start,
-                        .fetch = c.a + (row + rows) * c.depth};
+    ProductTile<T> tile{.a_row = c.depth};
     for (int64_t p = begin; p < end; p += width) {
       // A tile starts where as much can be read as it is wide.
       const int64_t at = least(p, c.readable - width);
@@ -249,7 +249,14 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       tile.b = c.b + at;
       tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
       tile.out_row = whole ? c.out_plane : width;
-      run(tile);
+      in_parts(c.depth, kProductPart, [&](int64_t k, int64_t length) {
+        tile.depth = length;
+        tile.a = c.a + row * c.depth + k;
+        tile.offset = c.offset + k;
+        tile.start = k == 0 ? start : nullptr;
+        tile.fetch = c.a + (row + rows) * c.depth + k * (64 / sizeof(T));
+        run(tile);
+      });
       if (!whole) {
         write_tile(c, row, rows, p, least(p + width, end), at, sums, width);
       }

@@ -194,4 +194,43 @@ TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
   return kFunctions.of[vectors - 1][rows - 1];
 }
 
+// Sums of floats are made in parts of at most so many products, which are added
+// up: the error of a sum in one go grows with the root of its length, that of a
+// sum of parts with the roots of a part's length and of their number.
+inline constexpr int64_t kSumPart = 192;
+
+// Calls part(first, length) for parts of up to `most`, all but the last equal.
+template <class Part>
+FE_INLINE void in_parts(int64_t depth, int64_t most, const Part& part) {
+  const int64_t count = (depth + most - 1) / most;
+  const int64_t length = (depth + count - 1) / count;
+  for (int64_t k = 0; k < depth; k += length) {
+    part(k, depth - k < length ? depth - k : length);
+  }
+}
+
+// Runs a tile, its sums in parts.
+template <class T>
+void run_in_parts(TileFunction<T> run, const Tile<T>& whole,
+                  int64_t most = kSumPart) {
+  if (!std::is_floating_point_v<T> || whole.depth <= most) {
+    return run(whole);
+  }
+  alignas(kVectorBytes) static constexpr T kZeros[kTileCols<T>] = {};
+  Tile<T> t = whole;
+  in_parts(whole.depth, most, [&](int64_t k, int64_t length) {
+    t.depth = length;
+    t.a = whole.a + k * whole.a_col;
+    t.b = whole.b + k * whole.b_row;
+    if (whole.fetch != nullptr) t.fetch = whole.fetch + k * whole.fetch_row;
+    if (whole.b_copy != nullptr) t.b_copy = whole.b_copy + k * kTileCols<T>;
+    if (k > 0) {
+      t.col_init = t.row_init = kZeros;
+      t.row_init_step = 0;
+      t.add = true;
+    }
+    run(t);
+  });
+}
+
 }  // namespace ferrule::cpu::FE_ISA

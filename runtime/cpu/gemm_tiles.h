@@ -216,12 +216,12 @@ struct Tiles {
       t.c_row = kTileCols<T>;
       const int64_t kept = t.cols;
       t.cols = width;
-      run(t);
+      run_in_parts(run, t);
       store_transposed(sums, kTileCols<T>, rows, kept, c, g.c_row, add);
     } else {
       t.c = g.c + row * g.c_row + column;
       t.c_row = g.c_row;
-      run(t);
+      run_in_parts(run, t);
     }
   }
 
