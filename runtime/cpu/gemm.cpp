@@ -129,6 +129,10 @@ struct Strips {
     if (across * down < kFewStrips) {
       down = std::clamp<int64_t>(g.m / kLeastRows, 1, kFewStrips / across);
     }
+    if (across * down < kFewStrips) {
+      cols = round_up(ceil_div(g.n, kFewStrips), kMaxTileCols);
+      across = ceil_div(g.n, cols);
+    }
     rows = ceil_div(g.m, down);
     down = ceil_div(g.m, rows);
   }
@@ -303,6 +307,13 @@ GemmPlan plan_gemm(const Gemm<T, S>& g) {
   // Otherwise a panel of A is packed where it is used, on the stack.
   if (plan.narrow && plan.pack_a) {
     plan.a_elements = (g.m / 4 + 1) * (kMaxDepth + 32) * 16;
+  }
+  // Dense columns: a panel would use pieces of cache lines. A panel is up to a
+  // third wider in memory than it has rows.
+  plan.pack_all_a = kAsIs && plan.way == GemmWay::tiles && !plan.narrow &&
+                    plan.pack_a && a_row == 1 && g.b_packed == nullptr;
+  if (plan.pack_all_a) {
+    plan.a_elements = round_up((rows + rows / 3 + 16) * depth, 16);
   }
   return plan;
 }

@@ -39,13 +39,13 @@ template <class T>
   constexpr int kLanes = lanes<T>;
   for (int64_t k = 0; k < depth; k += kLanes) {
     const int64_t left = depth - k;
-    Vec<T> rows[kLanes] = {};
+    Vec<T> rows[kLanes];
     if (cols >= kLanes && left >= kLanes) {
 #pragma GCC unroll 16
       for (int j = 0; j < kLanes; ++j) rows[j] = load(from + j * from_col + k);
     } else {
-      for (int64_t j = 0; j < cols && j < kLanes; ++j) {
-        rows[j] = load(from + j * from_col + k, left);
+      for (int64_t j = 0; j < kLanes; ++j) {
+        rows[j] = j < cols ? load(from + j * from_col + k, left) : Vec<T>{};
       }
     }
     transpose(rows);

@@ -30,10 +30,11 @@ enum class GemmWay : uint8_t {
 struct GemmPlan {
   GemmWay way = GemmWay::tiles;
   bool pack_a = false;
-  bool narrow = false;     // a panel of B is used up before the next one
-  bool pack_b = false;     // all of it; otherwise columns that fill no panel
-  int64_t depth = 0;       // of a block; all but the last are equally deep
-  int64_t a_elements = 0;  // packed, at most
+  bool pack_all_a = false;  // before it is used, and not panel by panel
+  bool narrow = false;      // a panel of B is used up before the next one
+  bool pack_b = false;      // all of it; otherwise columns that fill no panel
+  int64_t depth = 0;        // of a block; all but the last are equally deep
+  int64_t a_elements = 0;   // packed, at most
   int64_t b_elements = 0;
 };
 

@@ -58,10 +58,26 @@ struct Tiles {
     return {g.a.data + row_of(panel) * g.a.row + k * g.a.col, g.a.row, g.a.col};
   }
   bool rows_are_dense() const { return g.a.col == 1; }
+  // Copies all panels: a few columns at a time, which all use while they are in
+  // the first-level cache.
+  void pack_all_rows() const {
+    constexpr int64_t kColumns = 8;
+    for (int64_t q = 0; q < depth; q += kColumns) {
+      for (int64_t p = 0; p < row_panels; ++p) {
+        const MatrixView<S> a = rows_in_place(p);
+        pack_panel(a.data + q * a.col, a.col, a.row, least(depth - q, kColumns),
+                   row_of(p + 1) - row_of(p),
+                   a_scratch + (p * depth + q) * kPanelWidth, kPanelWidth);
+      }
+    }
+  }
   // A panel where it is to be read, with room for a copy.
   MatrixView<T> a_panel(int64_t panel, T* room) const {
     if constexpr (kAsIs) {
       if (!plan.pack_a) return rows_in_place(panel);
+      if (plan.pack_all_a) {
+        return {a_scratch + panel * depth * kPanelWidth, 1, kPanelWidth};
+      }
     }
     return packed_rows(panel, room);
   }
@@ -325,6 +341,9 @@ void gemm_any(const Gemm<T, S>& g, void* scratch, const Few& few) {
         if (plan.narrow) return tiles.multiply_narrow();
         if (swapped) tiles.pack_block();
         if (swapped || g.b_packed != nullptr) return tiles.multiply_block();
+        if constexpr (Tiles<T, S>::kAsIs) {
+          if (plan.pack_all_a) tiles.pack_all_rows();
+        }
         tiles.unit(0, tiles.row_panels, 0, tiles.col_panels(), true);
       });
     }

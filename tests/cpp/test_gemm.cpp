@@ -286,6 +286,7 @@ TEST_CASE_TEMPLATE("gemm: strips", T, float, double) {
   check_shape<T>(pick(1025, 1100), pick(65, 80), pick(40, 60));
   check_shape<T>(pick(1500, 1600), pick(1, 40), pick(100, 120));
   check_shape<T>(1024, 513, 16);
+  check_shape<T>(64, 200, 200);
   for (const int64_t m : {8, 9, 28, 29, 64, 65}) {
     check_shape<T>(m, pick(250, 290), 1024);
   }
