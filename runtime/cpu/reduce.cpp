@@ -2,6 +2,7 @@
 #include "runtime/cpu/reduce.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -157,7 +158,7 @@ Reduction::Reduction(std::span<const int64_t> shape, uint32_t mask, DType t)
     --first_column_;
     if (!is_reduced(first_column_)) columns_ *= shape_[first_column_];
   }
-  if (columns_ < kFewColumns || count_ <= 1) columns_ = 0;
+  if (columns_ < kFewColumns) columns_ = 0;
   if (columns_ == 0) {
     part_ = kLongRun;
   } else {
@@ -274,17 +275,19 @@ struct RowFold {
 
   void run(Operands<T>& operands, FoldInput piece, int64_t first, int64_t last,
            int64_t column, int64_t width, T* result) const {
+    alignas(64) T none[kFoldColumns];
     alignas(64) T total[kFoldColumns];
     alignas(64) T sums[kFoldColumns];
     FoldInput sum;
     sum.a = sums;
     // To the end of a vector: kFoldColumns is a multiple of any.
     const int64_t filled = std::min(kFoldColumns, width + 64);
-    std::fill_n(total, filled, start);
+    std::fill_n(none, filled, start);
+    std::memcpy(total, none, filled * sizeof(T));
     for (int64_t r = first; r < last; r += kFoldRows) {
       const int64_t rows = std::min(kFoldRows, last - r);
       const int64_t at_once = operands.even ? rows : 1;
-      std::fill_n(sums, filled, start);
+      std::memcpy(sums, none, filled * sizeof(T));
       for (int64_t k = 0; k < rows; k += at_once) {
         operands.seek((r + k) * columns + column);
         if (operands.even) {
@@ -297,7 +300,7 @@ struct RowFold {
       }
       add_row(total, sum, 1, width);
     }
-    std::copy_n(total, width, result);
+    std::memcpy(result, total, width * sizeof(T));
   }
 };
 

@@ -616,3 +616,18 @@ def test_as_in_torch(name: str, args: tuple) -> None:
         sum((m * m).sum() for m in mine if m.requires_grad).backward()
         sum((e * e).sum() for e in theirs if e.requires_grad).backward()
         same(x.grad, t.grad.numpy())
+
+
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 100, 2047, 2048, 2049, 5000])
+@pytest.mark.parametrize("rows", [1, 2, 31, 33])
+def test_rows_of_any_width(rows: int, columns: int) -> None:
+    """Sums of rows end with a vector of which only a part counts."""
+    a = np.random.default_rng(columns).integers(-9, 9, (rows, columns))
+    for dtype in ("float32", "float64", "int64"):
+        x = fe.tensor(a.astype(dtype))
+        assert np.array_equal(x.sum(0).numpy(), a.sum(0))
+        assert np.array_equal(fe.amax(x, 0).numpy(), a.max(0))
+        assert np.array_equal(fe.amin(x.reshape(rows, columns, 1), 2).numpy(), a)
+    x = fe.tensor(a.astype("float32"))
+    expected = a.var(0) if rows > 1 else np.zeros(columns)
+    assert np.allclose(x.var(0, correction=0).numpy(), expected, atol=1e-4)
