@@ -19,8 +19,9 @@ constexpr int64_t kFewColumns = 16;
 // Columns that are folded together: long pieces of rows, whose sums stay in the
 // first-level cache.
 constexpr int64_t kFoldColumns = kFoldBlock;
-// More bytes than the second-level cache has.
-constexpr int64_t kLarge = int64_t{8} << 20;
+// Bytes from which runs, and rows, count as read from memory.
+constexpr int64_t kLargeRuns = int64_t{1} << 20;
+constexpr int64_t kLargeRows = int64_t{8} << 20;
 
 template <class T>
 T neutral(Fold fold) {
@@ -249,6 +250,7 @@ void Reduction::run_by_runs(Fold fold, const FoldOperands& in, T* parts) const {
       const int64_t result = unit / parts_;
       FoldInput piece;
       piece.centre = centre ? centre + result : nullptr;
+      piece.from_memory = in.a->nbytes() >= kLargeRuns;
       if (count_ <= kFoldBlock) {
         runs = std::min(std::max(batch, operands.ready() / count_), end - unit);
         operands.next(piece, runs * count_);
@@ -337,7 +339,7 @@ void Reduction::run_by_rows(Fold fold, const FoldOperands& in, T* parts) const {
       FoldInput piece;
       piece.a_step = a_step;
       piece.b_step = b_step;
-      piece.from_memory = in.a->nbytes() >= kLarge;
+      piece.from_memory = in.a->nbytes() >= kLargeRows;
       if (in.centre) {
         piece.centre =
             static_cast<const T*>(in.centre) + group * columns_ + column;

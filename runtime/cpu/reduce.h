@@ -33,8 +33,8 @@ struct FoldInput {
   const void* centre = nullptr;
   int64_t a_step = 0;  // bytes from row to row
   int64_t b_step = 0;
-  // Rows are read one after the other, not some side by side: that is fastest
-  // where they come from memory rather than a cache.
+  // Not from the nearer caches: what comes next is fetched, and rows are read
+  // one after the other, not some side by side.
   bool from_memory = false;
 };
 // out[r] from n elements in a row, for every r < runs; runs follow each other.

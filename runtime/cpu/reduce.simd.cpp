@@ -54,11 +54,6 @@ FE_INLINE Vec<T> element(const T* a, const T* b, Vec<T> centre, int64_t left) {
   }
 }
 
-template <class T>
-FE_INLINE void fetch_ahead(const T* at) {
-  __builtin_prefetch(at + kFetchAhead / sizeof(T));
-}
-
 template <Fold fold>
 constexpr bool centred = fold == Fold::square || fold == Fold::product;
 
@@ -66,6 +61,7 @@ template <Fold fold, class T>
 void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
   const T* a = static_cast<const T*>(in.a);
   const T* b = static_cast<const T*>(in.b);
+  const int64_t ahead = in.from_memory ? kFetchAhead / sizeof(T) : 0;
   for (int64_t r = 0; r < runs; ++r) {
     Vec<T> centre{};
     if constexpr (centred<fold>) {
@@ -73,7 +69,7 @@ void run_loop(void* out, const FoldInput& in, int64_t runs, int64_t n) {
     }
     static_cast<T*>(out)[r] = reduce_run<T>(
         n, neutral<fold, T>(), Combine<fold>{}, [&](int64_t i, int64_t left) {
-          fetch_ahead(a + i);
+          __builtin_prefetch(a + i + ahead);
           const T* other = fold == Fold::product ? b + i : nullptr;
           return element<fold, T>(a + i, other, centre, left);
         });
@@ -90,6 +86,8 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
   const auto at = [](const char* p, int64_t offset) {
     return reinterpret_cast<const T*>(p + offset);
   };
+  [[maybe_unused]] const int64_t ahead =
+      in.from_memory ? kFetchAhead / sizeof(T) : 0;
   const auto folded = [&](Vec<T> sum, int64_t j, int64_t left) {
     Vec<T> centre{};
     if constexpr (centred<fold>) {
@@ -100,7 +98,7 @@ FE_INLINE void fold_some_rows(T* out, const char* a, const char* b,
       const T* x = at(a, r * in.a_step) + j;
       const T* y = x;  // not read where there is no second operand
       if constexpr (fold == Fold::product) y = at(b, r * in.b_step) + j;
-      if constexpr (rows == 1) fetch_ahead(x);
+      if constexpr (rows == 1) __builtin_prefetch(x + ahead);
       sum = Combine<fold>{}(sum, element<fold, T>(x, y, centre, left));
     }
     return sum;
