@@ -135,6 +135,13 @@ struct Vjp {
   // Gradient of result i; empty when nothing flows through it.
   Tensor grad(int i = 0);
   bool has_grad(int i) const;
+  // op(grad(), ...), which may be written over the gradient of result 0: for
+  // rules that use it no more.
+  template <class... A>
+  Tensor over_grad(const OpDef& op, const A&... rest) {
+    return may_overwrite() ? op.inplace(grad(), rest...) : op(grad(), rest...);
+  }
+  bool may_overwrite() const;
   // A saved input or result (see OpDef::saves).
   Tensor in(int i);
   Tensor out(int i = 0);

@@ -73,6 +73,10 @@ Tensor Vjp::grad(int i) { return state_of(*this).call.grads[i]; }
 bool Vjp::has_grad(int i) const {
   return static_cast<bool>(state_of(*this).call.grads[i]);
 }
+bool Vjp::may_overwrite() const {
+  const BackwardCall& call = state_of(*this).call;
+  return !call.create_graph && is_ours(call.grads[0]);
+}
 Tensor Vjp::in(int i) {
   if (!has(i)) return {};
   return state_of(*this).node.unpack_input(first_record(*this, i));

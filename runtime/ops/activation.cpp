@@ -79,8 +79,8 @@ Boltzmann machines", ICML 2010.
     .has_inplace = true,
     .saves = "out",
     .infer = infer_unary,
-    .vjp =
-        FE_GRAD([](Vjp& v) { v.set(0, op::relu_backward(v.grad(), v.out())); }),
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, v.over_grad(op::relu_backward, v.out())); }),
 };
 
 extern const OpDef relu_backward_op = {
@@ -108,6 +108,7 @@ Example:
     .examples = FE_DOC("f(2, 3), f(2, 3)"),
     .reference = FE_DOC("np.where(result <= 0, 0, grad)"),
     .where = kInternal,
+    .has_inplace = true,
     .saves = "result",
     .infer = infer_like_first,
     .vjp = FE_GRAD([](Vjp& v) {
@@ -331,7 +332,7 @@ arXiv:1606.08415.
     .saves = "input",
     .infer = infer_gelu,
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::gelu_backward(v.grad(), v.in(0), v.args[1]));
+      v.set(0, v.over_grad(op::gelu_backward, v.in(0), v.args[1]));
     }),
 };
 
@@ -362,6 +363,7 @@ Example:
     .examples = FE_DOC("f(2, 3), f(2, 3)\n"
                        "f(4), f(4), approximate=\"tanh\""),
     .where = kInternal,
+    .has_inplace = true,
     .saves = "grad input",
     .infer = infer_gelu_backward,
     .vjp = FE_GRAD([](Vjp& v) {

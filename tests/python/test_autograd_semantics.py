@@ -18,6 +18,7 @@ from ferrule.autograd.graph import (
     save_on_cpu,
     saved_tensors_hooks,
 )
+from ferrule.nn import functional as F
 from ferrule.utils.checkpoint import checkpoint, checkpoint_sequential
 
 
@@ -1147,3 +1148,29 @@ def test_places_are_never_those_of_another_thread() -> None:
     finally:
         stop.set()
         other.join()
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+def test_a_gradient_that_somebody_keeps_is_not_overwritten(name):
+    """Rules of some ops write over the gradient that comes, if nobody sees it."""
+    kept = []
+    x = fe.tensor([-1.0, 0.5, 2.0], requires_grad=True)
+    y = getattr(F, name)(x)
+    y.register_hook(kept.append)
+    y.retain_grad()
+    seed = fe.tensor([1.0, 2.0, 3.0])
+    (y * 1.0).backward(seed)
+    first = x.grad.tolist()
+    assert first[0] != 1.0
+    assert kept[0].tolist() == y.grad.tolist() == seed.tolist() == [1.0, 2.0, 3.0]
+
+    x.grad = None
+    y = getattr(F, name)(x)
+    y.backward(seed)  # comes without a way in between
+    assert x.grad.tolist() == first
+    assert seed.tolist() == [1.0, 2.0, 3.0]
+
+    x.grad = None
+    y = getattr(F, name)(x)
+    (y * 1.0 + x).backward(seed)  # goes two ways
+    assert x.grad.tolist() == (fe.tensor(first) + seed).tolist()
