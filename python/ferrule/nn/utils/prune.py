@@ -5,11 +5,11 @@
 >>> fe.nn.utils.vector_to_parameters(fe.tensor([0.5, -2.0, 1.0]), layer.parameters())
 >>> layer = fe.nn.utils.prune.l1_unstructured(layer, "weight", amount=0.5)
 >>> layer.weight.tolist()
-[[-0.0, -2.0]]
+[[0.0, -2.0]]
 >>> [name for name, _ in layer.named_parameters()]
 ['bias', 'weight_orig']
 >>> fe.nn.utils.prune.remove(layer, "weight").weight.tolist()
-[[-0.0, -2.0]]
+[[0.0, -2.0]]
 """
 
 from __future__ import annotations
