@@ -320,6 +320,7 @@ from overfitting", JMLR 15 (2014).
     .examples = FE_DOC("f(2, 3), 0.5, False\nf(2, 3), 0.0"),
     .reference = FE_DOC("input"),
     .where = kFunctional,
+    .has_inplace = true,
     .infer =
         [](OpCall& c) {
           require_probability(c, 1);

@@ -37,12 +37,53 @@ from .modules.activation_smooth import (
     Softsign,
     Tanhshrink,
 )
+from .modules.adaptive_softmax import (
+    AdaptiveLogSoftmaxWithLoss,
+)
 from .modules.attention import MultiheadAttention
-from .modules.container import ModuleDict, ModuleList, ParameterList, Sequential
+from .modules.bilinear import (
+    Bilinear,
+)
+from .modules.container import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from .modules.conv import Conv1d, Conv2d, Conv3d
 from .modules.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .modules.dropout import Dropout
+from .modules.distance import (
+    CosineSimilarity,
+    PairwiseDistance,
+)
+from .modules.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
 from .modules.embedding import Embedding
+from .modules.embedding_bag import (
+    EmbeddingBag,
+)
+from .modules.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from .modules.linear import Linear
 from .modules.loss import (
     BCEWithLogitsLoss,
@@ -57,6 +98,9 @@ from .modules.loss_binary import (
     HingeEmbeddingLoss,
     MultiLabelSoftMarginLoss,
     SoftMarginLoss,
+)
+from .modules.loss_ctc import (
+    CTCLoss,
 )
 from .modules.loss_margin import (
     CosineEmbeddingLoss,
@@ -73,7 +117,21 @@ from .modules.loss_regression import (
     PoissonNLLLoss,
     SmoothL1Loss,
 )
-from .modules.norm import BatchNorm1d, BatchNorm2d, LayerNorm
+from .modules.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+)
+from .modules.norm_groups import (
+    CrossMapLRN2d,
+    GroupNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from .modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -91,8 +149,16 @@ from .modules.pooling import (
 from .modules.rnn import GRU, LSTM, RNN
 from .modules.rnn_cells import GRUCell, LSTMCell, RNNCell
 from .modules.shape import Flatten, Identity, Unflatten
-from .modules.transformer import TransformerEncoderLayer
-from .parameter import Parameter
+from .modules.transformer import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
+from .modules.transformer_stack import (
+    Transformer,
+    TransformerDecoder,
+    TransformerEncoder,
+)
+from .parameter import Parameter, UninitializedParameter
 
 __all__ = [
     "CELU",
@@ -106,9 +172,11 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -116,6 +184,9 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
+    "Bilinear",
+    "CTCLoss",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -123,12 +194,20 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -137,12 +216,29 @@ __all__ = [
     "HuberLoss",
     "Identity",
     "IncompatibleKeys",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -161,9 +257,12 @@ __all__ = [
     "NLLLoss",
     "NLLLoss2d",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
     "PoissonNLLLoss",
+    "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",
@@ -183,10 +282,15 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "UninitializedParameter",
     "functional",
     "init",
     "utils",

@@ -110,4 +110,23 @@ def ctc_loss(
         t if isinstance(t, Tensor) else tensor(t, dtype=int64)
         for t in (input_lengths, target_lengths)
     ]
+    if targets.ndim == 1 and log_probs.ndim == 3:
+        targets = _padded(targets, lengths[1], target_lengths)
     return ops.ctc_loss(log_probs, targets, *lengths, blank, reduction, zero_infinity)
+
+
+def _padded(targets: Tensor, lengths: Tensor, given: Tensor | Sequence[int]) -> Tensor:
+    """Targets that stand one after another, each in a row of its own."""
+    if targets.shape[0] == 0 or lengths.ndim != 1 or lengths.shape[0] == 0:
+        return ops.zeros((lengths.numel(), 0), int64, targets.device)
+    if not isinstance(given, Tensor):
+        longest = max(given)
+    elif "graph" in str(given.device):
+        longest = targets.shape[0]  # that of any target, for all that is known
+    else:
+        longest = int(given.max().item())
+    ends = ops.cumsum(lengths, 0)
+    places = ops.arange(longest, device=targets.device)
+    index = (ends - lengths).unsqueeze(1) + places
+    index = ops.clamp(index, 0, targets.shape[0] - 1)
+    return targets.index_select(0, index.reshape((-1,))).reshape(index.shape)

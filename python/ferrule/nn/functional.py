@@ -7,8 +7,11 @@ differentiated any number of times, captured and exported.
 from __future__ import annotations
 
 from .._ferrule import Tensor, functional_ops, ops
+from ._attention import multi_head_attention_forward
 from ._convolution import conv1d, conv2d, conv3d
+from ._embedding import embedding_bag, one_hot
 from ._losses import ctc_loss, triplet_margin_with_distance_loss
+from ._normalization import instance_norm
 from ._pooling import (
     adaptive_max_pool1d,
     adaptive_max_pool2d,
@@ -40,7 +43,9 @@ __all__ = [
     "ctc_loss",
     "dropout",
     "embedding",
+    "embedding_bag",
     "gelu",
+    "instance_norm",
     "l1_loss",
     "layer_norm",
     "linear",
@@ -49,7 +54,9 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
+    "one_hot",
     "pad",
     "relu",
     "sigmoid",

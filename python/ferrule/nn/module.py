@@ -532,6 +532,8 @@ class Module:
         Raises:
             FerruleError: paths (if `strict`) or shapes differ.
         """
+        for path, module in self.named_modules(remove_duplicate=False):
+            module._prepare_to_load(path, state_dict)
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -556,6 +558,9 @@ class Module:
             for name, value in values.items():
                 own[name].copy_(value)
         return IncompatibleKeys(missing, unexpected)
+
+    def _prepare_to_load(self, path: str, state: Mapping[str, Any]) -> None:
+        """A lazy module takes its sizes from a state that has them."""
 
     # --- conversion and modes ----------------------------------------------
 

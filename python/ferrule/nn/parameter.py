@@ -6,7 +6,7 @@ from typing import Any
 
 from .._ferrule import Tensor
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -35,6 +35,25 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         # As in PyTorch, the gradient stays behind: a copied model starts anew.
-        copy = Parameter(self.detach().clone(), self.requires_grad)
+        copy = type(self)(self.detach().clone(), self.requires_grad)
         memo[id(self)] = copy
         return copy
+
+
+class UninitializedParameter(Parameter):
+    """The parameter of a lazy module before its first call: it has no elements.
+
+    It becomes a `Parameter` of its own accord, and stays the same object, so that
+    an optimizer may be given it before.
+
+    Example:
+        >>> import ferrule as fe
+        >>> layer = fe.nn.LazyLinear(2)
+        >>> layer.weight
+        UninitializedParameter
+        >>> layer(fe.zeros((1, 3))).shape, layer.weight.shape
+        ((1, 2), (2, 3))
+    """
+
+    def __repr__(self) -> str:
+        return "UninitializedParameter"

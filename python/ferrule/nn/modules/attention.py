@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import inf, sqrt
-
 from ..._ferrule import Device, DType, InvalidValue, ShapeError, Tensor, ops
-from ..._ferrule import bool as bool_
 from .. import init
+from .._attention import AttentionParameters, attention
 from ..module import Module
 from ..parameter import Parameter
 from .linear import Linear
@@ -140,47 +138,31 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         self._check(query, key, value)
-        if is_causal and attn_mask is None:
-            raise InvalidValue(
-                "[MultiheadAttention] is_causal is a hint about attn_mask; it is None"
-            )
-        batched = query.ndim == 3
-        length_first = batched and not self.batch_first
-        q, k, v = self._project(query, key, value)
-        if not batched:
-            q, k, v = q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0)
-            if key_padding_mask is not None:
-                key_padding_mask = key_padding_mask.unsqueeze(0)
-        elif length_first:
-            q, k, v = q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)
-        q, k, v = self._heads(q), self._heads(k), self._heads(v)
-        extra = self.bias_k is not None or self.add_zero_attn
-        plain = key_padding_mask is None and not need_weights and not extra
-        causal = is_causal and plain
-        mask = None
-        if not causal:
-            mask = self._mask(q, k, attn_mask, key_padding_mask)
-        k, v, mask = self._append(k, v, mask)
-        dropout = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            scores = (q * (1.0 / sqrt(self.head_dim))) @ k.transpose(-2, -1)
-            if mask is not None and mask.dtype == bool_:
-                scores = ops.where(mask, scores, -inf)
-            elif mask is not None:
-                scores = scores + mask
-            weights = ops.dropout(ops.softmax(scores, -1), dropout)
-            out = weights @ v
-            if average_attn_weights:
-                weights = weights.mean(1)
-            if not batched:
-                weights = weights.squeeze(0)
-        else:
-            out = ops.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
-        # (batch, heads, L, features) back to the layout of the query.
-        out = out.permute((2, 0, 1, 3) if length_first else (0, 2, 1, 3))
-        out = self.out_proj(out.flatten(2, 3))
-        return (out if batched else out.squeeze(0)), weights
+        return attention(
+            query,
+            key,
+            value,
+            AttentionParameters(
+                self.num_heads,
+                self.in_proj_weight,
+                self.q_proj_weight,
+                self.k_proj_weight,
+                self.v_proj_weight,
+                self.in_proj_bias,
+                self.bias_k,
+                self.bias_v,
+                self.add_zero_attn,
+                self.out_proj.weight,
+                self.out_proj.bias,
+            ),
+            self.batch_first,
+            self.dropout if self.training else 0.0,
+            key_padding_mask,
+            need_weights,
+            attn_mask,
+            average_attn_weights,
+            is_causal,
+        )
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         sizes = (self.embed_dim, self.kdim, self.vdim)
@@ -192,89 +174,3 @@ class MultiheadAttention(Module):
                     f"[MultiheadAttention] {name} must have 2 or 3 dimensions, as many "
                     f"as query, the last of size {n}; got {t.shape}"
                 )
-
-    def _project(
-        self, query: Tensor, key: Tensor, value: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        n = self.embed_dim
-        weight, bias = self.in_proj_weight, self.in_proj_bias
-        if weight is not None and query is key and key is value:
-            parts = ops.linear(query, weight, bias).unflatten(-1, (3, n))
-            return parts.select(-2, 0), parts.select(-2, 1), parts.select(-2, 2)
-        if weight is not None:
-            weights: list[Tensor] = [weight[i * n : (i + 1) * n] for i in range(3)]
-        else:
-            assert self.q_proj_weight is not None
-            assert self.k_proj_weight is not None
-            assert self.v_proj_weight is not None
-            weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        biases = [None if bias is None else bias[i * n : (i + 1) * n] for i in range(3)]
-        q, k, v = (
-            ops.linear(x, w, b)
-            for x, w, b in zip((query, key, value), weights, biases, strict=True)
-        )
-        return q, k, v
-
-    def _heads(self, t: Tensor) -> Tensor:
-        """(batch, length, features) as (batch, heads, length, their features)."""
-        return t.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
-
-    def _mask(
-        self, q: Tensor, k: Tensor, attn_mask: Tensor | None, padding: Tensor | None
-    ) -> Tensor | None:
-        """Both masks in one: bool, True at what is seen, or floats to add."""
-        batch, heads, length, keys = *q.shape[:3], k.shape[2]
-        masks: list[Tensor] = []
-        if attn_mask is not None:
-            if attn_mask.shape == (batch * heads, length, keys):
-                attn_mask = attn_mask.unflatten(0, (batch, heads))
-            elif attn_mask.shape != (length, keys):
-                raise ShapeError(
-                    "[MultiheadAttention] attn_mask must be (L, S) = "
-                    f"{(length, keys)} or (batch * heads, L, S) = "
-                    f"{(batch * heads, length, keys)}, got {attn_mask.shape}"
-                )
-            masks.append(attn_mask)
-        if padding is not None:
-            if padding.shape != (batch, keys):
-                raise ShapeError(
-                    f"[MultiheadAttention] key_padding_mask must be (batch, S) = "
-                    f"{(batch, keys)}, got {padding.shape}"
-                )
-            masks.append(padding.unsqueeze(1).unsqueeze(1))
-        if not masks:
-            return None
-        if all(m.dtype == bool_ for m in masks):
-            hidden = masks[0] if len(masks) == 1 else masks[0] | masks[1]
-            return ops.logical_not(hidden)
-        floats = [
-            ops.where(m, -inf, ops.zeros_like(m, dtype=q.dtype))
-            if m.dtype == bool_
-            else ops.cast(m, q.dtype)
-            for m in masks
-        ]
-        return floats[0] if len(floats) == 1 else floats[0] + floats[1]
-
-    def _append(
-        self, k: Tensor, v: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Adds the learned key and value and those of zeros; everyone sees them."""
-        rows: list[tuple[Tensor | None, Tensor | None]] = []
-        if self.bias_k is not None:
-            rows.append((self.bias_k, self.bias_v))
-        if self.add_zero_attn:
-            rows.append((None, None))
-        for bias_k, bias_v in rows:
-            pair = []
-            for t, bias in ((k, bias_k), (v, bias_v)):
-                row = ops.zeros_like(t.narrow(2, 0, 1))
-                if bias is not None:
-                    row = row + self._heads(bias)
-                pair.append(ops.cat([t, row], 2))
-            k, v = pair
-            if mask is not None:
-                seen = ops.zeros_like(mask.narrow(-1, 0, 1))
-                if mask.dtype == bool_:
-                    seen = ops.logical_not(seen)
-                mask = ops.cat([mask, seen], -1)
-        return k, v, mask

@@ -9,7 +9,7 @@ from ..._ferrule import Tensor
 from ..module import Module
 from ..parameter import Parameter
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 _Self = TypeVar("_Self", bound="_ModuleSequence")
 
@@ -246,6 +246,140 @@ class ParameterList(Module):
             [
                 f"({i}): {type(p).__name__} of shape {p.shape}, {p.dtype}"
                 for i, p in enumerate(self)
+            ]
+        )
+
+
+class ParameterDict(Module):
+    """Parameters by name, seen by the owner; tensors become parameters.
+
+    Args:
+        parameters: a mapping, or pairs, of names and tensors; names for None.
+
+    Example:
+        >>> import ferrule as fe
+        >>> scales = fe.nn.ParameterDict({"low": fe.ones((1,)), "high": fe.ones((2,))})
+        >>> [name for name, _ in scales.named_parameters()]
+        ['low', 'high']
+        >>> scales["high"].shape
+        (2,)
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None,
+    ) -> None:
+        super().__init__()
+        if parameters is not None:
+            self.update(parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        if name not in self._parameter_names:
+            raise KeyError(name)
+        param: Parameter = self.__dict__[name]
+        return param
+
+    def __setitem__(self, name: str, value: Tensor | None) -> None:
+        param = None if value is None else _as_parameter(value)
+        if name in self._parameter_names:
+            setattr(self, name, param)
+        else:
+            self.register_parameter(name, param)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._parameter_names:
+            raise KeyError(name)
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self._parameter_names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._parameter_names))
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._parameter_names))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameter_names
+
+    def __or__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
+        self.update(other)
+        return self
+
+    def keys(self) -> list[str]:
+        """The names, in the order of insertion."""
+        return list(self._parameter_names)
+
+    def values(self) -> list[Parameter]:
+        """The parameters, in the order of insertion."""
+        return [self[name] for name in self]
+
+    def items(self) -> list[tuple[str, Parameter]]:
+        """Pairs of name and parameter, in the order of insertion."""
+        return [(name, self[name]) for name in self]
+
+    def update(
+        self,
+        parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | ParameterDict,
+    ) -> None:
+        """Adds parameters; those of the same name are replaced."""
+        pairs = (
+            parameters.items()
+            if isinstance(parameters, (Mapping, ParameterDict))
+            else parameters
+        )
+        for name, value in list(pairs):
+            self[name] = value
+
+    def copy(self) -> ParameterDict:
+        """Another dictionary of the same parameters."""
+        return ParameterDict(self.items())
+
+    def clear(self) -> None:
+        """Removes all parameters."""
+        for name in self:
+            del self[name]
+
+    def get(self, name: str, default: Tensor | None = None) -> Tensor | None:
+        """The parameter, or the default where there is none."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def setdefault(self, name: str, default: Tensor | None = None) -> Parameter:
+        """The parameter, which is added where there is none."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str) -> Parameter:
+        """Removes a parameter and returns it."""
+        param = self[name]
+        del self[name]
+        return param
+
+    def popitem(self) -> tuple[str, Parameter]:
+        """Removes the parameter that was added last; returns name and parameter."""
+        name = self.keys()[-1]
+        return name, self.pop(name)
+
+    def fromkeys(
+        self, names: Iterable[str], default: Tensor | None = None
+    ) -> ParameterDict:
+        """A dictionary of these names, all with the default."""
+        return ParameterDict([(name, default) for name in names])  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return self._layout(
+            [
+                f"({name}): {type(p).__name__} of shape {p.shape}, {p.dtype}"
+                for name, p in self.items()
             ]
         )
 

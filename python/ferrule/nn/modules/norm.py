@@ -5,14 +5,23 @@ from __future__ import annotations
 from ..._ferrule import Device, DType, ShapeError, Tensor, int64, no_grad, ops
 from .. import functional as F
 from .. import init
+from .._normalization import instance_norm
 from ..module import Module
 from ..parameter import Parameter
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+]
 
 
-class _BatchNorm(Module):
-    """Common to the dimensions; see `BatchNorm2d`."""
+class ChannelNorm(Module):
+    """What layers with running statistics of channels have in common."""
 
     weight: Parameter | None
     bias: Parameter | None
@@ -70,12 +79,25 @@ class _BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _check_rank(self, input: Tensor) -> None:
         if input.ndim not in self._ranks:
             raise ShapeError(
                 f"[{type(self).__name__}] expected {self._layout_text}, "
                 f"got shape {input.shape}"
             )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(ChannelNorm):
+    """Common to the dimensions; see `BatchNorm2d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_rank(input)
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
         count = self.num_batches_tracked
         if self.training and count is not None:
@@ -103,12 +125,6 @@ class _BatchNorm(Module):
                 (self.running_var, input.var(dims)),
             ):
                 running.copy_(running + (batch - running) * share)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -160,6 +176,124 @@ class BatchNorm2d(_BatchNorm):
 
     _ranks = (4,)
     _layout_text = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Normalises every channel over the batch and the volume; see `BatchNorm2d`.
+
+    Input and output (N, C, D, H, W).
+
+    Example:
+        >>> import ferrule as fe
+        >>> layer = fe.nn.BatchNorm3d(3)
+        >>> layer(fe.zeros((2, 3, 4, 4, 4))).shape
+        (2, 3, 4, 4, 4)
+    """
+
+    _ranks = (5,)
+    _layout_text = "(N, C, D, H, W)"
+
+
+class _InstanceNorm(ChannelNorm):
+    """Common to the dimensions; see `InstanceNorm2d`."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Device | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_rank(input)
+        batched = input.ndim == self._ranks[1]
+        x = input if batched else input.unsqueeze(0)
+        if x.shape[1] != self.num_features:
+            raise ShapeError(
+                f"[{type(self).__name__}] expected {self.num_features} channels, got "
+                f"shape {input.shape}"
+            )
+        out = instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return out if batched else out.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalises every channel of every sequence; see `InstanceNorm2d`.
+
+    Input and output (N, C, L) or (C, L).
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.InstanceNorm1d(2)(fe.zeros((8, 2, 3))).shape
+        (8, 2, 3)
+    """
+
+    _ranks = (2, 3)
+    _layout_text = "(N, C, L) or (C, L)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalises every channel of every image.
+
+    By mean and variance of the image; in evaluation mode by the running
+    statistics, if there are any.
+
+    Input and output (N, C, H, W) or (C, H, W).
+
+    Args:
+        num_features: the number C of channels.
+        eps: added to the variance.
+        momentum: share of the batch in the running statistics.
+        affine: True learns `weight` and `bias`.
+        track_running_stats: True keeps running statistics.
+        device: where the parameters are made.
+        dtype: dtype of the parameters.
+
+    Raises:
+        ShapeError: the input has another number of dimensions or channels, or a
+            single value per channel.
+
+    Source: Ulyanov et al., "Instance Normalization", 2016.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.InstanceNorm2d(3)(fe.zeros((2, 3, 4, 4))).shape
+        (2, 3, 4, 4)
+    """
+
+    _ranks = (3, 4)
+    _layout_text = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalises every channel of every volume; see `InstanceNorm2d`.
+
+    Input and output (N, C, D, H, W) or (C, D, H, W).
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.nn.InstanceNorm3d(3)(fe.zeros((2, 3, 4, 4, 4))).shape
+        (2, 3, 4, 4, 4)
+    """
+
+    _ranks = (4, 5)
+    _layout_text = "(N, C, D, H, W) or (C, D, H, W)"
 
 
 class LayerNorm(Module):
