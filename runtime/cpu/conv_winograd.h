@@ -48,10 +48,11 @@ struct WinogradTiles {
   const T* weight = nullptr;  // as made by WinogradWeight
   int64_t weight_product = 0;
   int64_t weight_row = 0;
-  const T* bias = nullptr;  // or null
-  T* copy = nullptr;        // scratch for planes, ...
-  T* spread = nullptr;      // ... for the transformed input,
-  T* sums = nullptr;        // ... and for products of `sum_rows` channels
+  const T* bias = nullptr;     // or null
+  T* copy = nullptr;           // scratch for planes, ...
+  T* spread = nullptr;         // ... for the transformed input, its products
+  int64_t spread_product = 0;  // so far apart,
+  T* sums = nullptr;           // ... and for products of `sum_rows` channels
   int64_t sum_rows = 0;
   T* out = nullptr;  // dense planes of the first image
   int64_t out_image = 0;
@@ -127,7 +128,7 @@ struct Winograd {
   void run(const T* input, WinogradWeight<T> weight, int64_t group_elements,
            const T* bias, T* result, char* scratch) const {
     T* const transformed = reinterpret_cast<T*>(scratch);
-    weight.to_product = groups * out * weight_row();
+    weight.to_product = weight_product();
     weight.to_row = weight_row();
     weight.cols = channels;
     parallel_for(groups * out, 16, [&](int64_t begin, int64_t end) {
@@ -147,6 +148,7 @@ struct Winograd {
     all.input_image = groups * channels * h.in * w.in;
     all.weight_product = weight.to_product;
     all.weight_row = weight_row();
+    all.spread_product = spread_product();
     all.sum_rows = sum_rows;
     all.out_image = groups * out * h.out * w.out;
     all.height = h.out;
@@ -187,14 +189,20 @@ struct Winograd {
     return round_to(4 * (rows + 1) * (tile_cols + 1) + kMostTilePositions,
                     kMostLanes);
   }
+  // Products, too, must not be a power of two apart: all 16 are written in
+  // turn.
+  int64_t spread_product() const { return channels * block + kMostLanes; }
   int64_t spread_elements() const {
-    return kWinogradProducts * channels * block;
+    return kWinogradProducts * spread_product();
   }
   int64_t sum_elements() const { return kWinogradProducts * sum_rows * block; }
   // Rows of the transformed kernel, which must not be a power of two apart.
   int64_t weight_row() const { return round_to(channels, kMostLanes) + 16; }
+  int64_t weight_product() const {
+    return groups * out * weight_row() + kMostLanes;
+  }
   int64_t weight_bytes() const {
-    return align64(kWinogradProducts * groups * out * weight_row() * sizeof(T));
+    return align64(kWinogradProducts * weight_product() * sizeof(T));
   }
 };
 

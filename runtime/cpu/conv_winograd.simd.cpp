@@ -1,5 +1,6 @@
 // The transforms of Winograd's convolution, and the products between them.
 #include "runtime/cpu/conv_winograd.h"
+#include "runtime/cpu/gemm_pack.h"
 #include "runtime/cpu/gemm_tile.h"
 #include "runtime/cpu/simd.h"
 
@@ -20,19 +21,42 @@ FE_INLINE void expand(V a, V b, V c, V (&to)[4]) {
   to[3] = c;
 }
 
+// taps[t][l] = from[l * step + t], l < n.
+template <class T>
+FE_INLINE void load_taps(const T* from, int64_t step, int64_t n,
+                         Vec<T> (&taps)[9]) {
+  constexpr int kLanes = lanes<T>;
+#pragma GCC unroll 3
+  for (int first = 0; first < 9; first += kLanes) {
+    const int count = 9 - first < kLanes ? 9 - first : kLanes;
+    Vec<T> block[kLanes] = {};
+    if (n >= kLanes) {
+#pragma GCC unroll 16
+      for (int l = 0; l < kLanes; ++l) {
+        block[l] = load(from + l * step + first, count);
+      }
+    } else {
+      for (int64_t l = 0; l < n; ++l) {
+        block[l] = load(from + l * step + first, count);
+      }
+    }
+    transpose(block);
+#pragma GCC unroll 16
+    for (int t = 0; t < count; ++t) taps[first + t] = block[t];
+  }
+}
+
 template <class T>
 void transform_weight(const WinogradWeight<T>& w) {
   for (int64_t r = 0; r < w.rows; ++r) {
     for (int64_t c = 0; c < w.cols; c += lanes<T>) {
-      alignas(kVectorBytes) T taps[9][lanes<T>] = {};
-      const T* from = w.from + r * w.from_row + c * w.from_col;
       const int64_t n = least(w.cols - c, lanes<T>);
-      for (int64_t l = 0; l < n; ++l, from += w.from_col) {
-        for (int t = 0; t < 9; ++t) taps[w.flipped ? 8 - t : t][l] = from[t];
-      }
+      Vec<T> taps[9];
+      load_taps(w.from + r * w.from_row + c * w.from_col, w.from_col, n, taps);
+      const auto tap = [&](int t) { return taps[w.flipped ? 8 - t : t]; };
       Vec<T> columns[3][4];
       for (int j = 0; j < 3; ++j) {
-        expand(load(taps[j]), load(taps[3 + j]), load(taps[6 + j]), columns[j]);
+        expand(tap(j), tap(3 + j), tap(6 + j), columns[j]);
       }
       T* to = w.to + r * w.to_row + c;
       for (int i = 0; i < 4; ++i) {
@@ -111,7 +135,7 @@ FE_INLINE void transform_row(const T* from, int64_t phase, int64_t pitch,
 // as they are if there are fewer.
 template <class T>
 void transform_input(const WinogradTiles<T>& t, int64_t n) {
-  const int64_t product = t.in_channels * n;
+  const int64_t product = t.spread_product;
   const int64_t plane = t.planes.h.source * t.planes.w.source;
   const int64_t pitch = t.planes.w.size;
   for (int64_t c = 0; c < t.in_channels; ++c) {
@@ -165,7 +189,7 @@ void multiply(const WinogradTiles<T>& t, int64_t first, int64_t rows,
       const int64_t row_end = rows * (i + 1) / row_tiles;
       m.a = t.weight + x * t.weight_product + (first + row) * t.weight_row;
       for (int64_t p = 0; p < n; p += kCols) {
-        m.b = t.spread + x * t.in_channels * n + p;
+        m.b = t.spread + x * t.spread_product + p;
         m.c = t.sums + (x * rows + row) * n + p;
         run_in_parts(tile_function<T>(row_end - row, kTileVectors), m, kPart);
       }
