@@ -6,6 +6,7 @@
 #include "runtime/cpu/conv2d.h"
 #include "runtime/cpu/conv_columns.h"
 #include "runtime/cpu/conv_plain.h"
+#include "runtime/cpu/conv_winograd_dw.h"
 
 namespace ferrule {
 namespace cpu {
@@ -320,9 +321,11 @@ int64_t conv2d_dw_scratch(const OpCall& c) {
            if (!planes_fit(ConvGroups(s), {input_axis(s.h), input_axis(s.w)})) {
              return int64_t{0};
            }
+           const WinogradWeightGradient<T> fast(s);
            const ColumnsWeightGradient<T> columns(s);
            return ConvGroups(s).depthwise()
                       ? DepthwiseWeightGradient<T>(s).scratch_bytes()
+                  : fast.fits()    ? fast.scratch_bytes()
                   : columns.fits() ? columns.scratch_bytes()
                                    : WeightGradient<T>(s).scratch_bytes();
          });
@@ -339,6 +342,8 @@ void conv2d_dw(OpCall& c) {
       plain_conv2d_dw(ConvGroups(s), x);
     } else if (ConvGroups(s).depthwise()) {
       DepthwiseWeightGradient<T>(s).run(x);
+    } else if (const WinogradWeightGradient<T> fast(s); fast.fits()) {
+      fast.run(x);
     } else if (const ColumnsWeightGradient<T> columns(s); columns.fits()) {
       columns.run(x);
     } else {

@@ -113,6 +113,11 @@ CASES = {
     "columns, many images, blocks": Conv(16, 12, 128, (32, 32), (5, 5), padding=(2, 2)),
     "winograd": Conv(4, 17, 30, (15, 21), (3, 3), padding=(1, 1)),
     "winograd, uneven": Conv(9, 32, 18, (7, 9), (3, 3), padding=(0, 2)),
+    "winograd, both gradients": Conv(3, 65, 67, (15, 21), (3, 3), padding=(1, 1)),
+    "winograd, both gradients, uneven": Conv(
+        2, 144, 130, (11, 12), (3, 3), padding=(0, 2), groups=2
+    ),
+    "winograd, images in turn": Conv(5, 64, 64, (38, 36), (3, 3), padding=(1, 1)),
     "winograd, groups": Conv(3, 32, 48, (12, 14), (3, 3), padding=(1, 1), groups=2),
 }
 
@@ -278,6 +283,10 @@ def test_patches_of_a_large_stride() -> None:
         np.testing.assert_allclose(result, want, rtol=0, atol=2e-4)
 
 
+def root_mean_square(x: np.ndarray) -> float:
+    return np.sqrt(np.mean(x**2))
+
+
 @pytest.mark.parametrize("channels", [16, 64])
 def test_fewer_multiplications_do_not_err_more(channels: int) -> None:
     """Winograd's way, against the direct sum in float32, term by term."""
@@ -288,8 +297,19 @@ def test_fewer_multiplications_do_not_err_more(channels: int) -> None:
     for (i, j), to, at in taps(c, g.shape[2:]):
         for k in range(channels):
             direct[to] += w[:, k, i, j][:, None, None] * x[:, k : k + 1][at]
-    error = [
-        np.sqrt(np.mean((a - exact) ** 2))
-        for a in (compute(c, x, w, bias, g)[0], direct)
-    ]
-    assert error[0] <= error[1]
+    result = compute(c, x, w, bias, g)[0]
+    assert root_mean_square(result - exact) <= root_mean_square(direct - exact)
+
+
+@pytest.mark.parametrize("size", [14, 28, 56])
+def test_fewer_multiplications_for_the_weight_do_not_err_more(size: int) -> None:
+    c = Conv(1, 64, 64, (size, size), (3, 3), padding=(1, 1))
+    x, w, bias, g = draw(c, "float32")
+    exact = reference(c, *(a.astype("float64") for a in (x, w, bias, g)))[2]
+    direct = np.zeros_like(w)
+    for (i, j), to, at in taps(c, g.shape[2:]):
+        terms = np.stack([x[0][at].reshape(64, -1), g[0][to].reshape(64, -1)])
+        for a, b in terms.transpose(2, 0, 1):
+            direct[..., i, j] += np.outer(b, a)
+    result = compute(c, x, w, bias, g)[2]
+    assert root_mean_square(result - exact) <= root_mean_square(direct - exact)
