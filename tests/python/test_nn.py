@@ -293,10 +293,10 @@ def test_repr():
         "Sequential(\n"
         "  (0): Block(\n"
         "    (conv): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
-        "    (norm): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, "
+        "    (norm): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, bias=True, "
         "track_running_stats=True)\n"
         "  )\n"
-        "  (1): Dropout(p=0.1)\n"
+        "  (1): Dropout(p=0.1, inplace=False)\n"
         ")"
     )
     assert repr(nn.Sequential()) == "Sequential()"

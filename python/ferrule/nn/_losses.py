@@ -121,7 +121,7 @@ def _padded(targets: Tensor, lengths: Tensor, given: Tensor | Sequence[int]) -> 
         return ops.zeros((lengths.numel(), 0), int64, targets.device)
     if not isinstance(given, Tensor):
         longest = max(given)
-    elif "graph" in str(given.device):
+    elif given.device.type == "graph":
         longest = targets.shape[0]  # that of any target, for all that is known
     else:
         longest = int(given.max().item())

@@ -176,6 +176,20 @@ class _LazyNorm(_Lazy, ChannelNorm):
         return dict.fromkeys(names, (features,))
 
 
+class _LazyInstanceNorm(_LazyNorm):
+    """Other defaults than `InstanceNorm2d`, as in PyTorch."""
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(eps, momentum, affine, track_running_stats, **kwargs)
+
+
 _INSTANCE_NORMS = (InstanceNorm1d, InstanceNorm2d, InstanceNorm3d)
 
 
@@ -305,10 +319,11 @@ class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
     _becomes = BatchNorm3d
 
 
-class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
+class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     """`InstanceNorm1d` whose `num_features` is that of the first input.
 
-    Takes the arguments of `InstanceNorm1d` but for `num_features`.
+    Takes the arguments of `InstanceNorm1d` but for `num_features`, with `affine`
+    and `track_running_stats` True by default.
 
     Example:
         >>> import ferrule as fe
@@ -319,10 +334,11 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     _becomes = InstanceNorm1d
 
 
-class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
+class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     """`InstanceNorm2d` whose `num_features` is that of the first input.
 
-    Takes the arguments of `InstanceNorm2d` but for `num_features`.
+    Takes the arguments of `InstanceNorm2d` but for `num_features`, with `affine`
+    and `track_running_stats` True by default.
 
     Example:
         >>> import ferrule as fe
@@ -333,10 +349,11 @@ class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
     _becomes = InstanceNorm2d
 
 
-class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
+class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
     """`InstanceNorm3d` whose `num_features` is that of the first input.
 
-    Takes the arguments of `InstanceNorm3d` but for `num_features`.
+    Takes the arguments of `InstanceNorm3d` but for `num_features`, with `affine`
+    and `track_running_stats` True by default.
 
     Example:
         >>> import ferrule as fe

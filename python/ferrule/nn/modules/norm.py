@@ -41,6 +41,8 @@ class ChannelNorm(Module):
         track_running_stats: bool = True,
         device: Device | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -49,7 +51,7 @@ class ChannelNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         shape = (num_features,)
-        for name, kept in (("weight", affine), ("bias", affine)):
+        for name, kept in (("weight", affine), ("bias", affine and bias)):
             value = ops.empty(shape, dtype=dtype, device=device) if kept else None
             self.register_parameter(name, None if value is None else Parameter(value))
         mean = var = count = None
@@ -89,7 +91,8 @@ class ChannelNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -160,6 +163,7 @@ class BatchNorm2d(_BatchNorm):
         track_running_stats: False always takes the batch's statistics.
         device: where the parameters are made.
         dtype: dtype of the parameters.
+        bias: False leaves only `bias` out.
 
     Raises:
         ShapeError: the input has another number of dimensions or channels, or
@@ -206,9 +210,18 @@ class _InstanceNorm(ChannelNorm):
         track_running_stats: bool = False,
         device: Device | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype
+            num_features,
+            eps,
+            momentum,
+            affine,
+            track_running_stats,
+            device,
+            dtype,
+            bias=bias,
         )
 
     def forward(self, input: Tensor) -> Tensor:
@@ -264,6 +277,7 @@ class InstanceNorm2d(_InstanceNorm):
         track_running_stats: True keeps running statistics.
         device: where the parameters are made.
         dtype: dtype of the parameters.
+        bias: False leaves only `bias` out.
 
     Raises:
         ShapeError: the input has another number of dimensions or channels, or a

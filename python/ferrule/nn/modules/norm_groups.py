@@ -22,6 +22,7 @@ class GroupNorm(Module):
         affine: False leaves `weight` (ones) and `bias` (zeros) out.
         device: where the parameters are made.
         dtype: dtype of the parameters.
+        bias: False leaves only `bias` out.
 
     Raises:
         InvalidValue: `num_groups` does not divide `num_channels`.
@@ -45,6 +46,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Device | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
@@ -56,9 +59,9 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
+        for name, kept in (("weight", affine), ("bias", affine and bias)):
             value = None
-            if affine:
+            if kept:
                 value = Parameter(
                     ops.empty((num_channels,), dtype=dtype, device=device)
                 )
@@ -78,7 +81,7 @@ class GroupNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, "
-            f"affine={self.affine}"
+            f"affine={self.affine}, bias={self.bias is not None}"
         )
 
 
@@ -178,8 +181,9 @@ class LocalResponseNorm(Module):
 class CrossMapLRN2d(LocalResponseNorm):
     """`LocalResponseNorm` of images, as Caffe and Torch had it.
 
-    An even `size` means the channels within (size - 1) // 2 on both sides; their
-    sum of squares is divided by `size`.
+    PyTorch's counts the first channel in every window, which is a mistake. An even
+    `size` means the channels within (size - 1) // 2 on both sides; their sum of
+    squares is divided by `size`.
 
     Args:
         size: how many channels count.
