@@ -301,9 +301,9 @@ GemmPlan plan_gemm(const Gemm<T, S>& g) {
   plan.pack_a = !kAsIs || (a_col == 1 ? rows_collide(rows, a_row, kSize)
                                       : rows > 1 && (cols > kMaxTileCols ||
                                                      collides(a_col, kSize)));
-  plan.narrow = plan.way == GemmWay::tiles && plan.pack_b &&
-                g.b_packed == nullptr && g.b.col == 1 && g.m <= kNarrowRows &&
-                g.n > kMaxTileCols;
+  plan.narrow = plan.way == GemmWay::tiles && g.m <= kNarrowRows &&
+                (g.b_packed != nullptr ||
+                 (plan.pack_b && g.b.col == 1 && g.n > kMaxTileCols));
   // Otherwise a panel of A is packed where it is used, on the stack.
   if (plan.narrow && plan.pack_a) {
     plan.a_elements = (g.m / 4 + 1) * (kMaxDepth + 32) * 16;

@@ -298,11 +298,17 @@ struct Tiles {
     for (int64_t r = 0; r < row_panels; ++r) {
       a[r] = a_panel(r, a_scratch + r * kPanel);
     }
-    for (int64_t p = 0; p < col_panels(); ++p) {
-      for (int64_t r = 0; r < row_panels; ++r) {
-        tile(row_of(r), row_of(r + 1) - row_of(r), a[r], p, r == 0);
-      }
-    }
+    const bool pack = g.b_packed == nullptr;
+    const int64_t work = most(1, g.m * kTileCols<T> * depth);
+    parallel_for(col_panels(), most(1, kUnitWork / work),
+                 [&](int64_t p, int64_t end) {
+                   for (; p < end; ++p) {
+                     for (int64_t r = 0; r < row_panels; ++r) {
+                       tile(row_of(r), row_of(r + 1) - row_of(r), a[r], p,
+                            pack && r == 0);
+                     }
+                   }
+                 });
   }
 
   // visit() for every block of B.

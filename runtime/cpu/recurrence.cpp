@@ -51,31 +51,28 @@ class Forward {
   };
 
   int64_t panel_bytes() const {
-    return s_.copies() ? align64(s_.gates * s_.hidden * s_.hidden *
-                                 static_cast<int64_t>(sizeof(T)))
+    return s_.copies() ? s_.gates * s_.across() * block_elements<T>(s_.hidden) *
+                             static_cast<int64_t>(sizeof(T))
                        : 0;
   }
 
   // Columns [col, col + cols) of gate `g`'s weights, transposed: (hidden,
   // cols).
-  MatrixView<T> panel(int64_t g, int64_t col, int64_t cols) const {
-    const int64_t first = (g * s_.hidden + col) * s_.hidden;
-    if (s_.copies()) return {panels_ + first, cols, 1};
-    return {weight_ + first, 1, s_.hidden};
+  MatrixView<T> weights(int64_t g, int64_t col) const {
+    return {weight_ + (g * s_.hidden + col) * s_.hidden, 1, s_.hidden};
+  }
+  const T* packed(int64_t g, int64_t col) const {
+    return s_.copies() ? panels_ + (g * s_.across() + col / s_.kCols) *
+                                       block_elements<T>(s_.hidden)
+                       : nullptr;
   }
 
   void copy_panels() const {
-    const int64_t n = s_.hidden;
-    parallel_for(s_.gates * s_.across(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        const int64_t col = p % s_.across() * s_.kCols;
-        const int64_t cols = std::min(s_.kCols, n - col);
-        const T* from = weight_ + (p / s_.across() * n + col) * n;
-        T* to = panels_ + (p / s_.across() * n + col) * n;
-        for (int64_t k = 0; k < n; ++k) {
-          for (int64_t j = 0; j < cols; ++j) *to++ = from[j * n + k];
-        }
-      }
+    pack_blocks(s_.gates * s_.across(), s_.hidden, panels_, [&](int64_t i) {
+      const int64_t col = i % s_.across() * s_.kCols;
+      Gemm<T> g{.n = std::min(s_.kCols, s_.hidden - col), .k = s_.hidden};
+      g.b = weights(i / s_.across(), col);
+      return g;
     });
   }
 
@@ -85,7 +82,8 @@ class Forward {
     const int64_t n = s_.hidden;
     return {.depth = n,
             .a = {step.h + b.row * n, n, 1},
-            .b = panel(g, b.col, b.cols),
+            .b = weights(g, b.col),
+            .b_packed = packed(g, b.col),
             .c = share + g * s_.kCols,
             .c_row = s_.gates * s_.kCols,
             .bias = step.bias ? step.bias + g * n + b.col : nullptr};
@@ -108,6 +106,8 @@ class Forward {
     const auto at = [&](auto* p, int64_t width) {
       return p ? p + b.row * width * n + b.col : p;
     };
+    fetch_block(at(step.x, s_.gates), b, s_.gates, n);
+    fetch_block(at(step.prev, 1), b, 1, n);
     for (int64_t g = 0; g < s_.gates; ++g) {
       product(step, b, g, share).run(b.rows, b.cols, scratch + share_bytes());
     }

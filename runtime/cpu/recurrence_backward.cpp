@@ -68,27 +68,26 @@ class Backward {
 
   int64_t depth() const { return s_.gates * s_.hidden; }
   int64_t panel_bytes() const {
-    return s_.copies()
-               ? align64(depth() * s_.hidden * static_cast<int64_t>(sizeof(T)))
-               : 0;
+    return s_.copies() ? s_.across() * block_elements<T>(depth()) *
+                             static_cast<int64_t>(sizeof(T))
+                       : 0;
   }
 
   // Columns of the weights: (gates hidden, cols).
-  MatrixView<T> panel(int64_t col, int64_t cols) const {
-    if (s_.copies()) return {panels_ + depth() * col, cols, 1};
+  MatrixView<T> weights(int64_t col) const {
     return {weight_ + col, s_.hidden, 1};
+  }
+  const T* packed(int64_t col) const {
+    return s_.copies() ? panels_ + col / s_.kCols * block_elements<T>(depth())
+                       : nullptr;
   }
 
   void copy_panels() const {
-    parallel_for(s_.across(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        const int64_t col = p * s_.kCols;
-        const int64_t cols = std::min(s_.kCols, s_.hidden - col);
-        T* to = panels_ + depth() * col;
-        for (int64_t k = 0; k < depth(); ++k, to += cols) {
-          std::copy_n(weight_ + k * s_.hidden + col, cols, to);
-        }
-      }
+    pack_blocks(s_.across(), depth(), panels_, [&](int64_t i) {
+      const int64_t col = i * s_.kCols;
+      Gemm<T> g{.n = std::min(s_.kCols, s_.hidden - col), .k = depth()};
+      g.b = weights(col);
+      return g;
     });
   }
 
@@ -96,7 +95,8 @@ class Backward {
     const int64_t n = s_.hidden;
     return {.depth = depth(),
             .a = {step.next + b.row * depth(), depth(), 1},
-            .b = panel(b.col, b.cols),
+            .b = weights(b.col),
+            .b_packed = packed(b.col),
             .c = step.dh + b.row * n + b.col,
             .c_row = n,
             // A GRU has left the share of h' = ... + z h there.
@@ -115,6 +115,12 @@ class Backward {
       return p ? p + b.row * width * n + b.col : p;
     };
     const bool lstm = s_.mode == Recurrent::lstm;
+    if (!step.last) {
+      fetch_block(at(step.gates, s_.kept), b, s_.kept, n);
+      fetch_block(at(step.cells, 1), b, 1, n);
+      fetch_block(at(step.prev, 1), b, 1, n);
+      fetch_block(at(step.out_grad, 1), b, 1, n);
+    }
     if (step.next != nullptr) {
       product(step, b).run(b.rows, b.cols, scratch);
     } else {

@@ -1,10 +1,9 @@
 // What the kernels of recurrence and of its gradient share: sizes, blocks, and
 // the recurrent weights cut into narrow panels.
 //
-// Every step multiplies by the same weights. They are copied once, into panels
-// so narrow and multiplied in pieces so shallow that the matrix product reads
-// them where they are. What a block of hidden units needs for its step stands
-// in the first-level cache when the gates' functions are computed right after.
+// Every step multiplies by the same weights. They are packed once, for a block
+// of hidden units at a time, whose products stand in the first-level cache when
+// the gates' functions are computed right after.
 #pragma once
 
 #include <algorithm>
@@ -69,52 +68,78 @@ struct RecurrentBlock {
         cols(std::min(s.kCols, s.hidden - col)) {}
 };
 
-// c (rows x cols) = a b + bias, or += a b: b is `depth` deep.
+// c (rows x cols) = a b + bias, or += a b: b is `depth` deep, and packed or
+// not.
 template <class T>
 struct PanelProduct {
-  // A piece of a panel, which the product reads in place.
-  static constexpr int64_t kDepth =
-      (32 << 10) / static_cast<int64_t>(RecurrentSizes::kCols * sizeof(T));
-
   int64_t depth;
   MatrixView<T> a;
   MatrixView<T> b;
+  const T* b_packed;
   T* c;
   int64_t c_row;
   const T* bias = nullptr;
   bool accumulate = false;
 
-  // The piece that begins at k.
-  Gemm<T> piece(int64_t rows, int64_t cols, int64_t k) const {
-    Gemm<T> g;
-    g.m = rows;
-    g.n = cols;
-    g.k = std::min(kDepth, depth - k);
-    g.a = {a.data + k * a.col, a.row, a.col};
-    g.b = {b.data + k * b.row, b.row, b.col};
+  Gemm<T> gemm_of(int64_t rows, int64_t cols) const {
+    Gemm<T> g{.m = rows, .n = cols, .k = depth};
+    g.a = a;
+    g.b = b;
     g.c = c;
     g.c_row = c_row;
-    g.col_bias = k == 0 ? bias : nullptr;
-    g.accumulate = accumulate || k > 0;
+    g.col_bias = bias;
+    g.accumulate = accumulate;
+    g.b_packed = b_packed;
     return g;
   }
   void run(int64_t rows, int64_t cols, void* scratch) const {
-    for (int64_t k = 0; k < depth; k += kDepth) {
-      gemm(piece(rows, cols, k), scratch);
-    }
+    gemm(gemm_of(rows, cols), scratch);
   }
   // For blocks of all sizes that occur.
   int64_t scratch_bytes(const RecurrentSizes& s) const {
     int64_t most = 0;
     for (int64_t rows : {std::min(s.batch, s.kRows), s.batch % s.kRows}) {
       for (int64_t cols : {std::min(s.hidden, s.kCols), s.hidden % s.kCols}) {
-        for (int64_t k = 0; k < depth && rows * cols > 0; k += kDepth) {
-          most = std::max(most, gemm_scratch_bytes(piece(rows, cols, k)));
-        }
+        if (rows * cols == 0) continue;
+        most = std::max(most, gemm_scratch_bytes(gemm_of(rows, cols)));
       }
     }
     return most;
   }
 };
+
+// Brings `parts` blocks near, one behind the other in rows of all `parts` times
+// `hidden`: they come while products are computed. Null: there is none.
+template <class T>
+void fetch_block(const T* from, const RecurrentBlock& b, int64_t parts,
+                 int64_t hidden) {
+  if (from == nullptr) return;
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t r = 0; r < b.rows; ++r) {
+    for (int64_t p = 0; p < parts; ++p) {
+      const T* row = from + (r * parts + p) * hidden;
+      for (int64_t i = 0; i < b.cols; i += kLine) {
+        __builtin_prefetch(row + i, 0, 2);
+      }
+    }
+  }
+}
+
+// The packed weights of one block of hidden units.
+template <class T>
+int64_t block_elements(int64_t depth) {
+  return packed_b_bytes<T>(depth, RecurrentSizes::kCols) /
+         static_cast<int64_t>(sizeof(T));
+}
+
+// Packs `count` blocks: block(i) has the matrix, b and its n columns.
+template <class T, class Block>
+void pack_blocks(int64_t count, int64_t depth, T* to, const Block& block) {
+  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      pack_b(block(i), to + i * block_elements<T>(depth));
+    }
+  });
+}
 
 }  // namespace ferrule::cpu
