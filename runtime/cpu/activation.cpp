@@ -49,6 +49,12 @@ extern const KernelDef hardtanh_backward_cpu = {
     .contiguous = false,
     .elementwise = true,
 };
+extern const KernelDef hardsigmoid_cpu = {
+    .name = "hardsigmoid",
+    .run = cpu::kernel<Activation::hardsigmoid, 0>,
+    .contiguous = false,
+    .elementwise = true,
+};
 extern const KernelDef hardswish_cpu = {
     .name = "hardswish",
     .run = cpu::kernel<Activation::hardswish, 0>,

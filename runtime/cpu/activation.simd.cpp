@@ -82,6 +82,13 @@ struct HardtanhBackward {
     return (x <= min) | (x >= max) ? V{} : g;
   }
 };
+struct Hardsigmoid {
+  template <class V>
+  FE_INLINE V operator()(V x) const {
+    using T = Element<V>;
+    return clamp(x + T(3), T(0), T(6)) / T(6);
+  }
+};
 struct Hardswish {
   template <class V>
   FE_INLINE V operator()(V x) const {
@@ -178,6 +185,8 @@ TileFn find(Activation op) {
       return loop<LeakyReluBackward, T, 3>;
     case hardtanh_backward:
       return loop<HardtanhBackward, T, 4>;
+    case hardsigmoid:
+      return loop<Hardsigmoid, T, 1>;
     case hardswish:
       return loop<Hardswish, T, 1>;
     case hardswish_backward:

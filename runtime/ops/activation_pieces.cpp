@@ -3,7 +3,6 @@
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
-#include "runtime/ops/wide.h"
 
 namespace ferrule {
 namespace {
@@ -252,10 +251,11 @@ Source: A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
     .reference = FE_DOC("np.clip(input + 3, 0, 6) / 6"),
     .where = kFunctional,
     .has_inplace = true,
-    .decompose = FE_GRAD([](OpCall& c) {
-      const Tensor x = op::add(widened(c.tensor(0)), 3.0);
-      return one(
-          narrowed(op::div(op::hardtanh(x, 0.0, 6.0), 6.0), c.in(0).dtype));
+    .saves = "input",
+    .infer = infer_unary_float,
+    .vjp = FE_GRAD([](Vjp& v) {
+      const Tensor g = op::div(v.grad(), 6.0);
+      v.set(0, op::hardtanh_backward(g, v.in(0), -3.0, 3.0));
     }),
 };
 
