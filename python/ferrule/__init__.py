@@ -83,6 +83,13 @@ from ._memory_format import (
     memory_format,
     preserve_format,
 )
+from ._more_functions import (
+    block_diag,
+    combinations,
+    gradient,
+    histogram,
+    unravel_index,
+)
 from ._parts import (
     as_strided,
     chunk,
@@ -106,7 +113,7 @@ from .random import (
 )
 
 if TYPE_CHECKING:
-    from . import array_api, datasets, linalg, special, utils
+    from . import array_api, datasets, linalg, signal, special, utils
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from .serialization import load, save
@@ -127,6 +134,7 @@ _LAZY = {
     "array_api": ("array_api", None),
     "datasets": ("datasets", None),
     "linalg": ("linalg", None),
+    "signal": ("signal", None),
     "special": ("special", None),
     "utils": ("utils", None),
     "Dim": ("_export", "Dim"),
@@ -175,6 +183,7 @@ __all__ = [
     "as_tensor",
     "autograd",
     "bfloat16",
+    "block_diag",
     "bool",
     "broadcast_shapes",
     "broadcast_tensors",
@@ -185,6 +194,7 @@ __all__ = [
     "channels_last",
     "channels_last_3d",
     "chunk",
+    "combinations",
     "complex64",
     "complex128",
     "contiguous_format",
@@ -206,7 +216,9 @@ __all__ = [
     "from_numpy",
     "get_num_threads",
     "get_rng_state",
+    "gradient",
     "half",
+    "histogram",
     "hsplit",
     "iinfo",
     "inf",
@@ -251,6 +263,7 @@ __all__ = [
     "set_printoptions",
     "set_rng_state",
     "short",
+    "signal",
     "special",
     "split",
     "split_with_sizes",
@@ -259,6 +272,7 @@ __all__ = [
     "tensordot",
     "uint8",
     "unbind",
+    "unravel_index",
     "utils",
     "vsplit",
     "where",

@@ -143,6 +143,59 @@ PyObject* expand_as(PyObject* self, PyObject* other) {
   });
 }
 
+// Another shape for the same elements in the order of memory; what they lack is
+// added behind them, with arbitrary values.
+PyObject* resized(PyObject* self, const IntList& sizes) {
+  const Tensor x = tensor_of(self);
+  if (x.device().is_graph()) {
+    fail<RuntimeError>("[resize_] has no place in a graph; use reshape or pad");
+  }
+  if (x.requires_grad()) {
+    fail<AutogradError>("[resize_] a tensor that requires grad keeps its size; "
+                        "use reshape, or detach() first");
+  }
+  Dims shape;
+  for (const Int& n : sizes) {
+    if (n.value < 0) fail<ShapeError>("[resize_] negative size ", n.value);
+    shape.push(n.value);
+  }
+  const int64_t numel = checked_numel(shape);
+  const int64_t room =
+      x->storage ? x->storage->nbytes / itemsize(x.dtype()) - x->offset : 0;
+  if (numel <= room) {
+    replace(self, x.view_as(shape, contiguous_strides(shape), x->offset));
+    return Py_NewRef(self);
+  }
+  NoGrad no_grad;
+  const Tensor larger = Tensor::empty(Dims{numel}, x.dtype(), x.device());
+  if (room > 0) {
+    const Tensor own = x.view_as(Dims{room}, Dims{1}, x->offset);
+    op::copy_(op::slice(larger, 0, 0, room), own);
+  }
+  replace(self, larger.view_as(shape, contiguous_strides(shape), 0));
+  return Py_NewRef(self);
+}
+
+PyObject* resize_(PyObject* self, PyObject* args) {
+  return guarded([&] { return resized(self, sizes_from(args, "resize_")); });
+}
+PyObject* resize_as_(PyObject* self, PyObject* other) {
+  return guarded([&] {
+    if (!is_tensor(other)) {
+      type_error("[resize_as_] expected a Tensor, got ",
+                 Py_TYPE(other)->tp_name);
+    }
+    return resized(self, sizes_of(impl_of(other)));
+  });
+}
+
+// The op's first argument is n, as in torch.polygamma.
+PyObject* polygamma(PyObject* self, PyObject* n) {
+  return guarded([&] {
+    return wrap(op::polygamma(int_arg(n, "polygamma", "n"), tensor_of(self)));
+  });
+}
+
 PyObject* t(PyObject* self, PyObject*) {
   return guarded([&] {
     Tensor x = tensor_of(self);
@@ -300,6 +353,18 @@ PyMethodDef kComposedMethods[] = {
      "view_as($self, other)\n--\n\nview(other.shape)."},
     {"reshape_as", reshape_as, METH_O,
      "reshape_as($self, other)\n--\n\nreshape(other.shape)."},
+    {"resize_", resize_, METH_VARARGS,
+     "resize_($self, *size)\n--\n\n"
+     "Another shape for this tensor, whose elements stay in their order; "
+     "elements\nthat it lacks are added with arbitrary values.\n\n"
+     "Example:\n"
+     "    >>> import ferrule as fe\n"
+     "    >>> fe.tensor([[1, 2], [3, 4]]).resize_(3).tolist()\n"
+     "    [1, 2, 3]\n"},
+    {"resize_as_", resize_as_, METH_O,
+     "resize_as_($self, other)\n--\n\nresize_(other.shape)."},
+    {"polygamma", polygamma, METH_O,
+     "polygamma($self, n)\n--\n\nferrule.polygamma(n, self)."},
     {"expand_as", expand_as, METH_O,
      "expand_as($self, other)\n--\n\nexpand(other.shape)."},
     {"t", t, METH_NOARGS,

@@ -143,6 +143,24 @@ PyObject* get_mt(PyObject* self, void*) {
   return guarded([&] { return transposed(self, "mT"); });
 }
 
+// The conjugate as well.
+PyObject* adjoint(PyObject* self, const char* what) {
+  Tensor t = tensor_of(self);
+  if (what[0] == 'H' ? t.ndim() != 2 && t.ndim() != 0 : t.ndim() < 2) {
+    fail<ShapeError>("[", what, "] is for ",
+                     what[0] == 'H' ? "matrices" : "at least 2 dimensions",
+                     ", got shape ", t.shape());
+  }
+  if (t.ndim() == 2 || what[0] == 'm') t = op::transpose(t, -2, -1);
+  return wrap(is_complex(t.dtype()) ? op::conj(t) : t);
+}
+PyObject* get_h(PyObject* self, void*) {
+  return guarded([&] { return adjoint(self, "H"); });
+}
+PyObject* get_mh(PyObject* self, void*) {
+  return guarded([&] { return adjoint(self, "mH"); });
+}
+
 PyObject* get_real(PyObject* self, void*) {
   return guarded([&] { return wrap(op::real(impl_of(self))); });
 }
@@ -314,6 +332,9 @@ PyGetSetDef kTensorProperties[] = {
     {"T", get_t, nullptr, "The matrix transposed; a vector is itself.",
      nullptr},
     {"mT", get_mt, nullptr, "The last two dimensions swapped.", nullptr},
+    {"H", get_h, nullptr, "The matrix transposed and conjugated.", nullptr},
+    {"mH", get_mh, nullptr,
+     "The last two dimensions swapped, and the elements conjugated.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -52,6 +52,35 @@ Results multiply_and_add(OpCall& c, int left_rank, int right_rank) {
   return one(op::add(scaled(c.tensor(0), 3), product));
 }
 
+// beta * input + alpha times the sum of all products of a batch: one product of
+// the matrices side by side.
+Results sum_products_and_add(OpCall& c) {
+  require_rank(c, 1, 3);
+  require_rank(c, 2, 3);
+  const TensorImpl &a = c.in(1), &b = c.in(2);
+  if (a.shape[0] != b.shape[0]) {
+    c.fail<ShapeError>("the numbers of matrices differ: ", a.sizes(), " and ",
+                       b.sizes());
+  }
+  if (a.shape[2] != b.shape[1]) {
+    c.fail<ShapeError>("matrices of ", a.sizes(), " and ", b.sizes(),
+                       " cannot be multiplied");
+  }
+  const Int inner = size_of(&a, 0) * size_of(&a, 2);
+  const Tensor left = op::reshape(op::transpose(c.tensor(1), 0, 1),
+                                  IntList{size_of(&a, 1), inner});
+  const Tensor right = op::reshape(c.tensor(2), IntList{inner, size_of(&b, 2)});
+  return one(op::addmm(c.tensor(0), left, right, c.args[3], c.args[4]));
+}
+
+// beta * input + alpha * (a b^T) of vectors.
+Results outer_and_add(OpCall& c) {
+  require_rank(c, 1, 1);
+  require_rank(c, 2, 1);
+  return one(op::addmm(c.tensor(0), op::unsqueeze(c.tensor(1), 1),
+                       op::unsqueeze(c.tensor(2), 0), c.args[3], c.args[4]));
+}
+
 // Sums over the last dimension of both.
 Results decompose_inner(OpCall& c) {
   const Tensor a = c.tensor(0), b = c.tensor(1);
@@ -495,6 +524,77 @@ Source: torch.baddbmm.
     .reference = FE_DOC("beta * input + alpha * (batch1 @ batch2)"),
     .has_inplace = true,
     .decompose = FE_GRAD([](OpCall& c) { return multiply_and_add(c, 3, 3); }),
+};
+
+extern const OpDef addbmm_op = {
+    .name = "addbmm",
+    .sig = "input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Scalar = "
+           "1, alpha: Scalar = 1",
+    .doc =
+        FE_DOC(R"(beta * input + alpha * the sum of all batch1[i] @ batch2[i].
+
+Args:
+    input: a shape that broadcasts to (m, n).
+    batch1: shape (b, m, k).
+    batch2: shape (b, k, n).
+    beta: 0 leaves `input` out, even where it is NaN.
+    alpha: factor of the products.
+
+Returns:
+    Shape (m, n).
+
+Raises:
+    ShapeError: the shapes do not fit.
+    DTypeError: the dtypes of the matrices differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> x = fe.ones((2, 1, 3))
+    >>> fe.addbmm(fe.ones((1,)), x, x.mT).tolist()
+    [[7.0]]
+
+Source: torch.addbmm.
+)"),
+    .examples = FE_DOC("f(2, 4), f(2, 2, 3), f(2, 3, 4)\nf(4), f(2, 2, 3), "
+                       "f(2, 3, 4), beta=0.5, alpha=2.0"),
+    .reference = FE_DOC("beta * input + alpha * (batch1 @ batch2).sum(0)"),
+    .has_inplace = true,
+    .decompose = FE_GRAD(sum_products_and_add),
+};
+
+extern const OpDef addr_op = {
+    .name = "addr",
+    .sig = "input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Scalar = 1, "
+           "alpha: Scalar = 1",
+    .doc = FE_DOC(R"(beta * input + alpha * the outer product of two vectors.
+
+Args:
+    input: a shape that broadcasts to (m, n).
+    vec1: shape (m,).
+    vec2: shape (n,).
+    beta: 0 leaves `input` out, even where it is NaN.
+    alpha: factor of the product.
+
+Returns:
+    Shape (m, n).
+
+Raises:
+    ShapeError: the shapes do not fit.
+    DTypeError: the dtypes of the vectors differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> x = fe.tensor([1.0, 2.0])
+    >>> fe.addr(fe.zeros((1,)), x, x).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+
+Source: torch.addr.
+)"),
+    .examples = FE_DOC("f(2, 3), f(2), f(3)\nf(3), f(2), f(3), beta=0.5, "
+                       "alpha=2.0"),
+    .reference = FE_DOC("beta * input + alpha * np.outer(vec1, vec2)"),
+    .has_inplace = true,
+    .decompose = FE_GRAD(outer_and_add),
 };
 
 }  // namespace ferrule

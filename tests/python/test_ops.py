@@ -14,6 +14,8 @@ import pytest
 
 import ferrule as fe
 import image_references
+import resize_references
+import special_references
 from ferrule import _ferrule
 from op_cases import TABLE, Case, cases, map_arrays, tensors_of, windows
 
@@ -29,7 +31,14 @@ DIFFERENTIABLE = [
     op for op in PURE if TABLE[op]["has_vjp"] or TABLE[op]["has_decompose"]
 ]
 FLOATS = {fe.float64: 1e-10, fe.float32: 2e-5, fe.float16: 2e-2, fe.bfloat16: 1e-1}
-VOCABULARY = {"np": np, "math": math, "windows": windows, **vars(image_references)}
+VOCABULARY = {
+    "np": np,
+    "math": math,
+    "windows": windows,
+    **vars(image_references),
+    **vars(resize_references),
+    **vars(special_references),
+}
 
 
 def run(case: Case, dtype=None) -> list[fe.Tensor]:
@@ -157,6 +166,10 @@ def differentiable_call(case: Case):
     return lambda *floats: tuple(results(*floats)[i] for i in kept), leaves()
 
 
+# Compositions whose results do not change with small changes of the arguments.
+COUNTS = {"histc"}
+
+
 @pytest.mark.parametrize("op", DIFFERENTIABLE)
 def test_derivatives(op: str) -> None:
     checked = 0
@@ -173,7 +186,7 @@ def test_derivatives(op: str) -> None:
         # nothing.
         given = [a for case in cases(op) for a in case.arrays() if a.dtype.kind == "f"]
         made = [t for case in cases(op) for t in run(case) if is_float(t)]
-        checked = not given or not made
+        checked = not given or not made or op in COUNTS
     assert checked, "no example was checked"
 
 
