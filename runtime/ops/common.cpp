@@ -251,6 +251,11 @@ Results by_parts(OpCall& c) {
   return real;
 }
 
+Results apart(const OpCall& c, Tensor t) {
+  const Storage* own = c.in(0).storage;
+  return one(own && t->storage == own ? op::clone(t) : std::move(t));
+}
+
 Tensor conj(const Tensor& t) {
   return t && is_complex(t.dtype()) ? op::conj(t) : t;
 }

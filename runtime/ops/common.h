@@ -75,6 +75,9 @@ inline Results one(Tensor t) {
   r[0] = std::move(t);
   return r;
 }
+// The result of a decomposition by views, copied where it still looks into the
+// memory of argument 0.
+Results apart(const OpCall& c, Tensor t);
 // For constants that a decomposition makes: the device of `t`, or none while
 // capturing, when what does not depend on symbols is computed at once.
 inline Arg device_of(const Tensor& t) {

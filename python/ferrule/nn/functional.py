@@ -6,10 +6,17 @@ differentiated any number of times, captured and exported.
 
 from __future__ import annotations
 
-from .._ferrule import Tensor, functional_ops, ops
+from .._ferrule import (
+    Tensor,
+    functional_ops,
+    module_ops,
+    ops,
+)
 from ._attention import multi_head_attention_forward
 from ._convolution import conv1d, conv2d, conv3d
 from ._embedding import embedding_bag, one_hot
+from ._fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from ._interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ._losses import ctc_loss, triplet_margin_with_distance_loss
 from ._normalization import instance_norm
 from ._pooling import (
@@ -44,8 +51,11 @@ __all__ = [
     "dropout",
     "embedding",
     "embedding_bag",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gelu",
     "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "linear",
@@ -63,11 +73,14 @@ __all__ = [
     "softmax",
     "tanh",
     "triplet_margin_with_distance_loss",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 # Every op that belongs here by its definition; a new one needs no line below.
 # What is imported or defined here takes the place of the op of its name.
-for _name, _op in functional_ops().items():
+for _name, _op in {**functional_ops(), **module_ops("nn.functional")}.items():
     globals().setdefault(_name, _op)
 
 adaptive_avg_pool1d = ops.adaptive_avg_pool1d
