@@ -200,8 +200,10 @@ TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
 inline constexpr int64_t kSumPart = 192;
 
 // Calls part(first, length) for parts of up to `most`, all but the last equal.
+// No depth is a part, too: sums of nothing.
 template <class Part>
 FE_INLINE void in_parts(int64_t depth, int64_t most, const Part& part) {
+  if (depth <= most) return part(0, depth);
   const int64_t count = (depth + most - 1) / most;
   const int64_t length = (depth + count - 1) / count;
   for (int64_t k = 0; k < depth; k += length) {

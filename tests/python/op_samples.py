@@ -34,9 +34,13 @@ def grown(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def program_of(case: Case, dtype: fe.dtype) -> fe.Program | None:
     """The example in a dtype; None where the op refuses it with an error."""
-    tensors = [fe.tensor(a) for a in case.arrays()]
-    tensors = [t.to(dtype) if t.is_floating_point() else t for t in tensors]
     mutates = TABLE[case.op]["mutates"]
+    tensors = [fe.tensor(a) for a in case.arrays()]
+    # The numbers that optimizers count with are float64 whatever else is.
+    tensors = [
+        t.to(dtype) if t.is_floating_point() and (t.ndim or not mutates) else t
+        for t in tensors
+    ]
 
     def call(*inputs: fe.Tensor) -> tuple[fe.Tensor, ...]:
         if not mutates:
