@@ -142,9 +142,9 @@ void bind_ops(nb::module_& m) {
       const std::string written = concat(known_as, "_");
       add_method(definition(in_place, written, true, false));
       if (op->where & kFunctional) {
-        functional[nb::str(written.c_str())] = own(PyCFunction_NewEx(
-            definition(in_place, written, false, false), ops_module,
-            name.ptr()));
+        functional[nb::str(written.c_str())] =
+            own(PyCFunction_NewEx(definition(in_place, written, false, false),
+                                  ops_module, name.ptr()));
       }
     });
   }
