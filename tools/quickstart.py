@@ -40,7 +40,7 @@ class Net(nn.Module):
             nn.Flatten(),
             nn.Linear(32 * (size // 4) ** 2, 128),
             nn.ReLU(),
-            nn.Dropout(0.25),
+            nn.Dropout(0.5),
             nn.Linear(128, 10),
         )
 
