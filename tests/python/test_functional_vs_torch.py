@@ -291,7 +291,7 @@ def test_ctc_loss_of_one_sequence_and_another_blank():
 
 
 def test_embedding_bag_scales_gradients():
-    # By the definition: PyTorch 2.13 divides some rows by another row's count.
+    # By the definition; what PyTorch 2.13 gives for this input is something else.
     grads = []
     for scaled in (False, True):
         table = fe.from_numpy(f(4, 3)).requires_grad_()
