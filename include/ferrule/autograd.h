@@ -104,6 +104,24 @@ struct CallSites {
 };
 void set_call_sites(const CallSites& sites);
 
+// While it exists, tensors with a history are leaves: a gradient ends there.
+class Leaves {
+ public:
+  explicit Leaves(std::vector<Tensor> tensors);
+  ~Leaves() { restore(); }
+  Leaves(const Leaves&) = delete;
+  void restore() noexcept;
+
+ private:
+  struct Kept {
+    Tensor tensor;
+    History* history;
+    uint32_t nr;
+    bool requires_grad;
+  };
+  std::vector<Kept> kept_;
+};
+
 // A differentiable function whose backward is given by the caller. `backward`
 // gets one gradient an output and returns one an input (empty: none).
 using BackwardFn =

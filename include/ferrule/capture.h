@@ -8,6 +8,7 @@
 //   capture.finish("forward", {"y"}, {y});
 #pragma once
 
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,7 +21,6 @@ class Capture {
  public:
   // Captures on this thread until it is finished or destroyed; one at a time.
   Capture(Program& program, std::string graph_name);
-  ~Capture();
   Capture(const Capture&) = delete;
 
   // The capture running on this thread; null: none.
@@ -42,6 +42,29 @@ class Capture {
   // Ends the capture without a result.
   void abandon();
 
+  // --- control flow
+  // A region: a graph that a node of `outer` will run. Until it is closed, ops
+  // go into it. Tensors of the captures around it that they use become inputs
+  // of it, and are remembered.
+  Capture(Capture& outer, std::string graph_name);
+  // Input like `example`, or like its slices along the first dimension.
+  Tensor region_input(const Tensor& example, bool slice);
+  void close(const std::vector<Tensor>& outputs);
+  // Tensors of the capture around them that closed regions use, each once.
+  static std::vector<Tensor> captured(std::span<Capture* const> regions);
+
+  struct Control {
+    const OpDef& op;
+    Tensor predicate;               // cond
+    std::vector<Tensor> carry;      // cond: operands
+    std::vector<Tensor> xs;         // scan
+    Int length;                     // scan
+    bool reverse = false;           // scan
+    std::vector<Capture*> regions;  // closed
+  };
+  // Appends a control flow node with its regions.
+  std::vector<Tensor> control(const Control& control);
+
   // What the frontend knows of the place, e.g. "features.0 (Conv2d)"; it is
   // noted on the nodes that follow.
   std::string where;
@@ -51,11 +74,11 @@ class Capture {
   // After a write into `view`: its root is rewritten around it.
   void write_back(TensorImpl* view);
   // What a view shows now that its root was written.
-  Tensor look_again(const TensorImpl* view) {
-    return look_again(Tensor::share(view->root), view->graph_view);
-  }
+  Tensor look_again(const TensorImpl* view);
   Int size_of(const TensorImpl* t, int dim);
   Int combine(IntOp op, Int a, Int b);
+
+  ~Capture();
 
  private:
   struct Lifted {
@@ -65,13 +88,26 @@ class Capture {
   };
   int32_t new_value(const TensorImpl* t, ValueRole role);
   int32_t value_of(TensorImpl* t);  // lifts concrete tensors
+  int32_t value_here(const TensorImpl* t);
+  int32_t import_value(int32_t outer);
+  int32_t import_tensor(TensorImpl* t);
+  int32_t new_import(Tensor t, int32_t outer);
+  bool is_given(const TensorImpl* t) const;
+  // Expressions of a region have numbers of their own range, so that those of
+  // the captures around it can be told apart; the graph counts from 0.
+  int32_t own_expr(int32_t expr);
+  Int numbered(int64_t value, size_t expr) const;
   int32_t expr_of(Int i);
+  static uint32_t next_epoch();
+  void order_inputs(const std::vector<Tensor>& captured, size_t at);
   NodeArg node_arg(const Arg& a);
   void bind_result(TensorImpl* t, int32_t value);
   Tensor written(TensorImpl* root, TensorImpl* target);
   Tensor look_again(const Tensor& base, int32_t view);
 
   Program& program_;
+  Capture* outer_ = nullptr;
+  int32_t first_expr_ = 0;
   Graph graph_;
   uint32_t epoch_;
   // How a view came to be: the node that made it, and the view it was made of
@@ -84,6 +120,14 @@ class Capture {
   std::vector<Lifted> states_;
   // Concrete tensors met on the way, kept alive.
   std::vector<std::pair<Tensor, int32_t>> concrete_;
+  // Of a region: tensors of the outer capture, their values there and here. A
+  // tensor and what was detached of it have one value, but are two.
+  struct Import {
+    Tensor tensor;
+    int32_t outer, inner;
+  };
+  std::vector<Import> imports_;
+  std::unordered_map<int32_t, int32_t> imported_exprs_;
 };
 
 }  // namespace ferrule

@@ -173,6 +173,7 @@ typedef struct fer_session_options {
   uint32_t struct_size;
   int32_t max_plans;  /* memory plans kept, by input shapes; 0: the default */
   int64_t max_memory; /* cap in bytes; 0: what the machine has */
+  int64_t max_steps;  /* of one loop in the model, in a run; 0: 2^40 */
 } fer_session_options;
 
 FER_API fer_status fer_session_create(fer_model model,

@@ -81,6 +81,9 @@ struct Node {
   // value of each tensor it was given for a `Tensor!` parameter, in order of
   // the parameters (lists element by element).
   std::vector<int32_t> outputs;
+  // Control flow: the graphs it runs, by index of Program::graphs, all before
+  // the one that it stands in. See runtime/graph/control.h.
+  std::vector<int32_t> regions;
   std::string where;  // module path and source line, for messages
 };
 

@@ -24,6 +24,8 @@ struct SessionOptions {
   int64_t max_memory = 0;
   // Memory plans kept, one for each signature and set of input shapes.
   int max_plans = 16;
+  // Steps that one loop of the model may take in a run; 0: 2^40.
+  int64_t max_steps = 0;
 };
 
 // What one run of a signature needs, for given input shapes.

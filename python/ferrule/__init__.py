@@ -114,6 +114,7 @@ from .random import (
 
 if TYPE_CHECKING:
     from . import array_api, datasets, linalg, signal, special, utils
+    from ._control_flow import cond, map, scan, while_loop
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from .serialization import load, save
@@ -139,10 +140,14 @@ _LAZY = {
     "utils": ("utils", None),
     "Dim": ("_export", "Dim"),
     "Program": ("_export", "Program"),
+    "cond": ("_control_flow", "cond"),
     "export": ("_export", "export"),
     "load": ("serialization", "load"),
     "load_program": ("_export", "load_program"),
+    "map": ("_control_flow", "map"),
     "save": ("serialization", "save"),
+    "scan": ("_control_flow", "scan"),
+    "while_loop": ("_control_flow", "while_loop"),
 }
 
 
@@ -197,6 +202,7 @@ __all__ = [
     "combinations",
     "complex64",
     "complex128",
+    "cond",
     "contiguous_format",
     "datasets",
     "default_generator",
@@ -238,6 +244,7 @@ __all__ = [
     "load_program",
     "long",
     "manual_seed",
+    "map",
     "max",
     "memory_format",
     "memory_stats",
@@ -257,6 +264,7 @@ __all__ = [
     "random",
     "result_type",
     "save",
+    "scan",
     "seed",
     "set_grad_enabled",
     "set_num_threads",
@@ -276,4 +284,5 @@ __all__ = [
     "utils",
     "vsplit",
     "where",
+    "while_loop",
 ]

@@ -3,9 +3,11 @@
 
 #include "casters.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
@@ -86,6 +88,21 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return std::memcmp(x.data<char>(), y.data<char>(), x->nbytes()) == 0;
 }
 
+// Appends a control flow node to the capture that is running.
+std::vector<Tensor> control(const std::string& name,
+                            std::optional<Tensor> predicate,
+                            std::vector<Tensor> carry, std::vector<Tensor> xs,
+                            bool reverse, std::vector<Capture*> regions) {
+  const OpDef* op = find_op(name);
+  Capture* capture = Capture::current();
+  if (!op || !op->runs_graphs || !capture) {
+    fail<RuntimeError>("[capture] no control flow '", name, "' here");
+  }
+  const Int length = xs.empty() ? Int() : size_of(xs[0].impl(), 0);
+  return capture->control({*op, predicate.value_or(Tensor()), std::move(carry),
+                           std::move(xs), length, reverse, std::move(regions)});
+}
+
 // Checks what `write_program` would write, without a file.
 std::shared_ptr<const Program> reload(const PyProgram& p) {
   return load_program(write_program(*p.program));
@@ -138,7 +155,15 @@ void bind_capture(nb::module_& m) {
       .def("lift", &Capture::lift)
       .def("finish", &Capture::finish)
       .def("abandon", &Capture::abandon)
+      .def("region_input", &Capture::region_input)
+      .def("close", &Capture::close)
       .def_rw("where", &Capture::where);
+
+  nb::class_<Leaves>(m, "Leaves",
+                     "A block in which tensors with a history are leaves.")
+      .def(nb::init<std::vector<Tensor>>())
+      .def("__enter__", [](nb::object self) { return self; })
+      .def("__exit__", [](Leaves& l, nb::args) { l.restore(); });
 
   nb::class_<Program>(m, "Program", "What a .fer file holds; immutable.")
       .def("signatures", &signatures)
@@ -180,6 +205,21 @@ void bind_capture(nb::module_& m) {
            nb::call_guard<nb::gil_scoped_release>())
       .def("save", &Session::save, nb::call_guard<nb::gil_scoped_release>());
 
+  m.def(
+      "capture_region",
+      [](std::string name) {
+        Capture* outer = Capture::current();
+        if (!outer) fail<RuntimeError>("[capture] no capture is running");
+        return std::make_unique<Capture>(*outer, std::move(name));
+      },
+      "A graph inside of the one that is being captured; ops go into it.");
+  m.def(
+      "captured",
+      [](const std::vector<Capture*>& r) { return Capture::captured(r); },
+      "Tensors around closed regions that they use, each once.");
+  m.def("capture_control", &control, "op"_a, "predicate"_a.none(), "carry"_a,
+        "xs"_a, "reverse"_a, "regions"_a,
+        "Appends a control flow node; see Capture::control.");
   m.def("open_program", &open_shared, "path"_a, "full"_a = false);
   // Another Python object for the same tensor.
   m.def("share", [](const Tensor& t) { return t; });

@@ -107,7 +107,9 @@ void bind_op_table(nb::module_& m) {
       "op_table",
       [] {
         nb::list table;
-        for (const OpDef* op : all_ops()) table.append(describe(*op));
+        for (const OpDef* op : all_ops()) {
+          if (!op->runs_graphs) table.append(describe(*op));
+        }
         return table;
       },
       "All that the project knows of every op: a list of dicts.");

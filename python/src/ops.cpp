@@ -125,6 +125,7 @@ void bind_ops(nb::module_& m) {
   nb::setattr(module, "__doc__", nb::str("Every op by name."));
   nb::dict functions, functional;
   for (const OpDef* op : all_ops()) {
+    if (op->runs_graphs) continue;  // not for calls: see _control_flow.py
     int index = add_entry(op, false);
     int in_place = op->has_inplace ? add_entry(op, true) : -1;
     each_name(*op, [&](const std::string& known_as) {

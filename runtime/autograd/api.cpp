@@ -241,4 +241,23 @@ std::string history_name(const Tensor& t) {
   return t->requires_grad ? "AccumulateGrad" : "";
 }
 
+Leaves::Leaves(std::vector<Tensor> tensors) {
+  for (Tensor& t : tensors) {
+    if (!t->history) continue;
+    kept_.push_back({t, t->history, t->history_nr, t->requires_grad});
+    t->history = nullptr;
+    t->history_nr = 0;
+    t->requires_grad = true;
+  }
+}
+
+void Leaves::restore() noexcept {
+  for (Kept& k : kept_) {
+    k.tensor->history = k.history;
+    k.tensor->history_nr = k.nr;
+    k.tensor->requires_grad = k.requires_grad;
+  }
+  kept_.clear();
+}
+
 }  // namespace ferrule

@@ -82,6 +82,7 @@ fer_status fer_session_create(fer_model model,
     const fer_session_options given = options_or_default(options);
     SessionOptions o;
     o.max_memory = given.max_memory;
+    o.max_steps = given.max_steps;
     if (given.max_plans > 0) o.max_plans = given.max_plans;
     *out = new fer_session_s{model->program, Session(model->program, o), {}};
   });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <utility>
 
 #include "ferrule/ops.h"
@@ -25,7 +26,13 @@ constexpr Device kGraph{DeviceKind::graph, 0};
 
 }  // namespace
 
-Capture::Capture(Program& program, std::string graph_name) : program_(program) {
+uint32_t Capture::next_epoch() {
+  static std::atomic<uint32_t> epochs{0};
+  return ++epochs;
+}
+
+Capture::Capture(Program& program, std::string graph_name)
+    : program_(program), epoch_(next_epoch()) {
   if (modes.capture) {
     fail<RuntimeError>("[capture] a capture is already running on this thread");
   }
@@ -35,8 +42,6 @@ Capture::Capture(Program& program, std::string graph_name) : program_(program) {
   symbolic_hooks.size_of = [](const TensorImpl* t, int dim) {
     return active("capture").size_of(t, dim);
   };
-  static std::atomic<uint32_t> epochs{0};
-  epoch_ = ++epochs;
   graph_.name = std::move(graph_name);
   modes.capture = this;
 }
@@ -44,7 +49,7 @@ Capture::Capture(Program& program, std::string graph_name) : program_(program) {
 Capture::~Capture() { abandon(); }
 
 void Capture::abandon() {
-  if (modes.capture == this) modes.capture = nullptr;
+  if (modes.capture == this) modes.capture = outer_;
   states_.clear();
   concrete_.clear();
 }
@@ -112,12 +117,7 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
 
 int32_t Capture::value_of(TensorImpl* t) {
   if (t->device.is_graph()) {
-    if (t->graph_epoch != epoch_) {
-      fail<RuntimeError>(
-          "[capture] a symbolic tensor of another capture is used; it must not "
-          "outlive the call of fe.export that made it");
-    }
-    return t->graph_value;
+    return t->graph_epoch == epoch_ ? t->graph_value : import_tensor(t);
   }
   for (auto& [known, value] : concrete_) {
     if (known.impl() == t) return value;
@@ -143,25 +143,29 @@ int32_t Capture::value_of(TensorImpl* t) {
 
 Int Capture::size_of(const TensorImpl* t, int dim) {
   int64_t hint = t->shape[dim];
-  const Value& v = graph_.values[t->graph_value];
-  if (v.dims[dim].fixed) return hint;
+  const int32_t value = value_here(t);
+  if (graph_.values[value].dims[dim].fixed) return hint;
   for (size_t i = 0; i < graph_.exprs.size(); ++i) {
     const Expr& e = graph_.exprs[i];
-    if (e.kind == Expr::Kind::size && e.a == t->graph_value && e.b == dim) {
-      return {hint, static_cast<int32_t>(i)};
+    if (e.kind == Expr::Kind::size && e.a == value && e.b == dim) {
+      return numbered(hint, i);
     }
   }
   Expr e;
   e.kind = Expr::Kind::size;
-  e.a = t->graph_value;
+  e.a = value;
   e.b = dim;
   e.value = hint;
   graph_.exprs.push_back(e);
-  return {hint, static_cast<int32_t>(graph_.exprs.size()) - 1};
+  return numbered(hint, graph_.exprs.size() - 1);
+}
+
+Int Capture::numbered(int64_t value, size_t expr) const {
+  return {value, first_expr_ + static_cast<int32_t>(expr)};
 }
 
 int32_t Capture::expr_of(Int i) {
-  if (i.symbolic()) return i.expr;
+  if (i.symbolic()) return own_expr(i.expr);
   Expr e;
   e.value = i.value;
   graph_.exprs.push_back(e);
@@ -176,7 +180,7 @@ Int Capture::combine(IntOp op, Int a, Int b) {
   e.b = expr_of(b);
   e.value = apply(op, a.value, b.value);
   graph_.exprs.push_back(e);
-  return {e.value, static_cast<int32_t>(graph_.exprs.size()) - 1};
+  return numbered(e.value, graph_.exprs.size() - 1);
 }
 
 // --- nodes ------------------------------------------------------------------
@@ -197,7 +201,7 @@ NodeArg Capture::node_arg(const Arg& a) {
       break;
     case ArgTag::int_:
       n.i = a.i;
-      n.expr = a.n;
+      n.expr = a.n < 0 ? -1 : own_expr(a.n);
       break;
     case ArgTag::float_:
       n.f = a.f;
@@ -206,7 +210,9 @@ NodeArg Capture::node_arg(const Arg& a) {
       n.b = a.b;
       break;
     case ArgTag::ints:
-      n.ints.assign(a.ints, a.ints + a.n);
+      for (const Int& v : std::span(a.ints, static_cast<size_t>(a.n))) {
+        n.ints.emplace_back(v.value, v.symbolic() ? own_expr(v.expr) : -1);
+      }
       break;
     case ArgTag::str:
       n.str = a.str;
@@ -233,6 +239,44 @@ bool has_free_sizes(const Value& v) {
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void fail_outer_write() {
+  fail<RuntimeError>(
+      "[capture] a function given to cond, while_loop, scan or map writes in "
+      "place into a tensor that is not its own; compute a new tensor and "
+      "return "
+      "it");
+}
+
+}  // namespace
+
+// Is the tensor one that a region was given?
+bool Capture::is_given(const TensorImpl* t) const {
+  if (!t->device.is_graph()) return false;
+  const TensorImpl* root = t->root ? t->root : t;
+  return root->graph_epoch != epoch_ ||
+         graph_.values[root->graph_value].role == ValueRole::input;
+}
+
+// What a view shows now that its root was written. In a region the root may be
+// of the capture around it, and so are the ops.
+Tensor Capture::look_again(const TensorImpl* view) {
+  const Tensor root = Tensor::share(view->root);
+  if (root->graph_epoch == epoch_ || !outer_) {
+    return look_again(root, view->graph_view);
+  }
+  modes.capture = outer_;
+  try {
+    Tensor again = outer_->look_again(view);
+    modes.capture = this;
+    return again;
+  } catch (...) {
+    modes.capture = this;
+    throw;
+  }
+}
+
 // The same view of another tensor of the root's shape: its ops once more, with
 // sizes as expressions.
 Tensor Capture::look_again(const Tensor& base, int32_t view) {
@@ -240,6 +284,7 @@ Tensor Capture::look_again(const Tensor& base, int32_t view) {
   const Tensor from = v.parent < 0 ? base : look_again(base, v.parent);
   const Node node = graph_.nodes[v.node];  // a copy: nodes are added below
   std::vector<Arg> args;
+  std::vector<Int> sizes;  // of a view op at most one argument is a list
   bool first = true;
   for (const NodeArg& a : node.args) {
     switch (a.tag) {
@@ -248,10 +293,13 @@ Tensor Capture::look_again(const Tensor& base, int32_t view) {
         first = false;
         break;
       case ArgTag::int_:
-        args.push_back(Int(a.i, a.expr));
+        args.push_back(a.expr < 0 ? Int(a.i) : numbered(a.i, a.expr));
         break;
       case ArgTag::ints:
-        args.push_back(std::span<const Int>(a.ints));
+        for (const Int& v : a.ints) {
+          sizes.push_back(v.expr < 0 ? v : numbered(v.value, v.expr));
+        }
+        args.push_back(std::span<const Int>(sizes));
         break;
       case ArgTag::bool_:
         args.push_back(a.b);
@@ -292,6 +340,8 @@ Tensor Capture::written(TensorImpl* root, TensorImpl* target) {
 
 void Capture::write_back(TensorImpl* view) {
   TensorImpl* root = view->root;
+  if (root->device.is_graph() && root->graph_epoch != epoch_)
+    fail_outer_write();
   Tensor whole = written(root, view);
   root->graph_value = whole->graph_value;
   if (whole->history) {  // recorded
@@ -304,6 +354,7 @@ void Capture::write_back(TensorImpl* view) {
 void Capture::emit(OpCall& c) {
   const Schema& s = c.info.schema;
   auto check_target = [&](int i, const TensorImpl* t) {
+    if (outer_ && is_given(t)) fail_outer_write();
     if (t->device.is_graph()) return;
     c.fail<RuntimeError>(
         "captured code writes in place into argument '", s.params[i].name,
@@ -337,8 +388,9 @@ void Capture::emit(OpCall& c) {
     bind_result(t, value);
     if (t->root) {
       const TensorImpl* of = c.args[c.alias[i]].tensor;
-      views_[value] = {static_cast<int32_t>(graph_.nodes.size()),
-                       of->root ? of->graph_view : -1};
+      views_[value] = {
+          static_cast<int32_t>(graph_.nodes.size()),
+          of->root && of->graph_epoch == epoch_ ? of->graph_view : -1};
       t->graph_view = value;
     }
   }

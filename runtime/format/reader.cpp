@@ -351,6 +351,7 @@ class Reader {
       read_arg(*a, out.args[i], *out.op);
     }
     out.outputs = ids(required(n.outputs(), "results"));
+    if (n.regions()) out.regions = ids(n.regions());
   }
 
   static void read_arg(const file::Arg& a, NodeArg& out, const OpDef& op) {

@@ -196,7 +196,10 @@ class Writer {
     const auto list = builder_.CreateVector(args);
     const auto outputs = builder_.CreateVector(n.outputs);
     const auto where = n.where.empty() ? 0 : text(n.where);
-    return file::CreateNode(builder_, list, outputs, op_index(n.op), where);
+    const auto regions =
+        n.regions.empty() ? 0 : builder_.CreateVector(n.regions);
+    return file::CreateNode(builder_, list, outputs, op_index(n.op), where,
+                            regions);
   }
 
   fb::Offset<file::Arg> write_arg(const Param& p, const NodeArg& a) {

@@ -3,8 +3,13 @@
 
 #include <algorithm>
 
+#include "runtime/graph/control.h"
+
 namespace ferrule {
 namespace {
+
+constexpr int kMaxDepth = 16;
+constexpr int64_t kMaxBoundNodes = 1'000'000;
 
 std::string dims_text(const Program& program, const Value& value) {
   std::string out = "(";
@@ -94,12 +99,14 @@ std::string node_tag(const Graph& graph, size_t index) {
 BoundGraph::BoundGraph(const Program& program, const Graph& g,
                        std::span<TensorImpl* const> inputs,
                        std::span<const Tensor> constants,
-                       const std::vector<int64_t>& symbols)
+                       const std::vector<int64_t>& symbols, Nesting& nesting)
     : graph(g),
+      controls(g.nodes.size()),
       impls(g.values.size(), nullptr),
       root(g.values.size()),
       latest(g.values.size()),
       program_(program),
+      constants_(constants),
       symbols_(symbols),
       exprs_(new ExprValues(g.exprs, impls)) {
   for (size_t v = 0; v < g.values.size(); ++v) {
@@ -110,20 +117,34 @@ BoundGraph::BoundGraph(const Program& program, const Graph& g,
     if (stored) impls[v] = constants[value.constant].impl();
   }
   for (size_t i = 0; i < g.inputs.size(); ++i) impls[g.inputs[i]] = inputs[i];
+  nesting.nodes += static_cast<int64_t>(g.nodes.size());
+  if (nesting.depth > kMaxDepth || nesting.nodes > kMaxBoundNodes) {
+    fail<FormatError>("graphs run graphs ", nesting.depth, " deep and ",
+                      nesting.nodes, " nodes in all; at most ", kMaxDepth,
+                      " and ", kMaxBoundNodes);
+  }
+  ++nesting.depth;
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     try {
-      bind_node(i);
+      bind_node(i, nesting);
     } catch (Error& e) {
       e.prepend(node_tag(g, i));
       throw;
     }
   }
+  --nesting.depth;
   for (int32_t id : g.outputs) known(id);
   exprs_.reset();
 }
 
-void BoundGraph::bind_node(size_t index) {
+BoundGraph::~BoundGraph() = default;
+
+void BoundGraph::bind_node(size_t index, Nesting& nesting) {
   const Node& node = graph.nodes[index];
+  if (node.op->runs_graphs) return bind_control(index, nesting);
+  if (!node.regions.empty()) {
+    fail<FormatError>("has graphs, which only control flow runs");
+  }
   if (node.op->data_dependent) {
     fail<FormatError>("the size of its result depends on data, which that of ",
                       "a node cannot");
@@ -143,6 +164,28 @@ void BoundGraph::bind_node(size_t index) {
   }
   take_results(index, call);
   if (writes(call.info, call.args)) take_writes(index, call);
+}
+
+void BoundGraph::bind_control(size_t index, Nesting& nesting) {
+  const Node& node = graph.nodes[index];
+  OpCall& call = calls.emplace_back(*node.op);
+  bind_args(node, call);
+  controls[index] = std::make_unique<BoundControl>(
+      program_, node, call, constants_, symbols_, nesting);
+  const std::vector<Tensor>& results = controls[index]->results;
+  if (node.outputs.size() != results.size()) {
+    fail<FormatError>("has ", node.outputs.size(), " results declared, makes ",
+                      results.size());
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    const int32_t id = node.outputs[i];
+    impls[id] = results[i].impl();
+    if (graph.values[id].alias_of >= 0) {
+      fail<FormatError>(value_label(graph, id),
+                        " is declared alias, but is a result of its own");
+    }
+    check_value(id);
+  }
 }
 
 TensorImpl* BoundGraph::known(int32_t id) const {

@@ -22,6 +22,15 @@ void bind_symbols(const Program& program, const Signature& signature,
 // "(batch, 1, 28, 28), batch in 1..1024"; '?' where a size follows from others.
 std::string declared_shape(const Program& program, const Value& value);
 
+struct BoundControl;  // runtime/graph/control.h
+
+// Graphs that run graphs: how deep, and how many nodes in all. Bounded, because
+// a graph may be run by several nodes, which multiplies.
+struct Nesting {
+  int depth = 0;
+  int64_t nodes = 0;
+};
+
 struct BoundGraph {
   // Runs `infer` of every node. `inputs` in order of Graph::inputs; `constants`
   // by index of Program::constants. Both are borrowed; geometry is read now,
@@ -29,17 +38,21 @@ struct BoundGraph {
   BoundGraph(const Program& program, const Graph& graph,
              std::span<TensorImpl* const> inputs,
              std::span<const Tensor> constants,
-             const std::vector<int64_t>& symbols);
+             const std::vector<int64_t>& symbols, Nesting& nesting);
+  ~BoundGraph();
   BoundGraph(const BoundGraph&) = delete;
 
   const Graph& graph;
-  std::deque<OpCall> calls;        // one a node
+  std::deque<OpCall> calls;  // one a node
+  // One a node, null but for control flow.
+  std::vector<std::unique_ptr<BoundControl>> controls;
   std::vector<TensorImpl*> impls;  // one a value
   std::vector<int32_t> root;       // value that owns the memory
   std::vector<int32_t> latest;     // of a root: its value after all writes
 
  private:
-  void bind_node(size_t index);
+  void bind_node(size_t index, Nesting& nesting);
+  void bind_control(size_t index, Nesting& nesting);
   void bind_args(const Node& node, OpCall& call);
   Arg bind_arg(const NodeArg& a);
   void take_results(size_t index, OpCall& call);
@@ -50,6 +63,7 @@ struct BoundGraph {
   TensorImpl* known(int32_t id) const;
 
   const Program& program_;
+  std::span<const Tensor> constants_;
   const std::vector<int64_t>& symbols_;
   std::unique_ptr<ExprValues> exprs_;
   std::deque<std::vector<Int>> ints_;

@@ -62,6 +62,13 @@ class GraphCheck {
           node.args.size() != static_cast<size_t>(info_of(*node.op).schema.n)) {
         fail<FormatError>("node ", n, " has no op or not all its arguments");
       }
+      // Earlier graphs only: no graph runs itself.
+      for (int32_t r : node.regions) {
+        if (!in_range(r, static_cast<size_t>(&g_ - p_.graphs.data()))) {
+          fail<FormatError>("node ", n, " runs graph ", r,
+                            ", which does not stand before its own");
+        }
+      }
       for (int32_t id : node.outputs) make(id, ValueRole::temp, "a result");
     }
     for (size_t i = 0; i < g_.values.size(); ++i) {
@@ -83,10 +90,6 @@ class GraphCheck {
           d.symbol >= 0 && !in_range(d.symbol, p_.symbols.size());
       if (bad_symbol || d.value < 0 || (d.symbol >= 0 && d.fixed)) {
         fail<FormatError>("value ", i, " has a bad dimension");
-      }
-      // Sizes of inputs come from the caller: each is fixed or has a name.
-      if (v.role == ValueRole::input && d.symbol < 0 && !d.fixed) {
-        fail<FormatError>("input value ", i, " has a dimension without a name");
       }
     }
     if (v.dims.size() > kMaxRank) {
@@ -186,6 +189,46 @@ void check_writes(const Program& p, const Signature& s, const BoundGraph& b) {
   }
 }
 
+// Graphs that nodes run. Their sizes come from the node; they write nothing but
+// what is their own, and see no weight that a signature changes.
+void check_regions(const Program& p) {
+  std::vector<bool> region(p.graphs.size());
+  for (const Graph& g : p.graphs) {
+    for (const Node& n : g.nodes) {
+      for (int32_t r : n.regions) region[r] = true;
+    }
+  }
+  std::unordered_set<int32_t> changed;
+  for (const Signature& s : p.signatures) {
+    for (const StateUpdate& u : s.state_updates) changed.insert(u.constant);
+    if (region[s.graph]) {
+      fail<FormatError>("[", s.key, "] its graph is run by a node, too");
+    }
+  }
+  for (size_t i = 0; i < p.graphs.size(); ++i) {
+    if (!region[i]) continue;
+    for (const Value& v : p.graphs[i].values) {
+      if (v.role != ValueRole::state &&
+          !(v.role == ValueRole::constant && changed.count(v.constant))) {
+        continue;
+      }
+      fail<FormatError>("graph ", i, ", which a node runs, looks at '",
+                        p.constants[v.constant].name,
+                        "', which may change meanwhile");
+    }
+  }
+}
+
+// Sizes of inputs come from the caller: each is fixed or has a name.
+void check_inputs(const Graph& g) {
+  for (int32_t id : g.inputs) {
+    for (const DimSpec& d : g.values[id].dims) {
+      if (d.symbol >= 0 || d.fixed) continue;
+      fail<FormatError>("input value ", id, " has a dimension without a name");
+    }
+  }
+}
+
 // Runs the ops' own `infer` over the declared types.
 void check_types(const Program& p, const Signature& s) {
   const Graph& g = p.graphs[s.graph];
@@ -205,7 +248,8 @@ void check_types(const Program& p, const Signature& s) {
   for (const Constant& c : p.constants) constants.push_back(c.data);
   std::vector<int64_t> symbols;
   bind_symbols(p, s, impls, symbols);
-  BoundGraph bound(p, g, impls, constants, symbols);
+  Nesting nesting;
+  BoundGraph bound(p, g, impls, constants, symbols, nesting);
   check_writes(p, s, bound);
   for (const StateUpdate& u : s.state_updates) {
     const TensorImpl* t = bound.impls[u.value];
@@ -218,8 +262,11 @@ void check_types(const Program& p, const Signature& s) {
   }
 }
 
-bool draws(const Graph& g) {
-  return std::ranges::any_of(g.nodes, [](const Node& n) {
+bool draws(const Program& p, const Graph& g) {
+  return std::ranges::any_of(g.nodes, [&](const Node& n) {
+    for (int32_t r : n.regions) {
+      if (draws(p, p.graphs[r])) return true;
+    }
     if (!n.op->random) return false;
     const int training = info_of(*n.op).schema.find("training");
     return training < 0 || n.args[training].tag != ArgTag::bool_ ||
@@ -234,7 +281,7 @@ void check_golden(const Program& p, const Golden& golden) {
                       "', which there is not");
   }
   const Graph& g = p.graphs[s->graph];
-  if (!s->state_updates.empty() || draws(g)) {
+  if (!s->state_updates.empty() || draws(p, g)) {
     fail<FormatError>("a golden is of '", s->key,
                       "', whose results change from run to run");
   }
@@ -267,13 +314,16 @@ void check_program(const Program& p) {
   Names keys;
   for (const Signature& s : p.signatures) {
     check_unique(keys, s.key, "signature");
+    if (in_range(s.graph, p.graphs.size())) continue;
+    fail<FormatError>("[", s.key, "] graph ", s.graph, " of ", p.graphs.size());
+  }
+  check_regions(p);
+  for (const Signature& s : p.signatures) {
     try {
-      if (!in_range(s.graph, p.graphs.size())) {
-        fail<FormatError>("graph ", s.graph, " of ", p.graphs.size());
-      }
       const Graph& g = p.graphs[s.graph];
       check_names(s.inputs, g.inputs.size(), "input");
       check_names(s.outputs, g.outputs.size(), "output");
+      check_inputs(g);
       check_updates(p, s, g);
       check_types(p, s);
     } catch (Error& e) {

@@ -34,22 +34,29 @@ void Arena::reserve(int64_t bytes) {
 
 class Plan::Builder {
  public:
-  Builder(Plan& plan, const Program& program, std::span<const Tensor> constants)
+  Builder(Plan& plan, std::span<const StateUpdate> updates,
+          std::span<const Tensor> constants)
       : plan_(plan),
-        program_(program),
+        updates_(updates),
         constants_(constants),
-        bound_(*plan.bound_),
+        bound_(*plan.region_.graph),
         end_(static_cast<int32_t>(bound_.calls.size())),
         block_(bound_.impls.size(), -1),
         last_use_(bound_.impls.size(), -1) {}
 
-  void build(Storage* arena, int64_t limit) {
+  void build(Storage* arena, const Limits& limits) {
     find_uses();
-    for (int32_t n = 0; n < end_; ++n) place_node(n);
+    for (int32_t n = 0; n < end_; ++n) {
+      if (bound_.controls[n]) {
+        place_control(n, limits);
+      } else {
+        place_node(n);
+      }
+    }
     place_outputs();
     place_updates();
-    plan_.cost_.arena_bytes = plan_memory(blocks_, limit);
-    add_scratch(limit);
+    plan_.cost_.arena_bytes = plan_memory(blocks_, limits.bytes);
+    add_scratch(limits.bytes);
     give_memory(arena);
   }
 
@@ -78,7 +85,7 @@ class Plan::Builder {
       for (int32_t v : g.nodes[n].outputs) touch(v);
     }
     for (int32_t v : g.outputs) last_use_[bound_.root[v]] = end_;
-    for (const StateUpdate& u : plan_.signature_->state_updates) {
+    for (const StateUpdate& u : updates_) {
       last_use_[bound_.root[u.value]] = end_;
     }
   }
@@ -106,8 +113,20 @@ class Plan::Builder {
       plan_.cost_.elements += bound_.impls[v]->numel;
     });
     if (!has_work(call)) return;
-    plan_.steps_.push_back(&call);
-    plan_.step_nodes_.push_back(n);
+    plan_.steps_.push_back({&call, nullptr, static_cast<size_t>(n)});
+  }
+
+  void place_control(int32_t n, const Limits& limits) {
+    BoundControl& control = *bound_.controls[n];
+    plan_.controls_.push_back(
+        std::make_unique<ControlStep>(control, constants_, limits));
+    for (int32_t v : bound_.graph.nodes[n].outputs) {
+      block_[v] = new_block(bound_.impls[v]->nbytes(), n, last_use_[v]);
+      plan_.cost_.elements += bound_.impls[v]->numel;
+    }
+    plan_.cost_.elements += plan_.controls_.back()->elements();
+    plan_.steps_.push_back(
+        {nullptr, plan_.controls_.back().get(), static_cast<size_t>(n)});
   }
 
   // A result that may be written over an input takes the memory of one that
@@ -185,7 +204,7 @@ class Plan::Builder {
   // state is staged, so that states may be exchanged.
   void place_updates() {
     std::vector<Copy> second;
-    for (const StateUpdate& u : plan_.signature_->state_updates) {
+    for (const StateUpdate& u : updates_) {
       TensorImpl* to = constants_[u.constant].impl();
       TensorImpl* from = bound_.impls[u.value];
       if (from == to) continue;
@@ -202,8 +221,10 @@ class Plan::Builder {
 
   void add_scratch(int64_t limit) {
     RunCost& cost = plan_.cost_;
-    for (const OpCall* call : plan_.steps_) {
-      cost.scratch_bytes = std::max(cost.scratch_bytes, workspace_bytes(*call));
+    for (const Step& s : plan_.steps_) {
+      cost.scratch_bytes =
+          std::max(cost.scratch_bytes, s.call ? workspace_bytes(*s.call)
+                                              : s.control->workspace_bytes());
     }
     cost.nodes = static_cast<int>(plan_.steps_.size());
     if (cost.scratch_bytes > limit - cost.arena_bytes) {
@@ -223,12 +244,16 @@ class Plan::Builder {
 
   void give_memory(Storage* arena) {
     const Graph& g = bound_.graph;
-    for (const Node& node : g.nodes) {
-      const OpCall& call = bound_.calls[&node - g.nodes.data()];
-      for (int i = 0; i < call.nouts; ++i) {
+    for (size_t n = 0; n < g.nodes.size(); ++n) {
+      const Node& node = g.nodes[n];
+      // What follows the results is what was written in place.
+      const size_t results = bound_.controls[n]
+                                 ? node.outputs.size()
+                                 : static_cast<size_t>(bound_.calls[n].nouts);
+      for (size_t i = 0; i < results; ++i) {
         const int32_t v = node.outputs[i];
         if (!in_arena(v)) continue;
-        place(call.outs[i], arena, blocks_[block_[bound_.root[v]]].offset);
+        place(bound_.impls[v], arena, blocks_[block_[bound_.root[v]]].offset);
       }
     }
     for (size_t i = 0; i < staged_blocks_.size(); ++i) {
@@ -237,7 +262,7 @@ class Plan::Builder {
   }
 
   Plan& plan_;
-  const Program& program_;
+  std::span<const StateUpdate> updates_;
   std::span<const Tensor> constants_;
   BoundGraph& bound_;
   int32_t end_;
@@ -247,26 +272,19 @@ class Plan::Builder {
   std::vector<int32_t> staged_blocks_;
 };
 
+Plan::Plan(BoundRegion region, std::span<const StateUpdate> updates,
+           std::span<const Tensor> constants, Storage* arena,
+           const Limits& limits)
+    : region_(std::move(region)) {
+  Builder(*this, updates, constants).build(arena, limits);
+}
+
 Plan::Plan(const Program& program, const Signature& signature,
            std::span<const Tensor> inputs, std::span<const Tensor> constants,
-           Storage* arena, int64_t limit)
-    : signature_(&signature), input_storage_(new Storage[inputs.size()]) {
-  std::vector<TensorImpl*> impls;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    Tensor t = Tensor::adopt(new_impl());
-    t->dtype = inputs[i].dtype();
-    t->set_contiguous(inputs[i].shape());
-    t->storage = &input_storage_[i];
-    // Views keep references; the plan outlives them all.
-    t->storage->release = [](Storage*) {};
-    impls.push_back(t.impl());
-    inputs_.push_back(std::move(t));
-  }
-  std::vector<int64_t> symbols;
-  bind_symbols(program, signature, impls, symbols);
-  bound_ = std::make_unique<BoundGraph>(
-      program, program.graphs[signature.graph], impls, constants, symbols);
-  Builder(*this, program, constants).build(arena, limit);
+           Storage* arena, const Limits& limits)
+    : Plan(bind_signature(program, signature, inputs, constants),
+           signature.state_updates, constants, arena, limits) {
+  signature_ = &signature;
 }
 
 Plan::~Plan() = default;
@@ -275,7 +293,7 @@ bool Plan::fits(const Signature* signature,
                 std::span<const Tensor> inputs) const {
   if (signature != signature_) return false;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!std::ranges::equal(inputs[i].shape(), inputs_[i].shape())) {
+    if (!std::ranges::equal(inputs[i].shape(), region_.inputs[i].shape())) {
       return false;
     }
   }
@@ -284,21 +302,32 @@ bool Plan::fits(const Signature* signature,
 
 // --- running ----------------------------------------------------------------
 
+void Plan::set_input(size_t i, void* data) {
+  region_.storage[i].data = data;
+  region_.storage[i].nbytes = input_bytes(i);
+}
+
 void Plan::run(std::span<const Tensor> inputs, void* scratch, RngState& rng) {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    input_storage_[i].data = inputs[i]->bytes();
-    input_storage_[i].nbytes = inputs[i]->nbytes();
+  for (size_t i = 0; i < inputs.size(); ++i) set_input(i, inputs[i]->bytes());
+  run_given(scratch, rng);
+}
+
+void Plan::run_step(const Step& step, void* scratch, RngState& rng) {
+  if (step.control) return step.control->run(scratch, rng);
+  OpCall& call = *step.call;
+  if (call.op.random) {
+    call.rng.seed = rng.seed;
+    call.rng.offset = rng.offset++;
   }
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    OpCall& call = *steps_[i];
-    if (call.op.random) {
-      call.rng.seed = rng.seed;
-      call.rng.offset = rng.offset++;
-    }
+  run_cpu_kernel(call, scratch);
+}
+
+void Plan::run_given(void* scratch, RngState& rng) {
+  for (const Step& step : steps_) {
     try {
-      run_cpu_kernel(call, scratch);
+      run_step(step, scratch, rng);
     } catch (Error& e) {
-      e.prepend(node_tag(bound_->graph, step_nodes_[i]));
+      e.prepend(node_tag(region_.graph->graph, step.node));
       throw;
     }
   }

@@ -8,6 +8,7 @@
 
 #include "ferrule/session.h"
 #include "runtime/graph/bound_graph.h"
+#include "runtime/graph/control.h"
 
 namespace ferrule {
 
@@ -26,17 +27,24 @@ class Arena {
 
 class Plan {
  public:
-  // `constants`: the session's, by index of Program::constants. `limit`: bytes
-  // of arena and scratch together.
+  // `constants`: the session's, by index of Program::constants.
   Plan(const Program& program, const Signature& signature,
        std::span<const Tensor> inputs, std::span<const Tensor> constants,
-       Storage* arena, int64_t limit);
+       Storage* arena, const Limits& limits);
   ~Plan();
   Plan(const Plan&) = delete;
+
+  // A graph that a node runs: the same, with inputs given one by one.
+  Plan(BoundRegion region, std::span<const StateUpdate> updates,
+       std::span<const Tensor> constants, Storage* arena, const Limits& limits);
 
   bool fits(const Signature* signature, std::span<const Tensor> inputs) const;
   // `rng` advances by one tick for each node that draws.
   void run(std::span<const Tensor> inputs, void* scratch, RngState& rng);
+
+  void set_input(size_t i, void* data);
+  int64_t input_bytes(size_t i) const { return region_.inputs[i]->nbytes(); }
+  void run_given(void* scratch, RngState& rng);
 
   std::span<const Tensor> outputs() const { return outputs_; }
   const RunCost& cost() const { return cost_; }
@@ -48,15 +56,19 @@ class Plan {
     TensorImpl* from;
     TensorImpl* to;
   };
+  struct Step {
+    OpCall* call;          // null: control flow
+    ControlStep* control;  // null: a kernel
+    size_t node;
+  };
   class Builder;
 
-  const Signature* signature_;
-  // Headers of the inputs; their memory comes with each run.
-  std::unique_ptr<Storage[]> input_storage_;
-  std::vector<Tensor> inputs_;
-  std::unique_ptr<BoundGraph> bound_;
-  std::vector<OpCall*> steps_;
-  std::vector<size_t> step_nodes_;
+  void run_step(const Step& step, void* scratch, RngState& rng);
+
+  const Signature* signature_ = nullptr;
+  BoundRegion region_;
+  std::vector<Step> steps_;
+  std::vector<std::unique_ptr<ControlStep>> controls_;
   std::vector<Tensor> staged_;  // dense copies of results and updates
   std::vector<Copy> copies_;    // at the end: results first, then state
   std::vector<Tensor> outputs_;

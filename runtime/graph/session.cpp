@@ -105,8 +105,16 @@ struct Session::Impl {
       changed = true;
       own(u.constant);
     }
+    check_constants(g);
+  }
+
+  // Compares what the graph and those that it runs read with its checksums.
+  void check_constants(const Graph& g) const {
     for (const Value& v : g.values) {
       if (v.constant >= 0) checked(v.constant);
+    }
+    for (const Node& n : g.nodes) {
+      for (int32_t r : n.regions) check_constants(program->graphs[r]);
     }
   }
 
@@ -117,10 +125,12 @@ struct Session::Impl {
       return *p;
     }
     take_state(s);
-    const int64_t limit =
+    Limits limits;
+    limits.bytes =
         options.max_memory > 0 ? options.max_memory : machine_memory();
+    if (options.max_steps > 0) limits.steps = options.max_steps;
     auto plan = std::make_unique<Plan>(*program, s, inputs, constants,
-                                       arena.storage(), limit);
+                                       arena.storage(), limits);
     if (plans.size() >= static_cast<size_t>(std::max(options.max_plans, 1))) {
       plans.erase(std::ranges::min_element(
           plans, {}, [](const auto& p) { return p->last_used; }));

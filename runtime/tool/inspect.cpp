@@ -102,11 +102,23 @@ std::string typed(const Program& p, const Value& v) {
   return concat(v.dtype, " ", declared_shape(p, v));
 }
 
-void print_nodes(const Program& p, const Graph& g) {
+void print_nodes(const Program& p, const Graph& g, std::string indent);
+
+// A graph that a node runs.
+void print_region(const Program& p, const Graph& g, std::string indent) {
+  std::string line = concat(indent, g.name, ":");
+  for (int32_t v : g.inputs) line += concat(" ", value_name(g, v));
+  line += " ->";
+  for (int32_t v : g.outputs) line += concat(" ", value_name(g, v));
+  print(line);
+  print_nodes(p, g, indent);
+}
+
+void print_nodes(const Program& p, const Graph& g, std::string indent) {
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
     const Schema& schema = info_of(*n.op).schema;
-    std::string line = concat("    ", i, "  ");
+    std::string line = concat(indent, i, "  ");
     for (size_t k = 0; k < n.outputs.size(); ++k) {
       line += concat(k ? ", " : "", value_name(g, n.outputs[k]));
     }
@@ -124,6 +136,7 @@ void print_nodes(const Program& p, const Graph& g) {
     }
     if (!n.where.empty()) line += concat("  # ", n.where);
     print(line);
+    for (int32_t r : n.regions) print_region(p, p.graphs[r], indent + "    ");
   }
 }
 
@@ -148,7 +161,7 @@ void print_signature(const Program& p, const Signature& s, bool verbose) {
   }
   print(concat("  ", g.nodes.size(),
                g.nodes.size() == 1 ? " node: " : " nodes: ", ops));
-  if (verbose) print_nodes(p, g);
+  if (verbose) print_nodes(p, g, "    ");
 }
 
 void print_text(const Program& p, const std::string& path, bool verbose) {
@@ -189,7 +202,7 @@ void json_value(Json& j, const Program& p, const std::string& label,
   j.end(']').end('}');
 }
 
-void json_nodes(Json& j, const Graph& g) {
+void json_nodes(Json& j, const Program& p, const Graph& g) {
   j.key("nodes").begin('[');
   for (const Node& n : g.nodes) {
     const Schema& schema = info_of(*n.op).schema;
@@ -201,7 +214,13 @@ void json_nodes(Json& j, const Graph& g) {
     }
     j.end('}').key("results").begin('[');
     for (int32_t v : n.outputs) j.text(value_name(g, v));
-    j.end(']').key("where").text(n.where).end('}');
+    j.end(']').key("where").text(n.where).key("regions").begin('[');
+    for (int32_t r : n.regions) {
+      j.begin('{').key("name").text(p.graphs[r].name);
+      json_nodes(j, p, p.graphs[r]);
+      j.end('}');
+    }
+    j.end(']').end('}');
   }
   j.end(']');
 }
@@ -224,7 +243,7 @@ void json_signature(Json& j, const Program& p, const Signature& s,
   j.end(']').key("ops").begin('{');
   for (const OpCount& c : count_ops(g)) j.key(c.name).number(c.n);
   j.end('}');
-  if (verbose) json_nodes(j, g);
+  if (verbose) json_nodes(j, p, g);
   j.end('}');
 }
 

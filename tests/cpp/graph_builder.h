@@ -144,6 +144,29 @@ class GraphBuilder {
     return outs.empty() ? -1 : outs[0];
   }
 
+  // A control flow node; `results` are the types of what it gives.
+  int32_t control(const std::string& op, const NamedArgs& args,
+                  std::vector<int32_t> regions,
+                  const std::vector<Tensor>& results) {
+    Node n;
+    n.op = find_op(op);
+    const Schema& schema = info_of(*n.op).schema;
+    n.args.resize(schema.n);
+    for (const auto& [name, a] : args) n.args[schema.find(name)] = a;
+    for (const Tensor& t : results) {
+      Value v;
+      v.dtype = t.dtype();
+      for (int64_t d : t.shape()) {
+        v.dims.push_back({d, -1, program_.symbols.empty()});
+      }
+      n.outputs.push_back(add(std::move(v), t));
+    }
+    n.regions = std::move(regions);
+    n.where = concat("test.", op);
+    graph_.nodes.push_back(std::move(n));
+    return graph_.nodes.back().outputs.at(0);
+  }
+
   const Node& last() const { return graph_.nodes.back(); }
 
   int32_t size_expr(int32_t value, int dim) {
@@ -174,6 +197,11 @@ class GraphBuilder {
   void update(const std::string& constant, int32_t value) {
     signature_.state_updates.push_back(
         {program_.constant_index(constant), value});
+  }
+  // Ends a graph that a node of a later one runs; its number.
+  int32_t finish_region() {
+    program_.graphs.push_back(std::move(graph_));
+    return static_cast<int32_t>(program_.graphs.size()) - 1;
   }
   void finish() {
     signature_.graph = static_cast<int32_t>(program_.graphs.size());

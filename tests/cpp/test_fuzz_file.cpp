@@ -6,8 +6,8 @@
 #include <cstring>
 #include <span>
 
+#include "control_programs.h"
 #include "ferrule/session.h"
-#include "graph_builder.h"
 #include "runtime/format/container.h"
 #include "runtime/format/model_generated.h"
 
@@ -84,6 +84,7 @@ class Fields {
       each(g->nodes(), [&](const Node* n) {
         scalars(n, {{Node::VT_OP, 4}});
         elements(n->outputs());
+        elements(n->regions());
         each(n->args(), [&](const Arg* a) {
           scalars(
               a,
@@ -254,6 +255,7 @@ struct Tally {
 void run_all(const std::shared_ptr<const Program>& program, Tally& tally) {
   SessionOptions options;
   options.max_memory = 16 << 20;
+  options.max_steps = 1000;
   Session session(program, options);
   for (const Signature& s : program->signatures) {
     const Graph& g = program->graphs[s.graph];
@@ -341,16 +343,16 @@ Program image_program() {
 TEST_CASE("mutated files are refused or run, 50,000 of them") {
   Program checked = linear_program();
   checked.goldens.push_back({"forward", {ramp({2, 3})}, {ramp({2, 2})}});
-  const Bytes files[] = {write_program(checked),
-                         write_program(training_program()),
-                         write_program(image_program())};
+  const Bytes files[] = {
+      write_program(checked), write_program(training_program()),
+      write_program(image_program()), write_program(control_program())};
   std::vector<Fields> fields;
   for (const Bytes& f : files) fields.emplace_back(f);
   Tally tally;
   for (const Bytes& f : files) load_and_run(f, tally);
   CHECK(tally.last_error == "");
-  CHECK(tally.accepted == 3);
-  CHECK(tally.ran == 4);
+  CHECK(tally.accepted == 4);
+  CHECK(tally.ran == 5);
   // Another run of mutations: FERRULE_FUZZ_SEED=7 ferrule_tests ...
   const char* seed = std::getenv("FERRULE_FUZZ_SEED");
   Random r{seed ? std::strtoull(seed, nullptr, 10) * 2 + 1 : 20240607};
