@@ -113,7 +113,15 @@ from .random import (
 )
 
 if TYPE_CHECKING:
-    from . import array_api, datasets, linalg, signal, special, utils
+    from . import (
+        array_api,
+        datasets,
+        fft,
+        linalg,
+        signal,
+        special,
+        utils,
+    )
     from ._control_flow import cond, map, scan, while_loop
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
@@ -134,6 +142,7 @@ globals().update(_ferrule.op_functions())
 _LAZY = {
     "array_api": ("array_api", None),
     "datasets": ("datasets", None),
+    "fft": ("fft", None),
     "linalg": ("linalg", None),
     "signal": ("signal", None),
     "special": ("special", None),
@@ -214,6 +223,7 @@ __all__ = [
     "enable_grad",
     "equal",
     "export",
+    "fft",
     "finfo",
     "float16",
     "float32",
