@@ -42,14 +42,8 @@ linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.solv
 linalg.solve_triangular linalg.svd linalg.svdvals logdet lu lu_solve lu_unpack
 matrix_exp pinverse qr svd svd_lowrank triangular_solve
 """
-TRANSFORMS = """
-fft.fft fft.fft2 fft.fftn fft.fftshift fft.hfft fft.ifft fft.ifft2 fft.ifftn
-fft.ifftshift fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn
-istft stft
-"""
 ABSENT = {
     **dict.fromkeys(DECOMPOSITIONS.split(), "no matrix decompositions yet"),
-    **dict.fromkeys(TRANSFORMS.split(), "no Fourier transforms yet"),
     "nn.utils.parametrizations.orthogonal": "needs matrix decompositions",
 }
 
