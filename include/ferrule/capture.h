@@ -10,7 +10,6 @@
 
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "ferrule/program.h"
@@ -30,13 +29,14 @@ class Capture {
   // symbol of the program (see Program::symbols), fixed where it is "".
   Tensor input(std::string name, const Tensor& example,
                const std::vector<std::string>& symbols);
-  // A tensor that lives in the file. `state`: the graph may write it. The same
-  // name in several captures of one program is the same constant.
+  // A tensor that lives in the file. `state`: some graph of the program writes
+  // it; one that this graph writes is state in any case. The same name in
+  // several captures of one program is the same constant.
   Tensor lift(const std::string& name, const Tensor& value, bool state,
               bool trainable);
   // Adds graph and signature to the program; lifted states that were written
-  // become its state updates. The capture is over then.
-  void finish(std::string key, const std::vector<std::string>& output_names,
+  // become its state updates; returns how many. The capture is over then.
+  int64_t finish(std::string key, const std::vector<std::string>& output_names,
               const std::vector<Tensor>& outputs);
 
   // Ends the capture without a result.
@@ -73,6 +73,11 @@ class Capture {
   void emit(OpCall& call);
   // After a write into `view`: its root is rewritten around it.
   void write_back(TensorImpl* view);
+  // Before a tensor is used: has it been written through another that shares
+  // its memory, by detach()?
+  void catch_up(TensorImpl* t);
+  // `detached`, which is new, shares the memory of `t`.
+  void share(TensorImpl* t, TensorImpl* detached);
   // What a view shows now that its root was written.
   Tensor look_again(const TensorImpl* view);
   Int size_of(const TensorImpl* t, int dim);
@@ -89,6 +94,17 @@ class Capture {
   int32_t new_value(const TensorImpl* t, ValueRole role);
   int32_t value_of(TensorImpl* t);  // lifts concrete tensors
   int32_t value_here(const TensorImpl* t);
+  // Calls `f`, whose ops go into the capture around this region.
+  template <class F>
+  auto in_outer(const F& f) {
+    struct Back {
+      Capture* self;
+      ~Back() { self->make_current(self); }
+    } back{this};
+    make_current(outer_);
+    return f();
+  }
+  static void make_current(Capture* capture);
   int32_t import_value(int32_t outer);
   int32_t import_tensor(TensorImpl* t);
   int32_t new_import(Tensor t, int32_t outer);
@@ -102,8 +118,12 @@ class Capture {
   void order_inputs(const std::vector<Tensor>& captured, size_t at);
   NodeArg node_arg(const Arg& a);
   void bind_result(TensorImpl* t, int32_t value);
-  Tensor written(TensorImpl* root, TensorImpl* target);
+  Tensor written(TensorImpl* root, TensorImpl* target, int32_t view);
   Tensor look_again(const Tensor& base, int32_t view);
+  void refresh(TensorImpl* t);  // after writes through others
+  int32_t rerooted(int32_t view, int32_t on);
+  bool shares(const TensorImpl* root) const;
+  void tell_others(TensorImpl* root);
 
   Program& program_;
   Capture* outer_ = nullptr;
@@ -111,13 +131,22 @@ class Capture {
   Graph graph_;
   uint32_t epoch_;
   // How a view came to be: the node that made it, and the view it was made of
-  // (-1: the root itself). By the value that the view had at first, which
-  // TensorImpl::graph_view remembers.
+  // (-1: the root itself). TensorImpl::graph_view is the index.
   struct View {
     int32_t node, parent;
   };
-  std::unordered_map<int32_t, View> views_;
-  std::vector<Lifted> states_;
+  std::vector<View> views_;
+  // Roots that share memory, as detach() makes them: each has a history and
+  // views of its own. `memory` is a hidden tensor that has the value after the
+  // last write, and counts the writes as any root does; the roots look into it.
+  // TensorImpl::graph_view of the root is the index, and history_seen the
+  // number of writes it knows.
+  struct Share {
+    Tensor memory;
+    int32_t view;  // -1: all of the memory
+  };
+  std::vector<Share> shares_;
+  std::vector<Lifted> lifted_;
   // Concrete tensors met on the way, kept alive.
   std::vector<std::pair<Tensor, int32_t>> concrete_;
   // Of a region: tensors of the outer capture, their values there and here. A

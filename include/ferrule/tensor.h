@@ -115,7 +115,7 @@ struct TensorImpl {
   // Which output of `history` this is.
   uint32_t history_nr = 0;
   int32_t graph_value = -1;      // value id while capturing (device graph)
-  int32_t graph_view = -1;       // of a view: the value it was made as
+  int32_t graph_view = -1;       // of a view: how it was made (Capture)
   uint32_t graph_epoch = 0;      // which capture it belongs to
   uint32_t history_seen = 0;     // of a view: root's `history_version` it knows
   uint32_t history_version = 0;  // of a root: counts recorded in-place writes

@@ -156,24 +156,26 @@ def export(
         builder.add_metadata(key, value)
 
     state = _State(model, train[1] if train else None)
-    _capture_forward(builder, model, inputs, choices[0], state)
+    writes = _capture_forward(builder, model, inputs, choices[0], state) > 0
     if train:
         _capture_train_step(
             builder, model, [*inputs, *wanted], len(inputs), choices[0], state, train
         )
     before = _ferrule.rng_state()
     builder.set_rng(*before)
-    sample = [i.example.detach() for i in inputs]
-    eager = _eager(model, sample)
+    sample = [i.example.detach().clone() for i in inputs]
+    eager = _eager(model, sample, state)
     random = _ferrule.rng_state() != before
     _ferrule.set_rng(*before)
-    if not random:
+    if not random and not writes:
         builder.add_golden("forward", sample, eager)
 
     program = Program(builder.reload())
     if check and not random:
         for choice in choices:
-            _check(program, model, inputs, choice)
+            initial = program.state_dict() if writes else {}
+            _check(program, model, inputs, choice, state)
+            program.load_state_dict(initial)
         _ferrule.set_rng(*before)
     if path is not None:
         program.save(path)
@@ -456,6 +458,17 @@ class _State:
                     self.tensors.append((name, value, False))
 
     @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Takes back what the model writes into its tensors meanwhile."""
+        before = [(t, t._version, t.detach().clone()) for _, t, _ in self.tensors]
+        try:
+            yield
+        finally:
+            for t, version, value in before:
+                if t._version != version:
+                    t.detach().copy_(value)
+
+    @contextmanager
     def symbolic(self, capture: _ferrule.Capture) -> Iterator[None]:
         """Lets the model's own tensor objects stand for the file's values."""
         originals = [_ferrule.share(t) for _, t, _ in self.tensors]
@@ -548,7 +561,8 @@ def _capture_forward(
     inputs: list[_Input],
     choice: Mapping[str, int],
     state: _State,
-) -> None:
+) -> int:
+    """Returns the number of state tensors that running it changes."""
     with (
         no_grad(),
         _mode(model, training=False),
@@ -560,7 +574,7 @@ def _capture_forward(
             if len(result) == 1
             else [f"output{i}" for i in range(len(result))]
         )
-        capture.finish("forward", names, result)
+        return capture.finish("forward", names, result)
 
 
 def _capture_train_step(
@@ -589,16 +603,22 @@ def _capture_train_step(
 # --- checking ---------------------------------------------------------------
 
 
-def _eager(model: Any, args: Sequence[Tensor]) -> list[Tensor]:
-    with no_grad(), _mode(model, training=False):
-        return [t.detach() for t in _outputs("forward", model(*args))]
+def _eager(model: Any, args: Sequence[Tensor], state: _State) -> list[Tensor]:
+    """The model's outputs; neither it nor the arguments are changed."""
+    with no_grad(), _mode(model, training=False), state.restored():
+        outputs = _outputs("forward", model(*(t.clone() for t in args)))
+        return [t.detach().clone() for t in outputs]
 
 
 def _check(
-    program: Program, model: Any, inputs: list[_Input], choice: Mapping[str, int]
+    program: Program,
+    model: Any,
+    inputs: list[_Input],
+    choice: Mapping[str, int],
+    state: _State,
 ) -> None:
     args = [i.resized(choice) for i in inputs]
-    expected = _eager(model, args)
+    expected = _eager(model, args, state)
     got = program.run("forward", *args)
     for i, (a, b) in enumerate(zip(expected, got, strict=True)):
         if _ferrule.same_bits(a, b):

@@ -261,6 +261,14 @@ bool is_ours(const Tensor& t) {
          !is_foreign(t->storage) && t->contiguous && !t->root;
 }
 
+// Has the value of `g` and memory of its own: in a graph that takes no copy.
+static Tensor symbolic_copy(const Tensor& g) {
+  Tensor t = Tensor::empty(g.shape(), g.dtype(), g.device());
+  t->graph_value = g->graph_value;
+  t->graph_epoch = g->graph_epoch;
+  return t;
+}
+
 void AccumulateGrad::backward(BackwardCall& call) {
   Tensor g = std::move(call.grads[0]);
   if (!g) return;
@@ -285,7 +293,7 @@ void AccumulateGrad::backward(BackwardCall& call) {
     if (call.create_graph) {
       sum = sum ? op::add(sum, g) : g;
     } else if (g.device().is_graph()) {
-      sum = sum ? op::add(sum, g) : g.detach();
+      sum = sum ? op::add(sum, g) : symbolic_copy(g);
     } else if (sum) {
       op::add.inplace(sum, g);
     } else {

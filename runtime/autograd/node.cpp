@@ -327,53 +327,50 @@ Edge edge_of(TensorImpl* t) {
 
 namespace {
 
-// Where a view looks, in terms of its root's elements numbered row by row, as
-// as_strided and strided_write count them. For a dense root that is the
-// geometry itself; else places in memory are translated one step a dimension,
-// which suffices because both are affine.
-struct Look {
-  IntList size, stride;
-  Int offset;
-
-  Look(const TensorImpl* root, const TensorImpl* view)
-      : size(view->sizes()),
-        stride(view->steps()),
-        offset(view->offset - root->offset) {
-    if (root->contiguous || view->numel == 0) {
-      if (view->numel == 0) offset = 0;
-      return;
-    }
-    const int64_t first = number(root, offset.value);
-    for (int i = 0; i < size.n; ++i) {
-      if (size[i].value < 2) continue;
-      stride[i] = number(root, offset.value + stride[i].value) - first;
-    }
-    offset = first;
-  }
-
-  // Number of the element of `root` that lies `place` behind its first one.
-  // Strides nest, as nothing overlaps: a place is like a number with digits.
-  static int64_t number(const TensorImpl* root, int64_t place) {
-    const Dims dense = contiguous_strides(root->sizes());
-    uint32_t done = 0;
-    int64_t n = 0;
-    for (int k = 0; k < root->ndim; ++k) {
-      int largest = -1;
-      for (int i = 0; i < root->ndim; ++i) {
-        if (done >> i & 1) continue;
-        if (largest < 0 || root->strides[i] > root->strides[largest]) {
-          largest = i;
-        }
+// Number of the element of `root` that lies `place` behind its first one.
+// Strides nest, as nothing overlaps: a place is like a number with digits.
+int64_t number_of(const TensorImpl* root, int64_t place) {
+  const Dims dense = contiguous_strides(root->sizes());
+  uint32_t done = 0;
+  int64_t n = 0;
+  for (int k = 0; k < root->ndim; ++k) {
+    int largest = -1;
+    for (int i = 0; i < root->ndim; ++i) {
+      if (done >> i & 1) continue;
+      if (largest < 0 || root->strides[i] > root->strides[largest]) {
+        largest = i;
       }
-      done |= 1u << largest;
-      const int64_t step = root->strides[largest];
-      if (root->shape[largest] < 2 || step == 0) continue;
-      n += place / step * dense[largest];
-      place %= step;
     }
-    return n;
+    done |= 1u << largest;
+    const int64_t step = root->strides[largest];
+    if (root->shape[largest] < 2 || step == 0) continue;
+    n += place / step * dense[largest];
+    place %= step;
   }
-};
+  return n;
+}
+
+}  // namespace
+
+// For a dense root that is the geometry itself; else places in memory are
+// translated one step a dimension, which suffices because both are affine.
+Look::Look(const TensorImpl* root, const TensorImpl* view)
+    : size(view->sizes()),
+      stride(view->steps()),
+      offset(view->offset - root->offset) {
+  if (root->contiguous || view->numel == 0) {
+    if (view->numel == 0) offset = 0;
+    return;
+  }
+  const int64_t first = number_of(root, offset.value);
+  for (int i = 0; i < size.n; ++i) {
+    if (size[i].value < 2) continue;
+    stride[i] = number_of(root, offset.value + stride[i].value) - first;
+  }
+  offset = first;
+}
+
+namespace {
 
 // `root` with the elements of another dtype: the parts of complex numbers, or
 // complex numbers of real parts.

@@ -171,6 +171,15 @@ inline bool is_stale(const TensorImpl* t) {
   return t->root && t->history_seen != t->root->history_version;
 }
 
+// Where a view looks, in terms of its root's elements numbered row by row, as
+// as_strided and strided_write count them.
+struct Look {
+  IntList size, stride;
+  Int offset;
+
+  Look(const TensorImpl* root, const TensorImpl* view);
+};
+
 // Sets the history of a tensor that has none.
 void set_history(TensorImpl* t, TapeNode* node, uint32_t nr);
 // After an in-place write of `target` recorded as (node, nr): the root's

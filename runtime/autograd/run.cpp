@@ -61,6 +61,7 @@ bool scan_inputs(OpCall& c) {
   c.cut = Cut::none;
   Device device;
   each_input(c, [&](int i, TensorImpl* t) {
+    if (t->device.is_graph() && modes.capture) modes.capture->catch_up(t);
     if (is_stale(t)) [[unlikely]]
       refresh_view(t);
     grad |= wants_grad(t);

@@ -8,6 +8,7 @@
 
 #include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
+#include "runtime/autograd/node.h"
 #include "runtime/core/symbolic.h"
 
 namespace ferrule {
@@ -42,6 +43,9 @@ Capture::Capture(Program& program, std::string graph_name)
   symbolic_hooks.size_of = [](const TensorImpl* t, int dim) {
     return active("capture").size_of(t, dim);
   };
+  symbolic_hooks.share = [](TensorImpl* t, TensorImpl* detached) {
+    if (modes.capture) modes.capture->share(t, detached);
+  };
   graph_.name = std::move(graph_name);
   modes.capture = this;
 }
@@ -50,11 +54,13 @@ Capture::~Capture() { abandon(); }
 
 void Capture::abandon() {
   if (modes.capture == this) modes.capture = outer_;
-  states_.clear();
+  lifted_.clear();
   concrete_.clear();
+  shares_.clear();
 }
 
 Capture* Capture::current() { return modes.capture; }
+void Capture::make_current(Capture* capture) { modes.capture = capture; }
 
 // --- values -----------------------------------------------------------------
 
@@ -111,7 +117,7 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
   v.name = name;
   v.constant = index;
   t->requires_grad = value->requires_grad;
-  if (state) states_.push_back({t, index, t->graph_value});
+  lifted_.push_back({t, index, t->graph_value});
   return t;
 }
 
@@ -266,22 +272,15 @@ Tensor Capture::look_again(const TensorImpl* view) {
   if (root->graph_epoch == epoch_ || !outer_) {
     return look_again(root, view->graph_view);
   }
-  modes.capture = outer_;
-  try {
-    Tensor again = outer_->look_again(view);
-    modes.capture = this;
-    return again;
-  } catch (...) {
-    modes.capture = this;
-    throw;
-  }
+  return in_outer([&] { return outer_->look_again(view); });
 }
 
 // The same view of another tensor of the root's shape: its ops once more, with
 // sizes as expressions.
 Tensor Capture::look_again(const Tensor& base, int32_t view) {
-  const View v = views_.at(view);
-  const Tensor from = v.parent < 0 ? base : look_again(base, v.parent);
+  if (view < 0) return base;
+  const View v = views_[view];
+  const Tensor from = look_again(base, v.parent);
   const Node node = graph_.nodes[v.node];  // a copy: nodes are added below
   std::vector<Arg> args;
   std::vector<Int> sizes;  // of a view op at most one argument is a list
@@ -317,20 +316,20 @@ Tensor Capture::look_again(const Tensor& base, int32_t view) {
       node.op->call(args.data(), static_cast<int>(args.size()))[0]);
 }
 
-// The root with `target`, a view of it, written into it.
-Tensor Capture::written(TensorImpl* root, TensorImpl* target) {
+// The root with `target`, which looks into it, written into it.
+Tensor Capture::written(TensorImpl* root, TensorImpl* target, int32_t view) {
   const Tensor whole = Tensor::share(root), part = Tensor::share(target);
+  if (view < 0) return part;
   if (!has_free_sizes(graph_.values[root->graph_value]) &&
       !has_free_sizes(graph_.values[target->graph_value])) {
-    return op::strided_write(whole, part, IntList(target->sizes()),
-                             IntList(target->steps()), target->offset);
+    const Look look(root, target);
+    return op::strided_write(whole, part, look.size, look.stride, look.offset);
   }
   // Strides are not known yet: the view of the numbers of the root's elements
   // tells which ones are written.
   const Int n = numel_of(root);
   const Tensor numbers = op::reshape(op::arange(n), sizes_of(root));
-  const Tensor where =
-      op::reshape(look_again(numbers, target->graph_view), IntList{-1});
+  const Tensor where = op::reshape(look_again(numbers, view), IntList{-1});
   TensorImpl* indices[] = {where.impl()};
   const Tensor flat = op::index_put(op::reshape(whole, IntList{-1}),
                                     std::span<TensorImpl* const>(indices),
@@ -340,16 +339,81 @@ Tensor Capture::written(TensorImpl* root, TensorImpl* target) {
 
 void Capture::write_back(TensorImpl* view) {
   TensorImpl* root = view->root;
-  if (root->device.is_graph() && root->graph_epoch != epoch_)
+  if (root->device.is_graph() && root->graph_epoch != epoch_) {
     fail_outer_write();
-  Tensor whole = written(root, view);
+  }
+  Tensor whole = written(root, view, view->graph_view);
   root->graph_value = whole->graph_value;
   if (whole->history) {  // recorded
     std::swap(root->history, whole->history);
     root->history_nr = whole->history_nr;
   }
   view->history_seen = ++root->history_version;
+  tell_others(root);
 }
+
+// --- tensors that share memory ----------------------------------------------
+
+bool Capture::shares(const TensorImpl* root) const {
+  return root->graph_epoch == epoch_ && root->graph_view >= 0;
+}
+
+// `view`, whose root looks into a memory as `on` does, as a view of the memory.
+int32_t Capture::rerooted(int32_t view, int32_t on) {
+  if (view < 0 || on < 0) return std::max(view, on);
+  const View v{views_[view].node, rerooted(views_[view].parent, on)};
+  views_.push_back(v);
+  return static_cast<int32_t>(views_.size()) - 1;
+}
+
+void Capture::share(TensorImpl* t, TensorImpl* detached) {
+  if (t->graph_epoch != epoch_) return;  // whoever uses it is told
+  catch_up(t);
+  if (is_stale(t)) refresh_view(t);
+  TensorImpl* root = t->root ? t->root : t;
+  if (!shares(root)) {
+    Tensor memory = Tensor::empty(root->sizes(), root->dtype, kGraph);
+    memory->set_geometry(root->sizes(), root->steps(), root->offset);
+    bind_result(memory.impl(), root->graph_value);
+    root->graph_view = static_cast<int32_t>(shares_.size());
+    root->history_seen = 0;
+    shares_.push_back({std::move(memory), -1});
+  }
+  const Share of = shares_[root->graph_view];
+  const int32_t view = rerooted(t->root ? t->graph_view : -1, of.view);
+  detached->graph_value = t->graph_value;
+  detached->graph_view = static_cast<int32_t>(shares_.size());
+  detached->history_seen = of.memory->history_version;
+  shares_.push_back({of.memory, view});
+}
+
+void Capture::catch_up(TensorImpl* t) {
+  TensorImpl* root = t->root ? t->root : t;
+  if (!shares(root)) return;
+  const Share s = shares_[root->graph_view];
+  if (root->history_seen == s.memory->history_version) return;
+  const NoGrad no_history;
+  root->graph_value = look_again(s.memory, s.view)->graph_value;
+  root->history_seen = s.memory->history_version;
+  ++root->history_version;
+}
+
+void Capture::refresh(TensorImpl* t) {
+  if (t->device.is_graph()) catch_up(t);
+  if (is_stale(t)) refresh_view(t);
+}
+
+// After a write into `root`.
+void Capture::tell_others(TensorImpl* root) {
+  if (!shares(root)) return;
+  const Share s = shares_[root->graph_view];
+  const NoGrad no_history;
+  TensorImpl* memory = s.memory.impl();
+  memory->graph_value = written(memory, root, s.view)->graph_value;
+  root->history_seen = ++memory->history_version;
+}
+
+// --- ops --------------------------------------------------------------------
 
 void Capture::emit(OpCall& c) {
   const Schema& s = c.info.schema;
@@ -372,8 +436,10 @@ void Capture::emit(OpCall& c) {
   for (int i = 0; i < s.n; ++i) node.args.push_back(node_arg(c.args[i]));
   if (target && mutates &&
       (target->root ||
+       (shares(target) && shares_[target->graph_view].view >= 0) ||
        graph_.values[target->graph_value].role == ValueRole::input)) {
-    Tensor copy = op::clone(Tensor::share(target).detach());
+    const NoGrad no_history;
+    const Tensor copy = op::clone(Tensor::share(target));
     node.args[0].value = copy->graph_value;
   }
   for (int i = 0; i < c.nouts; ++i) {
@@ -388,10 +454,10 @@ void Capture::emit(OpCall& c) {
     bind_result(t, value);
     if (t->root) {
       const TensorImpl* of = c.args[c.alias[i]].tensor;
-      views_[value] = {
-          static_cast<int32_t>(graph_.nodes.size()),
-          of->root && of->graph_epoch == epoch_ ? of->graph_view : -1};
-      t->graph_view = value;
+      t->graph_view = static_cast<int32_t>(views_.size());
+      views_.push_back(
+          {static_cast<int32_t>(graph_.nodes.size()),
+           of->root && of->graph_epoch == epoch_ ? of->graph_view : -1});
     }
   }
   std::vector<std::pair<TensorImpl*, int32_t>> written;
@@ -419,13 +485,15 @@ void Capture::emit(OpCall& c) {
   if (target && !mutates) written.emplace_back(target, result);
   for (auto& [t, value] : written) {
     t->graph_value = value;
-    if (!t->root) ++t->history_version;
+    if (t->root) continue;
+    ++t->history_version;
+    tell_others(t);
   }
 }
 
-void Capture::finish(std::string key,
-                     const std::vector<std::string>& output_names,
-                     const std::vector<Tensor>& outputs) {
+int64_t Capture::finish(std::string key,
+                        const std::vector<std::string>& output_names,
+                        const std::vector<Tensor>& outputs) {
   Signature signature;
   signature.key = std::move(key);
   signature.graph = static_cast<int32_t>(program_.graphs.size());
@@ -434,16 +502,21 @@ void Capture::finish(std::string key,
     signature.inputs.push_back(graph_.values[v].name);
   }
   for (const Tensor& t : outputs) {
+    refresh(t.impl());
     graph_.outputs.push_back(value_of(t.impl()));
   }
-  for (const Lifted& l : states_) {
+  for (const Lifted& l : lifted_) {
+    catch_up(l.tensor.impl());
     if (l.tensor->graph_value != l.value) {
+      graph_.values[l.value].role = ValueRole::state;
       signature.state_updates.push_back({l.constant, l.tensor->graph_value});
     }
   }
+  const auto updates = static_cast<int64_t>(signature.state_updates.size());
   program_.graphs.push_back(std::move(graph_));
   program_.signatures.push_back(std::move(signature));
   abandon();
+  return updates;
 }
 
 }  // namespace ferrule

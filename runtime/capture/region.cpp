@@ -56,6 +56,7 @@ int32_t Capture::import_value(int32_t outer) {
 
 int32_t Capture::import_tensor(TensorImpl* t) {
   if (!outer_) return value_here(t);  // an error
+  in_outer([&] { outer_->refresh(t); });
   for (const Import& i : imports_) {
     if (i.tensor.impl() == t) return i.inner;
   }
@@ -105,6 +106,7 @@ int32_t Capture::own_expr(int32_t expr) {
 }
 
 Tensor Capture::region_input(const Tensor& example, bool slice) {
+  in_outer([&] { outer_->refresh(example.impl()); });
   Dims shape(example.shape());
   std::vector<DimSpec> dims;
   if (example.device().is_graph()) {
@@ -126,6 +128,7 @@ Tensor Capture::region_input(const Tensor& example, bool slice) {
 
 void Capture::close(const std::vector<Tensor>& outputs) {
   for (const Tensor& t : outputs) {
+    refresh(t.impl());
     graph_.outputs.push_back(value_of(t.impl()));
   }
   abandon();

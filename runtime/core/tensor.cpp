@@ -6,6 +6,7 @@
 
 #include "runtime/core/allocator.h"
 #include "runtime/core/backend.h"
+#include "runtime/core/symbolic.h"
 
 namespace ferrule {
 
@@ -251,6 +252,8 @@ Tensor Tensor::detach() const {
   d->graph_epoch = impl_->graph_epoch;
   d->set_geometry(shape(), strides(), impl_->offset);
   d->cut = requires_grad() ? Cut::detach : impl_->cut;
+  if (d->device.is_graph() && symbolic_hooks.share) [[unlikely]]
+    symbolic_hooks.share(impl_, d);
   return adopt(d);
 }
 
