@@ -73,17 +73,17 @@ def each(cases):
 SHAPES = [(3, 5), (7,), (2, 3, 4), ()]
 
 
-def start(dtype=np.float32, seed=0):
+def start(dtype=np.float32, seed=0, shapes=SHAPES):
     rng = np.random.default_rng([seed, 0])
-    normal = [np.asarray(rng.normal(size=s), np.float32) for s in SHAPES]
+    normal = [np.asarray(rng.normal(size=s), np.float32) for s in shapes]
     return [a.astype(dtype) for a in normal]
 
 
-def gradients(dtype=np.float32, seed=0):
+def gradients(dtype=np.float32, seed=0, shapes=SHAPES):
     """The gradients of every step; some signs change, some stay."""
     rng = np.random.default_rng([seed, 1])
     steps = [
-        [np.asarray(rng.normal(size=s) + 0.5, np.float32) for s in SHAPES]
+        [np.asarray(rng.normal(size=s) + 0.5, np.float32) for s in shapes]
         for _ in range(STEPS)
     ]
     return [[g.astype(dtype) for g in step] for step in steps]
@@ -245,8 +245,8 @@ def run(optimizer, params, grads):
     return path
 
 
-def parameters(dtype=np.float32, seed=0):
-    return [fe.nn.Parameter(fe.tensor(p)) for p in start(dtype, seed)]
+def parameters(dtype=np.float32, seed=0, shapes=SHAPES):
+    return [fe.nn.Parameter(fe.tensor(p)) for p in start(dtype, seed, shapes)]
 
 
 @each(CASES)
@@ -377,10 +377,10 @@ def test_a_file_takes_the_same_steps(kind, options, tmp_path):
 # --- PyTorch ----------------------------------------------------------------
 
 
-def both(kind, options, dtype=np.float32, seed=0):
+def both(kind, options, dtype=np.float32, seed=0, shapes=SHAPES):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    mine = parameters(dtype, seed)
-    theirs = [torch.nn.Parameter(torch.tensor(p)) for p in start(dtype, seed)]
+    mine = parameters(dtype, seed, shapes)
+    theirs = [torch.nn.Parameter(torch.tensor(p)) for p in start(dtype, seed, shapes)]
     return (
         mine,
         getattr(optim, kind)(mine, **options),
@@ -418,13 +418,16 @@ def test_trajectory_is_pytorchs(kind, options):
 def test_error_is_no_worse_than_pytorchs(kind, options):
     """Against float64, over all elements and steps of several paths."""
     errors = np.zeros(2)
-    for seed in range(8):
-        mine, optimizer, theirs, reference = both(kind, options, seed=seed)
-        exact, exact_optimizer, _, _ = both(kind, options, np.float64, seed)
+    shapes = [(30, 50), (700,), (20, 30, 4), ()]
+    for seed in range(4):
+        mine, optimizer, theirs, reference = both(
+            kind, options, seed=seed, shapes=shapes
+        )
+        exact, exact_optimizer, _, _ = both(kind, options, np.float64, seed, shapes)
         if kind == "Adafactor" and "eps" not in options:
             eps = (float(np.finfo(np.float32).eps), 1e-3)
             exact_optimizer.param_groups[0]["eps"] = eps
-        for grads in gradients(seed=seed):
+        for grads in gradients(seed=seed, shapes=shapes):
             run(optimizer, mine, [grads])
             take(reference, theirs, [grads])
             run(exact_optimizer, exact, [[g.astype(np.float64) for g in grads]])
@@ -432,8 +435,8 @@ def test_error_is_no_worse_than_pytorchs(kind, options):
                 right = c.detach().numpy()
                 errors[0] += np.sum((a.detach().numpy() - right) ** 2)
                 errors[1] += np.sum((b.detach().numpy() - right) ** 2)
-    # Both are sums of roundings; they scatter by some percent.
-    assert errors[0] <= 1.1 * errors[1]
+    # Both are sums of roundings; of so many elements they scatter by a percent.
+    assert errors[0] <= 1.05 * errors[1]
 
 
 @each(CASES)
