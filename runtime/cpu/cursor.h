@@ -37,9 +37,11 @@ struct Layout {
     size[n] = new_size;
     step[n++] = new_step;
   }
-  // All are pushed.
+  // All are pushed. Of no elements it is as of one, which nobody reads: a place
+  // among them can be computed.
   void close(int64_t itemsize) {
-    if (n > 0) return;
+    const bool empty = std::find(size, size + n, 0) != size + n;
+    if (n > 0 && !empty) return;
     n = 1;
     size[0] = 1;
     step[0] = itemsize;

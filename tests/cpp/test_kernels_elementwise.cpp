@@ -11,6 +11,7 @@
 #include "ferrule/ops.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/convert.h"
+#include "runtime/cpu/cursor.h"
 #include "runtime/cpu/strided_copy.h"
 
 using namespace ferrule;
@@ -403,4 +404,24 @@ TEST_CASE("reductions of nothing") {
   CHECK(std::isnan(op::var(x, IntList{0}).data<float>()[2]));
   CHECK_THROWS_AS(op::amax(x, IntList{0}), ShapeError);
   CHECK(op::amax(x, IntList{1}).numel() == 0);
+}
+
+TEST_CASE("nothing is read from tensors without elements") {
+  for (Dims shape : {Dims{0}, Dims{3, 0}, Dims{0, 3}, Dims{2, 0, 3}}) {
+    const Tensor t = Tensor::empty(shape, DType::i16);
+    for (DType as : {DType::i16, DType::f32}) {
+      const cpu::Layout layout =
+          cpu::layout_of(*t.impl(), cpu::memory_order(*t.impl()));
+      cpu::Reader reader(*t.impl(), layout, as);
+      reader.seek(0);
+      float untouched = 7;
+      reader.read(&untouched, 0);
+      (void)reader.next(0, &untouched);
+      CHECK(untouched == 7);
+      cpu::Writer writer(*t.impl(), layout, as);
+      writer.seek(0);
+      writer.done(&untouched, 0, nullptr, 0);
+      CHECK(untouched == 7);
+    }
+  }
 }
