@@ -118,19 +118,18 @@ class Nested {
   }
 
   void read(PyObject* data) {
-    visit(data, 0);
+    visit(data, 0, nullptr);
     closed_ = true;
   }
-  // Default dtype of the numbers found.
-  DType dtype() const {
-    return default_dtype(leaves_.empty() ? ScalarKind::float_ : kind_);
-  }
+  // What holds all the numbers found: those of tensors, arrays and NumPy have a
+  // dtype, Python's have the default one of their kind.
+  DType dtype() const { return leaves_.empty() ? DType::f32 : dtype_; }
   Tensor write(DType dtype);
   void check_range(DType dtype) const;
 
  private:
-  void visit(PyObject* o, int depth);
-  void leaf(PyObject* o, int depth);
+  void visit(PyObject* o, int depth, const DType* known);
+  void leaf(PyObject* o, int depth, const DType* known);
   void level(Py_ssize_t n, int depth);
   [[noreturn]] void unknown(PyObject* o) const {
     type_error("[", who_, "] expected numbers in nested lists, got ",
@@ -141,6 +140,7 @@ class Nested {
   Dims shape_;
   bool closed_ = false;  // the depth is known: a leaf was met
   ScalarKind kind_ = ScalarKind::bool_;
+  DType dtype_ = DType::bool_;
   std::vector<PyObject*> leaves_;  // owned
 };
 
@@ -162,7 +162,7 @@ void Nested::level(Py_ssize_t n, int depth) {
   shape_.push(n);
 }
 
-void Nested::leaf(PyObject* o, int depth) {
+void Nested::leaf(PyObject* o, int depth, const DType* known) {
   closed_ = true;
   if (depth != shape_.n) {
     fail<ShapeError>("[", who_,
@@ -174,6 +174,7 @@ void Nested::leaf(PyObject* o, int depth) {
                           : PyBool_Check(o)  ? ScalarKind::bool_
                                              : ScalarKind::int_;
   kind_ = std::max(kind_, kind);
+  dtype_ = promote(dtype_, known ? *known : default_dtype(kind));
   leaves_.push_back(Py_NewRef(o));
 }
 
@@ -181,14 +182,25 @@ bool is_number(PyObject* o) {
   return PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o);
 }
 
-void Nested::visit(PyObject* o, int depth) {
-  if (is_number(o)) return leaf(o, depth);
+// The dtype that `o` has of its own accord, if it has one and tensors have it.
+bool has_dtype(PyObject* o, DType* out) {
+  if (is_tensor(o)) {
+    *out = impl_of(o)->dtype;
+    return true;
+  }
+  return dtype_from(own(PyObject_GetAttrString(o, "dtype")).ptr(), out);
+}
+
+// `known`: the dtype of what `o` was taken from.
+void Nested::visit(PyObject* o, int depth, const DType* known) {
   nb::object held;
+  DType own_dtype;
   if (is_tensor(o) || is_numpy_array(o) || is_numpy_scalar(o)) {
+    if (has_dtype(o, &own_dtype)) known = &own_dtype;
     held = own(PyObject_CallMethod(o, "tolist", nullptr));
     o = held.ptr();
-    if (is_number(o)) return leaf(o, depth);
   }
+  if (is_number(o)) return leaf(o, depth, known);
   if (!PySequence_Check(o) || PyUnicode_Check(o) || PyBytes_Check(o) ||
       PyDict_Check(o)) {
     unknown(o);
@@ -197,7 +209,7 @@ void Nested::visit(PyObject* o, int depth) {
   Py_ssize_t n = PyTuple_GET_SIZE(items.ptr());
   level(n, depth);
   for (Py_ssize_t k = 0; k < n; ++k) {
-    visit(PyTuple_GET_ITEM(items.ptr(), k), depth + 1);
+    visit(PyTuple_GET_ITEM(items.ptr(), k), depth + 1, known);
   }
   if (n == 0) closed_ = true;
 }
@@ -399,7 +411,8 @@ PyMethodDef kFunctions[] = {
      "array "
      "or\na tensor.\n\n"
      "Without `dtype`, Python's bools give bool, ints int64, floats float32 "
-     "and\ncomplex numbers complex64; arrays and tensors keep theirs.\n\n"
+     "and\ncomplex numbers complex64; arrays, tensors and NumPy's scalars keep "
+     "theirs, and\na list of several has the dtype that they promote to.\n\n"
      "Raises:\n"
      "    ShapeError: the lists are ragged or too deep.\n"
      "    TypeError: something is no number.\n"

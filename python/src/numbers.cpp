@@ -94,6 +94,11 @@ bool number_from(PyObject* o, Arg* out) {
     if (PyLong_Check(plain.ptr()) || PyFloat_Check(plain.ptr())) {
       return number_from(plain.ptr(), out);
     }
+    // numpy.longdouble: no number of Python's is as precise.
+    if (std::string_view(Py_TYPE(plain.ptr())->tp_name) == "numpy.longdouble") {
+      *out = Arg(PyFloat_AsDouble(plain.ptr()));
+      return true;
+    }
   }
   return false;
 }

@@ -33,7 +33,13 @@ from ferrule import _ferrule
         ([[], []], fe.float32, (2, 0)),
         (((1, 2), (3, 4)), fe.int64, (2, 2)),
         (range(3), fe.int64, (3,)),
-        ([np.float64(1), np.int32(2)], fe.float32, (2,)),
+        ([np.float64(1), np.int32(2)], fe.float64, (2,)),
+        ([np.int32(1), 2], fe.int64, (2,)),
+        ([np.float16(1), 2], fe.float16, (2,)),
+        ([np.float16(1), 2.5], fe.float32, (2,)),
+        ([np.uint8(1), np.int8(-1)], fe.int16, (2,)),
+        ([np.uint32(1)], fe.int64, (1,)),
+        ([np.array([1, 2], np.int16), np.array([3, 4], np.int16)], fe.int16, (2, 2)),
         ([np.arange(2), [5, 6]], fe.int64, (2, 2)),
     ],
 )
@@ -124,6 +130,41 @@ def test_dtype_spellings():
     assert fe.zeros(2, dtype=float).dtype is fe.float32
     assert fe.zeros(2, dtype=int).dtype is fe.int64
     assert fe.zeros(2, dtype=bool).dtype is fe.bool
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "bool",
+        "complex64",
+        "complex128",
+    ],
+)
+def test_scalars_of_numpy_and_0d_tensors_keep_their_dtype(dtype):
+    scalar = np.ones((), dtype)[()]
+    for data in (scalar, [scalar], [[scalar, True]], [fe.tensor(scalar)]):
+        for make in (fe.tensor, fe.as_tensor):
+            assert make(data).dtype is getattr(fe, dtype), data
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    assert str(torch.tensor([scalar]).dtype) == f"torch.{dtype}"
+
+
+@pytest.mark.parametrize("scalar", [np.float64, np.longdouble])
+def test_numpys_wide_scalars_are_weak_operands(scalar):
+    x = fe.tensor([1.0, 2.0])
+    for result in (x + scalar(0.5), scalar(0.5) + x, fe.add(x, scalar(0.5))):
+        assert isinstance(result, fe.Tensor)
+        assert result.dtype is fe.float32
+        assert result.tolist() == [1.5, 2.5]
+    assert fe.full((2,), scalar(1)).dtype is fe.float32
 
 
 def test_scalars_are_weak():
