@@ -150,14 +150,20 @@ def by_group(x: np.ndarray, c: Conv, axis: int) -> np.ndarray:
 def reference(c: Conv, x, w, bias, g):
     """The result and the gradients of input and weight."""
     xs, gs, ws = by_group(x, c, 1), by_group(g, c, 1), by_group(w, c, 0)
-    y, dx, dw = np.zeros_like(gs), np.zeros_like(xs), np.zeros_like(ws)
+    # What each element of the kernel finds, as rows beside those of the result.
+    found = np.zeros((*xs.shape[:3], *c.kernel, *g.shape[2:]))
     for (i, j), to, at in taps(c, g.shape[2:]):
-        tap = ws[..., i, j]
-        y[to] += np.einsum("ngchw,goc->ngohw", xs[at], tap)
-        dx[at] += np.einsum("ngohw,goc->ngchw", gs[to], tap)
-        dw[..., i, j] = np.einsum("ngchw,ngohw->goc", xs[at], gs[to])
-    y = y.reshape(g.shape) + bias[:, None, None]
-    return y, dx.reshape(x.shape), dw.reshape(w.shape)
+        found[:, :, :, i, j][to] = xs[at]
+    rows = found.reshape(c.batch, c.groups, -1, g[0, 0].size)
+    g_rows = gs.reshape(*gs.shape[:3], -1)
+    matrix = ws.reshape(*ws.shape[:2], -1)
+    y = (matrix @ rows).reshape(g.shape) + bias[:, None, None]
+    dw = (g_rows @ rows.swapaxes(2, 3)).sum(0).reshape(w.shape)
+    spread = (matrix.swapaxes(1, 2) @ g_rows).reshape(found.shape)
+    dx = np.zeros_like(xs)
+    for (i, j), to, at in taps(c, g.shape[2:]):
+        dx[at] += spread[:, :, :, i, j][to]
+    return y, dx.reshape(x.shape), dw
 
 
 def draw(c: Conv, dtype: str):
