@@ -238,6 +238,7 @@ void bind_nodes(nb::module_& m);
 // The node that made a tensor; None for a leaf.
 nb::object grad_fn_of(const TensorImpl* t);
 void bind_process(nb::module_& m);
+void bind_profile(nb::module_& m);
 void bind_op_table(nb::module_& m);
 
 }  // namespace ferrule::python

@@ -24,6 +24,7 @@ NB_MODULE(_ferrule, m) {
   bind_call_sites();
   bind_generators(m);
   bind_process(m);
+  bind_profile(m);
   bind_op_table(m);
   bind_capture(m);
 }

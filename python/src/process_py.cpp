@@ -1,7 +1,10 @@
-// Settings of the process: threads and memory.
+// The process and its machine: threads, memory, processor, checksums.
 #include "binding.h"
 #include "runtime/core/allocator.h"
+#include "runtime/core/cpu_count.h"
+#include "runtime/core/crc32c.h"
 #include "runtime/core/thread_pool.h"
+#include "runtime/cpu/isa.h"
 #include "runtime/cpu/machine_limits.h"
 
 namespace ferrule::python {
@@ -45,6 +48,15 @@ void bind_process(nb::module_& m) {
       },
       "Measured now, a second: float32 operations, bytes read, bytes read and "
       "written. For tools/bench.");
+  m.def(
+      "_instruction_set", [] { return cpu::isa_name(cpu::isa()); },
+      "The instruction set that kernels are chosen for, such as 'v4'.");
+  m.def("_available_cpus", &available_cpus,
+        "CPUs that this process may use, by affinity and cgroup.");
+  m.def(
+      "_crc32c",
+      [](nb::bytes data) { return crc32c(data.data(), data.size()); },
+      nb::arg("data"), "CRC32C (Castagnoli) of the bytes.");
   m.def("empty_cache", &empty_cache, "Gives cached memory back to the system.");
 }
 

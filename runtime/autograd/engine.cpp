@@ -12,6 +12,7 @@
 #include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
+#include "runtime/core/profile.h"
 
 namespace ferrule {
 namespace {
@@ -204,6 +205,7 @@ void Run::run_hooks(Slot& s) {
 }
 
 void Run::step(Slot& s) {
+  ProfileSpan span(s.node->name(), EventKind::backward);
   run_hooks(s);
   TapeNode* n = s.node;
   bool only_wanted = !wanted_.empty();
@@ -238,6 +240,7 @@ void Run::step(Slot& s) {
 }
 
 void Run::execute() {
+  ProfileSpan span("backward", EventKind::user);
   while (!heap_.empty()) {
     HeapEntry top = heap_.front();
     if (!wanted_.empty() && top.order < lowest_) return;

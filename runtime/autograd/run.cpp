@@ -10,6 +10,7 @@
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 #include "runtime/core/backend.h"
+#include "runtime/core/profile.h"
 #include "runtime/cpu/strided_copy.h"
 
 namespace ferrule {
@@ -404,9 +405,7 @@ Results run_dense(OpCall& c) {
   return r;
 }
 
-}  // namespace
-
-Results run(OpCall& c) {
+Results run_any_layout(OpCall& c) {
   const bool channels_last = c.op.keeps_channels_last && c.is_tensor(0) &&
                              !c.in(0).contiguous && is_channels_last(c.in(0));
   Results r = run_dense(c);
@@ -415,6 +414,28 @@ Results run(OpCall& c) {
     if (r[i].ndim() == c.in(0).ndim) r[i] = to_channels_last(r[i]);
   }
   return r;
+}
+
+[[gnu::cold]] [[gnu::noinline]] Results run_profiled(OpCall& c) {
+  ProfileSpan span(c.op.name, EventKind::op);
+  std::vector<const TensorImpl*> tensors;
+  each_input(c, [&](int, TensorImpl* t) { tensors.push_back(t); });
+  span.inputs(tensors, c.in_place);
+  Results r = run_any_layout(c);
+  tensors.clear();
+  for (int i = 0; i < r.n; ++i) {
+    if (r[i]) tensors.push_back(r[i].impl());
+  }
+  span.finish(tensors);
+  return r;
+}
+
+}  // namespace
+
+Results run(OpCall& c) {
+  if (profiling()) [[unlikely]]
+    return run_profiled(c);
+  return run_any_layout(c);
 }
 
 Results OpDef::call(const Arg* given, int n, bool in_place) const {

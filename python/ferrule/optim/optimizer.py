@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from .._ferrule import (
     FerruleWarning,
+    ProfileSpan,
     Tensor,
     as_tensor,
     enable_grad,
+    is_profiling,
     no_grad,
     note_gradients_used,
 )
@@ -204,7 +207,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         moved = reused = False
-        with no_grad():
+        with no_grad(), self._profiled():
             for group in self.param_groups:
                 params, grads = [], []
                 for param in group["params"]:
@@ -221,6 +224,12 @@ class Optimizer:
         if reused and not self._warned:
             self._warn_reused()
         return loss
+
+    def _profiled(self) -> AbstractContextManager[object]:
+        """Names the step for the profiler, if there is one."""
+        if not is_profiling():
+            return nullcontext()
+        return ProfileSpan(f"Optimizer.step#{self._name}.step")
 
     def _warn_reused(self) -> None:
         self._warned = True
