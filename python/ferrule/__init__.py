@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from ._control_flow import cond, map, scan, while_loop
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
+    from .nn._summary import summary
     from .serialization import load, save
 
 Size: type[tuple[Any, ...]] = tuple
@@ -159,6 +160,7 @@ _LAZY = {
     "save": ("serialization", "save"),
     "scan": ("_control_flow", "scan"),
     "while_loop": ("_control_flow", "while_loop"),
+    "summary": ("nn._summary", "summary"),
 }
 
 
@@ -288,6 +290,7 @@ __all__ = [
     "special",
     "split",
     "split_with_sizes",
+    "summary",
     "tensor",
     "tensor_split",
     "tensordot",

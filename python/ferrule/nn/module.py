@@ -29,6 +29,8 @@ _T = TypeVar("_T")
 if TYPE_CHECKING:
     from typing import ParamSpec, Protocol
 
+    from ._summary import Summary
+
     _P = ParamSpec("_P")
     _R_co = TypeVar("_R_co", covariant=True)
 
@@ -693,6 +695,23 @@ class Module:
                 param.grad = grad.detach().zero_()
 
     # --- text --------------------------------------------------------------
+
+    def summary(self, *args: Any, **kwargs: Any) -> Summary:
+        """Runs the module and tells what each part returns and costs.
+
+        The same as `ferrule.summary`.
+
+        Args:
+            args, kwargs: what to call the module with.
+
+        Example:
+            >>> import ferrule as fe
+            >>> fe.nn.Linear(4, 3).summary(fe.ones((2, 4))).total_macs
+            24
+        """
+        from ._summary import summary
+
+        return summary(self, *args, **kwargs)
 
     def extra_repr(self) -> str:
         """What `repr` shows between the parentheses; subclasses define it."""
