@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from ._control_flow import cond, map, scan, while_loop
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
+    from ._progress import progress
     from .nn._summary import summary
     from .serialization import load, save
 
@@ -147,6 +148,7 @@ _LAZY = {
     "fft": ("fft", None),
     "linalg": ("linalg", None),
     "profiler": ("profiler", None),
+    "progress": ("_progress", "progress"),
     "signal": ("signal", None),
     "special": ("special", None),
     "utils": ("utils", None),
@@ -273,6 +275,7 @@ __all__ = [
     "pi",
     "preserve_format",
     "profiler",
+    "progress",
     "promote_types",
     "randint",
     "randint_like",
