@@ -67,6 +67,36 @@ nb::list signatures(const Program& p) {
   return result;
 }
 
+// What a signature computes: values as (name, role, (dtype, dims)), nodes as
+// (op, where, inputs, outputs) with the numbers of values.
+nb::tuple graph_of(const Program& p, const std::string& key) {
+  static constexpr const char* kRoles[] = {"input", "constant", "state",
+                                           "temp"};
+  const Signature* s = p.find(key);
+  if (!s) fail<ValueError>("[graph] no signature '", key, "'");
+  const Graph& g = p.graphs[s->graph];
+  nb::list values, nodes;
+  for (const Value& v : g.values) {
+    const bool stored =
+        v.role == ValueRole::constant || v.role == ValueRole::state;
+    values.append(nb::make_tuple(stored ? p.constants[v.constant].name : v.name,
+                                 kRoles[static_cast<int>(v.role)],
+                                 describe(p, v)));
+  }
+  for (const Node& n : g.nodes) {
+    nb::list inputs, outputs;
+    for (const NodeArg& a : n.args) {
+      if (a.tag == ArgTag::tensor) inputs.append(a.value);
+      for (int32_t v : a.values) {
+        if (v >= 0) inputs.append(v);
+      }
+    }
+    for (int32_t v : n.outputs) outputs.append(v);
+    nodes.append(nb::make_tuple(n.op->name, n.where, inputs, outputs));
+  }
+  return nb::make_tuple(values, nodes);
+}
+
 // The results of a run belong to the session: Python gets copies.
 std::vector<Tensor> run(Session& session, const std::string& signature,
                         const std::vector<Tensor>& inputs) {
@@ -167,6 +197,7 @@ void bind_capture(nb::module_& m) {
 
   nb::class_<Program>(m, "Program", "What a .fer file holds; immutable.")
       .def("signatures", &signatures)
+      .def("graph", &graph_of)
       .def("sizes",
            [](const Program& p) {
              nb::list l;

@@ -1,5 +1,6 @@
-"""Helpers around training: `data` feeds it, `checkpoint` saves memory."""
+"""Helpers around training: `data` feeds it, `checkpoint` saves memory, `tensorboard`
+shows it."""
 
-from . import checkpoint, data
+from . import checkpoint, data, tensorboard
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "tensorboard"]
