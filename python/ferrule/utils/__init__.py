@@ -1,6 +1,6 @@
 """Helpers around training: `data` feeds it, `checkpoint` saves memory, `tensorboard`
 shows it."""
 
-from . import checkpoint, data, tensorboard
+from . import checkpoint, data, logging, tensorboard
 
-__all__ = ["checkpoint", "data", "tensorboard"]
+__all__ = ["checkpoint", "data", "logging", "tensorboard"]
