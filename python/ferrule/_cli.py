@@ -1,4 +1,4 @@
-"""The `ferrule` console script: runs the native tool of this package."""
+"""The `ferrule` console script: `doctor`, and the native tool of this package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Replace this process by the `ferrule` tool, with the same arguments."""
+    """Runs `ferrule doctor`, or replaces this process by the `ferrule` tool."""
+    if sys.argv[1:2] == ["doctor"]:
+        from .doctor import main as doctor
+
+        sys.exit(doctor(sys.argv[2:]))
     tool = Path(__file__).parent / "bin" / "ferrule"
     try:
         os.execv(tool, ["ferrule", *sys.argv[1:]])
