@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["pixels", "png"]
+__all__ = ["grid", "pixels", "png"]
 
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels: PNG's code
 
@@ -47,17 +47,17 @@ def pixels(array: np.ndarray, layout: str) -> np.ndarray:
     if array.dtype != np.uint8:
         array = np.nan_to_num(array.astype(np.float64))
         array = (array.clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    return _grid(array)
+    return grid(array, int(np.ceil(np.sqrt(len(array)))))
 
 
-def _grid(images: np.ndarray) -> np.ndarray:
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images (count, height, width, channels) side by side, as one."""
     count, height, width, channels = images.shape
-    columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
-    grid = np.zeros((rows * columns, height, width, channels), np.uint8)
-    grid[:count] = images
-    grid = grid.reshape(rows, columns, height, width, channels)
-    return grid.transpose(0, 2, 1, 3, 4).reshape(
+    cells = np.zeros((rows * columns, height, width, channels), images.dtype)
+    cells[:count] = images
+    cells = cells.reshape(rows, columns, height, width, channels)
+    return cells.transpose(0, 2, 1, 3, 4).reshape(
         rows * height, columns * width, channels
     )
 
