@@ -166,14 +166,16 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    where, attribute = _LAZY[name]
-    module = import_module(f".{where}", __name__)
-    value = module if attribute is None else getattr(module, attribute)
-    globals()[name] = value  # also where the submodule took its function's name
-    return value
+if not TYPE_CHECKING:  # it would hide misspelt names from type checkers
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        where, attribute = _LAZY[name]
+        module = import_module(f".{where}", __name__)
+        value = module if attribute is None else getattr(module, attribute)
+        globals()[name] = value  # also where the submodule took its function's name
+        return value
 
 
 def __dir__() -> list[str]:
@@ -305,3 +307,8 @@ __all__ = [
     "where",
     "while_loop",
 ]
+
+if TYPE_CHECKING:  # functions that are ops
+    from . import _ops
+
+    __all__ += _ops.__all__

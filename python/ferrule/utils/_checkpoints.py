@@ -184,7 +184,7 @@ def _random_state() -> dict[str, Any]:
         "python": [version, tensor(list(numbers)), next_gauss],
         "numpy": [
             kind,
-            tensor(keys.astype(np.int64)),
+            tensor(np.asarray(keys, np.int64)),
             *(int(position), int(has_gauss), float(gauss)),
         ],
     }

@@ -209,7 +209,7 @@ class SummaryWriter:
         """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         image = summaries.image(np.asarray(canvas.buffer_rgba()))
         self._add(summaries.one_of(tag, image), global_step, walltime)
@@ -324,8 +324,9 @@ def _array(value: Any) -> np.ndarray:
         value = value.detach().cpu()
         if not hasattr(np, value.dtype.name):  # bfloat16
             value = value.float()
-        return value.numpy()
-    return np.asarray(value)
+        value = value.numpy()
+    array: np.ndarray = np.asarray(value)
+    return array
 
 
 def _number(who: str, tag: str, value: Any) -> float:
