@@ -204,6 +204,16 @@ enum Visibility : uint8_t {
   kPublic = kFunction | kMethod,
 };
 
+// What an op does with floating-point operands where autocast is on (see
+// autocast.h). float64 is never cast, nor is what an op writes into.
+enum class Autocast : uint8_t {
+  pass,    // leaves them; an op that is a composition casts in its parts
+  keep,    // leaves them, in its parts, too
+  lower,   // casts them to the 16-bit dtype of the region
+  f32,     // casts them to float32
+  widest,  // casts them to the widest dtype among them
+};
+
 // Text and gradients are left out of the deployed runtime.
 #ifdef FE_RUNTIME_ONLY
 #define FE_DOC(...) nullptr
@@ -240,6 +250,7 @@ struct OpDef {
   bool runs_graphs = false;
   // Images whose channels lie last in memory give such images.
   bool keeps_channels_last = false;
+  Autocast autocast = Autocast::pass;
   // Tensors the gradient needs, by name: "input other out". Others are dropped,
   // and so is "input@other" unless the argument `other` wants a gradient.
   const char* saves = "";

@@ -31,9 +31,12 @@ from ._ferrule import (
     Tensor,
     __version__,
     as_tensor,
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
     bfloat16,
     bool,
     can_cast,
+    clear_autocast_cache,
     complex64,
     complex128,
     enable_grad,
@@ -42,12 +45,15 @@ from ._ferrule import (
     float64,
     from_dlpack,
     from_numpy,
+    get_autocast_dtype,
     get_num_threads,
     inference_mode,
     int8,
     int16,
     int32,
     int64,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     memory_stats,
@@ -55,6 +61,9 @@ from ._ferrule import (
     ops,
     promote_types,
     result_type,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
     set_grad_enabled,
     set_num_threads,
     set_printoptions,
@@ -114,6 +123,7 @@ from .random import (
 
 if TYPE_CHECKING:
     from . import (
+        amp,
         array_api,
         datasets,
         fft,
@@ -128,6 +138,7 @@ if TYPE_CHECKING:
     from ._ops import *  # noqa: F403
     from ._progress import progress
     from .nn._summary import summary
+    from .amp import autocast
     from .serialization import load, save
 
 Size: type[tuple[Any, ...]] = tuple
@@ -143,7 +154,9 @@ globals().update(_ferrule.op_functions())
 
 # Loaded when first used, so that the import stays quick.
 _LAZY = {
+    "amp": ("amp", None),
     "array_api": ("array_api", None),
+    "autocast": ("amp", "autocast"),
     "datasets": ("datasets", None),
     "fft": ("fft", None),
     "linalg": ("linalg", None),
@@ -200,9 +213,13 @@ __all__ = [
     "Tensor",
     "__version__",
     "allclose",
+    "amp",
     "array_api",
     "as_strided",
     "as_tensor",
+    "autocast",
+    "autocast_decrement_nesting",
+    "autocast_increment_nesting",
     "autograd",
     "bfloat16",
     "block_diag",
@@ -216,6 +233,7 @@ __all__ = [
     "channels_last",
     "channels_last_3d",
     "chunk",
+    "clear_autocast_cache",
     "combinations",
     "complex64",
     "complex128",
@@ -238,6 +256,7 @@ __all__ = [
     "float64",
     "from_dlpack",
     "from_numpy",
+    "get_autocast_dtype",
     "get_num_threads",
     "get_rng_state",
     "gradient",
@@ -252,6 +271,8 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_autocast_cache_enabled",
+    "is_autocast_enabled",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -286,6 +307,9 @@ __all__ = [
     "save",
     "scan",
     "seed",
+    "set_autocast_cache_enabled",
+    "set_autocast_dtype",
+    "set_autocast_enabled",
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",

@@ -234,6 +234,7 @@ void bind_pickle(nb::module_& m);
 void bind_repr(nb::module_& m);
 void bind_autograd(nb::module_& m);
 void bind_modes(nb::module_& m);
+void bind_autocast(nb::module_& m);
 void bind_nodes(nb::module_& m);
 // The node that made a tensor; None for a leaf.
 nb::object grad_fn_of(const TensorImpl* t);

@@ -20,6 +20,7 @@ NB_MODULE(_ferrule, m) {
   bind_repr(m);
   bind_autograd(m);
   bind_modes(m);
+  bind_autocast(m);
   bind_nodes(m);
   bind_call_sites();
   bind_generators(m);

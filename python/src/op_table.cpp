@@ -21,6 +21,12 @@ const char* class_name(TensorClass c) {
   return kNames[static_cast<int>(c)];
 }
 
+const char* policy_name(Autocast a) {
+  static const char* const kNames[] = {"pass", "keep", "lower", "f32",
+                                       "widest"};
+  return kNames[static_cast<int>(a)];
+}
+
 nb::object default_value(const Arg& a) {
   switch (a.tag) {
     case ArgTag::int_:
@@ -78,6 +84,7 @@ nb::dict describe(const OpDef& op) {
   d["random"] = op.random;
   d["mutates"] = info.schema.mutates;
   d["data_dependent"] = op.data_dependent;
+  d["autocast"] = policy_name(op.autocast);
   d["has_vjp"] = op.vjp != nullptr;
   d["has_decompose"] = op.decompose != nullptr;
   d["has_cpu_kernel"] = info.cpu != nullptr;

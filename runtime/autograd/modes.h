@@ -17,6 +17,7 @@ struct Modes {
   bool decompose = false;  // tests: prefer decompositions to kernels
   bool anomaly = false;
   bool check_nan = false;
+  uint8_t autocast = 0;  // kinds of devices it is on for, a bit each
   Capture* capture = nullptr;
   SavedHooks* saved_hooks = nullptr;  // innermost
   Generator* generator = nullptr;     // null: the default one

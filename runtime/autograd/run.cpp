@@ -6,6 +6,7 @@
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "ferrule/random.h"
+#include "runtime/autograd/autocast.h"
 #include "runtime/autograd/layout.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
@@ -416,12 +417,30 @@ Results run_any_layout(OpCall& c) {
   return r;
 }
 
+// Where autocast is on. What an op calls inside is not cast once more, unless
+// it is a composition that leaves casting to its parts. In-place forms compute
+// in the dtype of what they write into.
+[[gnu::noinline]] Results run_autocast(OpCall& c) {
+  if (c.op.autocast == Autocast::pass && !c.info.cpu) return run_any_layout(c);
+  const uint8_t kinds = modes.autocast;
+  AutocastOff off;
+  if (c.op.autocast <= Autocast::keep || c.in_place) return run_any_layout(c);
+  const CastOperands casts(c, kinds);
+  return run_any_layout(c);
+}
+
+Results run_cast(OpCall& c) {
+  if (modes.autocast) [[unlikely]]
+    return run_autocast(c);
+  return run_any_layout(c);
+}
+
 [[gnu::cold]] [[gnu::noinline]] Results run_profiled(OpCall& c) {
   ProfileSpan span(c.op.name, EventKind::op);
   std::vector<const TensorImpl*> tensors;
   each_input(c, [&](int, TensorImpl* t) { tensors.push_back(t); });
   span.inputs(tensors, c.in_place);
-  Results r = run_any_layout(c);
+  Results r = run_cast(c);
   tensors.clear();
   for (int i = 0; i < r.n; ++i) {
     if (r[i]) tensors.push_back(r[i].impl());
@@ -435,7 +454,7 @@ Results run_any_layout(OpCall& c) {
 Results run(OpCall& c) {
   if (profiling()) [[unlikely]]
     return run_profiled(c);
-  return run_any_layout(c);
+  return run_cast(c);
 }
 
 Results OpDef::call(const Arg* given, int n, bool in_place) const {

@@ -1,5 +1,6 @@
 // What gradient rules see (Vjp), and the rule of ops that only decompose.
 #include "ferrule/ops.h"
+#include "runtime/autograd/autocast.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
 
@@ -215,6 +216,7 @@ void OpNode::backward(BackwardCall& call) {
         "graph were freed by the first pass; pass retain_graph=True to it",
         describe_site("computed", site));
   }
+  const AutocastOff off;
   if (!info->op->vjp) {
     backward_by_decompose(*this, call);
     return;

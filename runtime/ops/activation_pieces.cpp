@@ -363,6 +363,7 @@ Source: K. He et al., "Delving deep into rectifiers", ICCV 2015.
         FE_DOC("np.where(input > 0, input, input * (weight if weight.size == 1 "
                "else weight.reshape((-1,) + (1,) * (input.ndim - 2))))"),
     .where = kPublic | kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) {
       require_same_dtype(c, {0, 1});
       const Tensor x = c.tensor(0);

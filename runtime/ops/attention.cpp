@@ -204,6 +204,7 @@ Source: see scaled_dot_product_attention.
         "f(1, 2, 140, 3), f(1, 1, 270, 3), f(1, 1, 270, 2), f(1, 1, 1, 270)\n"
         "f(1, 1, 140, 4), f(1, 1, 300, 4), f(1, 1, 300, 6), is_causal=True"),
     .where = kInternal,
+    .autocast = Autocast::lower,
     .saves = "query key value mask out logsumexp",
     .infer = infer_attention,
     .vjp = FE_GRAD(attention_vjp),

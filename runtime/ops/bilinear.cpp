@@ -100,6 +100,7 @@ Source: torch.nn.functional.bilinear.
     .reference = FE_DOC("np.einsum('...i,oij,...j->...o', input1, weight, "
                         "input2) + (0 if bias is None else bias)"),
     .where = kFunction | kFunctional,
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD(decompose_bilinear),
 };
 

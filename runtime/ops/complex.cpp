@@ -217,6 +217,7 @@ Source: torch.view_as_complex.
     .examples = FE_DOC("f(2, 3, 2)\nf(2)"),
     .reference = FE_DOC("input[..., 0] + 1j * input[..., 1]"),
     .where = kFunction,
+    .autocast = Autocast::f32,
     .infer = infer_view_as_complex,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::view_as_real(v.grad())); }),
 };
@@ -281,6 +282,7 @@ Source: torch.polar.
     .examples = FE_DOC("p(2, 3), f(2, 3)\np(2, 1), f(3)"),
     .reference = FE_DOC("abs * np.exp(1j * angle)"),
     .where = kFunction,
+    .autocast = Autocast::f32,
     .infer = infer_complex,
     .decompose = FE_GRAD([](OpCall& c) {
       Results r;

@@ -97,6 +97,7 @@ recognition", Proc. IEEE 86 (1998).
                "+ (0 if bias is None else bias[:, None, None])"),
     .where = kFunctional,
     .keeps_channels_last = true,
+    .autocast = Autocast::lower,
     .saves = "input@weight weight@input",
     .infer =
         [](OpCall& c) {

@@ -141,6 +141,7 @@ networks", IEEE Trans. ASSP 37 (1989); torch.nn.functional.conv1d.
     .reference = FE_DOC(
         "convolve(input, weight, bias, stride, padding, dilation, groups)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_conv1d),
 };
 
@@ -189,6 +190,7 @@ recognition", IEEE Trans. PAMI 35 (2013); torch.nn.functional.conv3d.
     .reference = FE_DOC(
         "convolve(input, weight, bias, stride, padding, dilation, groups)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_conv3d),
 };
 

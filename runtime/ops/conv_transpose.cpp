@@ -257,6 +257,7 @@ learning", arXiv:1603.07285, section 4.
         FE_DOC("convolve_transposed(input, weight, bias, stride, padding, "
                "output_padding, groups, dilation)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_conv_transpose1d),
 };
 
@@ -307,6 +308,7 @@ learning", arXiv:1603.07285, section 4.
         FE_DOC("convolve_transposed(input, weight, bias, stride, padding, "
                "output_padding, groups, dilation)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_conv_transpose2d),
 };
 
@@ -359,6 +361,7 @@ learning", arXiv:1603.07285, section 4.
         FE_DOC("convolve_transposed(input, weight, bias, stride, padding, "
                "output_padding, groups, dilation)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_conv_transpose3d),
 };
 

@@ -210,6 +210,7 @@ unsegmented sequence data with recurrent neural networks", ICML 2006.
         "f(4, 2, 3), np.array([[1, 1, 1], [2, 1, 0]]), np.array([4, 4]), "
         "np.array([3, 2]), 0, \"sum\", True"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_ctc),
 };
 

@@ -279,6 +279,7 @@ Source: torch.cdist.
                         "(1 / p))(np.abs(x1[..., :, None, :] - "
                         "x2[..., None, :, :]))"),
     .where = kFunction,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_cdist),
 };
 

@@ -303,6 +303,7 @@ torch.nn.functional.grid_sample.
     .reference =
         FE_DOC("sampled(input, grid, mode, padding_mode, bool(align_corners))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_grid_sample),
 };
 

@@ -213,6 +213,7 @@ Source: torch.index_put.
         "out)[1])(input.copy(), tuple(slice(None) if i is None else i for i in "
         "indices))"),
     .has_inplace = true,
+    .autocast = Autocast::widest,
     .saves = "indices",
     .infer = infer_index_put,
     .vjp = FE_GRAD([](Vjp& v) {
@@ -470,6 +471,7 @@ Source: torch.Tensor.index_copy_.
         FE_DOC("(lambda out: (np.moveaxis(out, dim, 0).__setitem__(index, "
                "np.moveaxis(source, dim, 0)), out)[1])(input.copy())"),
     .has_inplace = true,
+    .autocast = Autocast::widest,
     .saves = "index",
     .infer = infer_along,
     .vjp = FE_GRAD([](Vjp& v) {

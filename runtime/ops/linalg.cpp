@@ -294,6 +294,7 @@ Source: torch.linalg.vecdot; the Array API's vecdot.
     .reference = FE_DOC("(np.conj(x) * y).sum(dim)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.vecdot"),
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) {
       const Tensor product = op::mul(conj(c.tensor(0)), c.tensor(1));
       return one(op::sum(

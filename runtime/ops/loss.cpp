@@ -215,6 +215,7 @@ CVPR 2016.
                "(input.ndim - 2)), input - np.log(np.exp(input).sum(1, "
                "keepdims=True)))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .saves = "input target weight",
     .infer = infer_cross_entropy,
     .vjp = FE_GRAD([](Vjp& v) {

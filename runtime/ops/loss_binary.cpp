@@ -145,6 +145,7 @@ Source: torch.nn.functional.binary_cross_entropy; logarithms are at least -100.
                "e.sum()}[reduction])(-(target * np.log(input) + (1 - target) * "
                "np.log(1 - input)) * (1 if weight is None else weight))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 3);
       check_same_shape(c, 0, 1);
@@ -199,6 +200,7 @@ Source: torch.nn.functional.binary_cross_entropy_with_logits.
         "pos_weight is None else pos_weight) * target * np.logaddexp(0, "
         "-input) + (1 - target) * np.logaddexp(0, input)))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_with_logits),
 };
 
@@ -232,6 +234,7 @@ Example:
         FE_DOC("(lambda e: {'none': e, 'mean': e.mean(), 'sum': "
                "e.sum()}[reduction])(np.logaddexp(0, -target * input))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 2);
       const Tensor x = widened(c.tensor(0)), y = widened(c.tensor(1));
@@ -319,6 +322,7 @@ Example:
                         "e.sum()}[reduction])(np.where(target == 1, input, "
                         "np.maximum(0, margin - input)))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 3);
       const Tensor x = c.tensor(0), y = c.tensor(1);

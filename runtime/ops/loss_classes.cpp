@@ -166,6 +166,7 @@ Source: torch.nn.NLLLoss, whose documentation has the formulas.
         "1)).squeeze(min(1, input.ndim - 1)), np.where(target == ignore_index, "
         "0, np.ones(target.shape) if weight is None else weight[target]))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_nll),
 };
 
@@ -212,6 +213,7 @@ Source: torch.nn.MultiMarginLoss.
         "y[:, None], 1))) ** p).sum(1) * (1 if weight is None else weight[y]) "
         "/ x.shape[1]))(np.atleast_2d(input), np.atleast_1d(target))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_multi_margin),
 };
 
@@ -255,6 +257,7 @@ Source: torch.nn.MultiLabelMarginLoss.
         "[(x, [*y, -1][:[*y, -1].index(-1)]) for x, y in "
         "zip(np.atleast_2d(input), np.atleast_2d(target).tolist())]]))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_multilabel_margin),
 };
 

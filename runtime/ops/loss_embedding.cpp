@@ -101,6 +101,7 @@ Example:
                         "e.sum()}[reduction])(np.maximum(0, margin - target * "
                         "(input1 - input2)))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 4);
       require_ranks(c, {1, 2});
@@ -148,6 +149,7 @@ Example:
                         "input2).sum(-1) / np.sqrt(((input1 ** 2).sum(-1) + "
                         "1e-12) * ((input2 ** 2).sum(-1) + 1e-12))))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_cosine_embedding),
 };
 
@@ -197,6 +199,7 @@ triplet losses", BMVC 2016.
                "negative)) if swap else d(anchor, negative)))))(lambda a, b: "
                "(np.abs(a - b + eps) ** p).sum(-1) ** (1 / p))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_triplet),
 };
 

@@ -156,6 +156,7 @@ Example:
                         "w).sum()}[reduction])((input - target) ** 2, 1 if "
                         "weight is None else weight)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       const Tensor d = difference(c);
       return weighted_mean(c, op::mul(d, d), 2, 3);
@@ -198,6 +199,7 @@ Example:
                         "w).sum()}[reduction])(np.abs(input - target), 1 if "
                         "weight is None else weight)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return weighted_mean(c, op::abs(difference(c)), 2, 3);
     }),
@@ -241,6 +243,7 @@ Source: R. Girshick, "Fast R-CNN", ICCV 2015, equation 3.
                "e.sum()}[reduction])((lambda d: np.where(d < beta, d * d / 2 / "
                "max(beta, 1e-9), d - beta / 2))(np.abs(input - target)))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 2);
       const double beta = c.f(3);
@@ -296,6 +299,7 @@ Source: P. Huber, "Robust estimation of a location parameter", Ann. Math. Statis
                         "d * d / 2, delta * (d - delta / 2)))(np.abs(input - "
                         "target)) * (1 if weight is None else weight))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       check_reduction(c, 2);
       const double delta = c.f(3);
@@ -398,6 +402,7 @@ Source: torch.nn.functional.poisson_nll_loss.
                "(np.where(target > 1, target * np.log(target) - target + 0.5 * "
                "np.log(2 * np.pi * target), 0) if full else 0))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_poisson_nll),
 };
 
@@ -441,6 +446,7 @@ Source: S. Kullback and R. Leibler, "On information and sufficiency", 1951.
         "e.sum() / len(e)}[reduction])(np.exp(target) * (target - input) if "
         "log_target else target * (np.log(target) - input))"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_kl_div),
 };
 

@@ -128,6 +128,7 @@ Source: numpy.matmul, whose rules for shapes these are.
     .reference = FE_DOC(
         "np.matmul(np.swapaxes(input, -1, -2) if transpose_input else input, "
         "np.swapaxes(other, -1, -2) if transpose_other else other)"),
+    .autocast = Autocast::lower,
     .saves = "input@other other@input",
     .infer = infer_matmul,
     .vjp = FE_GRAD([](Vjp& v) {
@@ -199,6 +200,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
                        "f(33, 70), f(65, 70), f(65)"),
     .reference = FE_DOC("input @ weight.T + (0 if bias is None else bias)"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .saves = "input@weight weight@input",
     .infer =
         [](OpCall& c) {

@@ -203,6 +203,7 @@ Source: torch.nn.functional.adaptive_avg_pool3d.
                        "f(2, 2, 2, 2, 3), 1"),
     .reference = FE_DOC("adaptive_pool(input, output_size, np.mean)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_adaptive_avg_pool3d),
 };
 
@@ -308,6 +309,7 @@ Source: torch.nn.functional.adaptive_max_pool3d.
                        "f(2, 2, 2, 2, 3), 1"),
     .reference = FE_DOC("adaptive_pool(input, output_size, np.max)"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_adaptive_max_pool3d),
 };
 

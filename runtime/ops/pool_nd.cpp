@@ -174,6 +174,7 @@ Source: torch.nn.functional.max_pool3d, whose rules for the borders these are.
     .reference = FE_DOC("max_pool(input, kernel_size, stride, padding, "
                         "dilation, ceil_mode)[0]"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_max_pool3d),
 };
 
@@ -213,6 +214,7 @@ Source: torch.nn.functional.max_pool3d_with_indices.
     .reference = FE_DOC("max_pool(input, kernel_size, stride, padding, "
                         "dilation, ceil_mode)"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_max_pool3d_with_indices),
 };
 
@@ -298,6 +300,7 @@ Source: torch.nn.functional.avg_pool3d, whose rules for the borders these are.
     .reference = FE_DOC("avg_pool(input, kernel_size, stride, padding, "
                         "ceil_mode, count_include_pad)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_avg_pool3d),
 };
 

@@ -214,6 +214,7 @@ Source: torch.dot.
 )"),
     .examples = FE_DOC("f(3), f(3)\nf(0), f(0)"),
     .reference = FE_DOC("np.dot(input, tensor)"),
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD([](OpCall& c) { return multiply(c, 1, 1); }),
 };
 
@@ -242,6 +243,7 @@ Source: torch.vdot.
 )"),
     .examples = FE_DOC("f(3), f(3)"),
     .reference = FE_DOC("np.vdot(input, other)"),
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD([](OpCall& c) {
       check_real(c, 0);
       return multiply(c, 1, 1);
@@ -273,6 +275,7 @@ Source: torch.mv.
 )"),
     .examples = FE_DOC("f(2, 3), f(3)"),
     .reference = FE_DOC("input @ vec"),
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD([](OpCall& c) { return multiply(c, 2, 1); }),
 };
 
@@ -301,6 +304,7 @@ Source: torch.mm.
 )"),
     .examples = FE_DOC("f(2, 3), f(3, 4)"),
     .reference = FE_DOC("input @ mat2"),
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) { return multiply(c, 2, 2); }),
 };
 
@@ -329,6 +333,7 @@ Source: torch.bmm.
 )"),
     .examples = FE_DOC("f(2, 2, 3), f(2, 3, 4)"),
     .reference = FE_DOC("input @ mat2"),
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) { return multiply(c, 3, 3); }),
 };
 
@@ -453,6 +458,7 @@ Source: torch.addmm.
                "beta=0.5, alpha=2.0\nf(2, 1), f(2, 3), f(3, 4), beta=0"),
     .reference = FE_DOC("beta * input + alpha * (mat1 @ mat2)"),
     .has_inplace = true,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) { return multiply_and_add(c, 2, 2); }),
 };
 
@@ -488,6 +494,7 @@ Source: torch.addmv.
                        "alpha=2.0"),
     .reference = FE_DOC("beta * input + alpha * (mat @ vec)"),
     .has_inplace = true,
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD([](OpCall& c) { return multiply_and_add(c, 2, 1); }),
 };
 
@@ -523,6 +530,7 @@ Source: torch.baddbmm.
                        "f(2, 3, 4), beta=0.5, alpha=2.0"),
     .reference = FE_DOC("beta * input + alpha * (batch1 @ batch2)"),
     .has_inplace = true,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD([](OpCall& c) { return multiply_and_add(c, 3, 3); }),
 };
 
@@ -559,6 +567,7 @@ Source: torch.addbmm.
                        "f(2, 3, 4), beta=0.5, alpha=2.0"),
     .reference = FE_DOC("beta * input + alpha * (batch1 @ batch2).sum(0)"),
     .has_inplace = true,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(sum_products_and_add),
 };
 
@@ -594,6 +603,7 @@ Source: torch.addr.
                        "alpha=2.0"),
     .reference = FE_DOC("beta * input + alpha * np.outer(vec1, vec2)"),
     .has_inplace = true,
+    .autocast = Autocast::keep,
     .decompose = FE_GRAD(outer_and_add),
 };
 

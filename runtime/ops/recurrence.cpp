@@ -339,6 +339,7 @@ the reset gate behind the product, as in torch.nn.GRU.
         "\"gru\", f(4, 3, 105), f(3, 35), None, 0.2 * f(105, 35), f(105)\n"
         "\"tanh\", f(4, 2, 130), f(2, 130), None, 0.1 * f(130, 130)"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .saves = "h0 c0 weight output cells gates",
     .infer = infer_recurrence,
     .vjp = FE_GRAD(recurrence_vjp),

@@ -348,6 +348,7 @@ Source: numpy.prod.
     .reference = FE_DOC(
         "np.prod(input, axis=None if dim is None else tuple(np.atleast_1d("
         "dim)), keepdims=keepdim)"),
+    .autocast = Autocast::f32,
     .saves = "input",
     .infer = infer_sum,
     .vjp = FE_GRAD(prod_vjp),

@@ -239,6 +239,7 @@ blocks as in Dao, "FlashAttention-2", 2023.
         "scale), -np.inf)))(*(np.repeat(t, query.shape[-3] // t.shape[-3], -3) "
         "if enable_gqa else t for t in (key, value)))"),
     .where = kFunctional,
+    .autocast = Autocast::lower,
     .decompose = FE_GRAD(decompose_sdpa),
 };
 

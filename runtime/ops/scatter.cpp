@@ -331,6 +331,7 @@ Source: torch.scatter_add.
                "src[tuple(slice(n) for n in index.shape)]), "
                "out)[1])(input.copy())"),
     .has_inplace = true,
+    .autocast = Autocast::widest,
     .saves = "index",
     .infer =
         [](OpCall& c) {

@@ -288,6 +288,7 @@ Source: numpy.quantile.
                        "f(6), 0.45, interpolation=\"nearest\""),
     .reference = FE_DOC("np.quantile(input, q, axis=dim, keepdims=keepdim, "
                         "method=interpolation)"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return decompose_quantile(c, false); }),
 };
@@ -326,6 +327,7 @@ Source: numpy.nanquantile.
                        "7.0]]), 0.5, 1\nf(2, 5), u(3), 1"),
     .reference = FE_DOC("np.nanquantile(input, q, axis=dim, keepdims=keepdim, "
                         "method=interpolation)"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return decompose_quantile(c, true); }),
 };
 

@@ -202,6 +202,7 @@ Source: torch.nn.functional.max_unpool1d.
         FE_DOC("unpooled(input, indices, 1, kernel_size, stride, padding, "
                "output_size)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return unpool(c, kLine); }),
 };
 
@@ -246,6 +247,7 @@ Networks", 2013.
         FE_DOC("unpooled(input, indices, 2, kernel_size, stride, padding, "
                "output_size)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return unpool(c, kPlane); }),
 };
 
@@ -289,6 +291,7 @@ Source: torch.nn.functional.max_unpool3d.
         FE_DOC("unpooled(input, indices, 3, kernel_size, stride, padding, "
                "output_size)"),
     .where = kFunctional,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return unpool(c, kVolume); }),
 };
 
@@ -432,6 +435,7 @@ Source: Graham, "Fractional Max-Pooling", 2015.
                        "f(2, 5, 5), (2, 3), 2, u(1, 2, 2)\n"
                        "f(1, 1, 4, 4), 2, 1, u(1, 1, 2)"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return fractional_pool(c, kPlane); }),
 };
 
@@ -465,6 +469,7 @@ Source: Graham, "Fractional Max-Pooling", 2015.
 )"),
     .examples = FE_DOC("f(1, 2, 5, 5, 4), 2, (3, 2, 2), u(1, 2, 3)"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return fractional_pool(c, kVolume); }),
 };
 

@@ -1,5 +1,6 @@
 """Hooks, modes, anomaly mode, checkpointing, functional derivatives, warnings."""
 
+import contextlib
 import gc
 import re
 import threading
@@ -19,7 +20,13 @@ from ferrule.autograd.graph import (
     saved_tensors_hooks,
 )
 from ferrule.nn import functional as F
-from ferrule.utils.checkpoint import checkpoint, checkpoint_sequential
+from ferrule.utils.checkpoint import (
+    CheckpointError,
+    checkpoint,
+    checkpoint_sequential,
+    set_checkpoint_debug_enabled,
+    set_checkpoint_early_stop,
+)
 
 
 def leaf(*values, dtype=fe.float64):
@@ -740,12 +747,108 @@ def test_checkpoint_notices_another_computation():
     y = checkpoint(changing, x)
     with pytest.raises(fe.AutogradError, match="must do the same both times"):
         y.sum().backward()
-    with pytest.raises(ValueError, match="use_reentrant"):
-        checkpoint(changing, x, use_reentrant=True)
     with fe.no_grad():
         assert not checkpoint(changing, x).requires_grad
     with pytest.raises(ValueError, match=r"1\.\.2"):
         checkpoint_sequential([fe.exp, fe.exp], 3, x)
+
+
+def test_checkpoint_checks_what_is_saved():
+    x = leaf(1.0)
+
+    def other(steps):
+        """Saves what `steps` says, the first time and the second."""
+        calls = iter(steps)
+
+        def function(t):
+            for step in next(calls):
+                t = step(t)
+            return t
+
+        return function
+
+    longer = lambda t: fe.cat([t, t]).exp()[:1]  # noqa: E731
+    cases = [
+        ([[longer], [fe.exp]], r"tensor 0 .* float64 \(1,\) on cpu, at first .*\(2,\)"),
+        ([[fe.exp, fe.exp], [fe.exp]], "fewer than the 2 tensors"),
+    ]
+    for steps, message in cases:
+        y = checkpoint(other(steps), x)
+        with pytest.raises(CheckpointError, match=message):
+            y.sum().backward()
+        y = checkpoint(other(steps), x, debug=True)
+        with pytest.raises(CheckpointError, match="At first it saved:\n  0: float64"):
+            y.sum().backward()
+    y = checkpoint(other([[fe.exp], [fe.exp, fe.exp]]), x, early_stop=False)
+    with pytest.raises(CheckpointError, match="more than the 1 tensors"):
+        y.sum().backward()
+    # What is not looked for is not found.
+    y = checkpoint(other([[fe.exp], [fe.exp, fe.exp]]), x)
+    y.sum().backward()
+    to32 = lambda t: t.float().exp().double()  # noqa: E731
+    y = checkpoint(other([[fe.exp], [to32]]), x, determinism_check="none")
+    with pytest.raises(fe.FerruleError) as error:
+        y.sum().backward()
+    assert not isinstance(error.value, CheckpointError)
+    with pytest.raises(ValueError, match="'default' or 'none', got 'all'"):
+        checkpoint(fe.exp, x, determinism_check="all")
+
+
+def test_checkpoint_refuses_arguments_that_were_written():
+    x = leaf(1.0) * 1
+    y = checkpoint(fe.exp, x)
+    with fe.no_grad():
+        x.mul_(2.0)
+    with pytest.raises(CheckpointError, match="was written in place since the call"):
+        y.sum().backward()
+
+
+def test_checkpoint_contexts_and_early_stop():
+    seen = []
+
+    @contextlib.contextmanager
+    def note(what):
+        seen.append(what)
+        yield
+        seen.append(f"after {what}")
+
+    def f(t):
+        seen.append("f")
+        t = t.exp()
+        seen.append("g")
+        return t + 1
+
+    x = leaf(1.0)
+
+    def run(**options):
+        seen.clear()
+        checkpoint(f, x, **options).sum().backward()
+        return list(seen)
+
+    assert run() == ["f", "g", "f"]
+    assert run(early_stop=False) == ["f", "g"] * 2
+    with set_checkpoint_early_stop(False):
+        assert run() == ["f", "g"] * 2
+    both = run(context_fn=lambda: (note("first"), note("second")), early_stop=False)
+    first = ["first", "f", "g", "after first"]
+    assert both == [*first, "second", "f", "g", "after second"]
+    with set_checkpoint_debug_enabled(True):
+        calls = iter([fe.exp, lambda t: t])
+        y = checkpoint(lambda t: next(calls)(t), x)
+    with pytest.raises(CheckpointError, match="Computed again it saved: nothing"):
+        y.sum().backward()
+
+
+def test_checkpoint_use_reentrant():
+    model, x = mlp(), fe.randn((5, 8)).requires_grad_()
+    plain = gradients(model, x, lambda m, t: m(t))
+    for use in (True, False, None):
+        ran = gradients(model, x, lambda m, t, u=use: checkpoint(m, t, use_reentrant=u))
+        assert ran == plain
+    with pytest.raises(ValueError, match="context_fn and debug need"):
+        checkpoint(model, x, use_reentrant=True, debug=True)
+    with pytest.raises(ValueError, match="must be positional, got input"):
+        checkpoint(model, use_reentrant=True, input=x)
 
 
 # --- custom functions
