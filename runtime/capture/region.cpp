@@ -145,6 +145,9 @@ void Capture::order_inputs(const std::vector<Tensor>& captured, size_t at) {
 
 std::vector<Tensor> Capture::control(const Control& c) {
   const std::vector<Tensor> captured = Capture::captured(c.regions);
+  if (c.predicate) refresh(c.predicate.impl());
+  for (const Tensor& t : c.carry) refresh(t.impl());
+  for (const Tensor& t : c.xs) refresh(t.impl());
   Node node;
   node.op = &c.op;
   node.where = where;
