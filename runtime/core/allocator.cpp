@@ -10,6 +10,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 #include "runtime/core/thread_local.h"
 
@@ -162,6 +165,21 @@ SharedCache& shared() {
   static auto* s = new SharedCache;  // outlives every thread
   return *s;
 }
+
+#if defined(__unix__) || defined(__APPLE__)
+// A fork waits until no thread changes the caches, so that the child finds them
+// whole and their mutexes free.
+void lock_caches() {
+  all_caches().mutex.lock();
+  shared().mutex.lock();
+}
+void unlock_caches() {
+  shared().mutex.unlock();
+  all_caches().mutex.unlock();
+}
+[[maybe_unused]] const int handles_forks =
+    pthread_atfork(lock_caches, unlock_caches, unlock_caches);
+#endif
 
 // Blocks from this size on are asked for in huge pages: one page fault for 2
 // MiB instead of 512, and fewer addresses to translate.

@@ -226,7 +226,6 @@ struct State {
   Pool* pool = nullptr;         // started by the first loop that wants it
   Pool* abandoned = nullptr;    // pools of parent processes
   HostPool host;                // takes the pool's place if it has `run`
-  bool handles_fork = false;
 };
 constinit State state;
 
@@ -243,20 +242,16 @@ constinit State state;
   new (&state.busy) std::mutex;
 }
 
-// Needs `busy`.
-void handle_forks() {
 #if defined(__unix__) || defined(__APPLE__)
-  if (!state.handles_fork) {
-    state.handles_fork =
-        pthread_atfork(nullptr, nullptr, after_fork_in_child) == 0;
-  }
+// When the library is loaded: the child of a fork that has begun does not run
+// what is registered meanwhile.
+[[maybe_unused]] const int handles_forks =
+    pthread_atfork(nullptr, nullptr, after_fork_in_child);
 #endif
-}
 
 // Needs `busy`. Null if one thread is all there is to be.
 Pool* started_pool() {
   if (state.pool == nullptr && num_threads() > 1) {
-    handle_forks();
     BlockSignals block;
     state.pool = new Pool(num_threads());
   }
@@ -305,7 +300,6 @@ void set_num_threads(int n) {
 void set_host_pool(const HostPool& pool) {
   if (inside_loop) return;
   std::lock_guard busy(state.busy);
-  handle_forks();
   state.host = pool;
   state.threads.store(std::clamp(wanted_threads(), 1, kMaxThreads));
   delete std::exchange(state.pool, nullptr);
