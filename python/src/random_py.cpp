@@ -59,6 +59,25 @@ RngState state_from(nb::handle o) {
   return s;
 }
 
+// What the random functions of this thread draw from, in place of the
+// process's.
+struct Used {
+  std::shared_ptr<Generator> generator;
+  UseGenerator scope{*generator};
+};
+thread_local std::unique_ptr<Used> used;
+
+// Makes a Generator that, or None: the process's; returns the one before.
+nb::object swap_generator(nb::object next) {
+  nb::object before =
+      used ? nb::cast(PyGenerator{used->generator}) : nb::none();
+  used.reset();
+  if (!next.is_none()) {
+    used = std::make_unique<Used>(nb::cast<PyGenerator&>(next).generator);
+  }
+  return before;
+}
+
 uint64_t fresh_seed() {
   std::random_device device;
   return uint64_t{device()} << 32 | device();
@@ -172,6 +191,7 @@ void bind_generators(nb::module_& m) {
   c.attr("__module__") = "ferrule";
   m.attr("default_generator") = nb::cast(PyGenerator{
       std::shared_ptr<Generator>(&default_generator(), [](Generator*) {})});
+  m.def("swap_generator", swap_generator, nb::arg("next").none());
   m.def("rng_state", [] {
     RngState s = rng_state();
     return nb::make_tuple(s.seed, s.offset);

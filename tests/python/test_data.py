@@ -1,18 +1,9 @@
-"""utils.data and datasets: loading, order, workers, errors, idx files."""
+"""utils.data: data sets, samplers, collating."""
 
 import collections
-import functools
-import gc
-import gzip
-import hashlib
-import http.server
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import threading
-import time
+import doctest
+import importlib
+import pkgutil
 
 import numpy as np
 import pytest
@@ -39,11 +30,6 @@ class Squares(data.Dataset):
         return index * index
 
 
-class Noise(Squares):
-    def __getitem__(self, index):
-        return data.sample_generator().random()
-
-
 class Count(data.IterableDataset):
     def __init__(self, n):
         self.n = n
@@ -63,15 +49,9 @@ def values(batch):
     return [values(b) for b in batch]
 
 
-def loader_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("ferrule-loader")]
-
-
-def wait_for_threads():
-    deadline = time.monotonic() + 5
-    while loader_threads() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not loader_threads()
+def test_docstrings():
+    for module in pkgutil.iter_modules(data.__path__, "ferrule.utils.data."):
+        assert doctest.testmod(importlib.import_module(module.name)).failed == 0
 
 
 # --- data sets
@@ -111,6 +91,68 @@ def test_concat_and_subset():
         both[5]
     with pytest.raises(ValueError, match="at least one"):
         data.ConcatDataset([])
+    with pytest.raises(ValueError, match="Count is a stream; use ChainDataset"):
+        data.ConcatDataset([Count(3)])
+    assert data.Subset(rows(5), [4, 0])[0][1].item() == 4
+
+
+def test_a_subclass_that_changes_samples_changes_batches():
+    class Doubled(data.TensorDataset):
+        def __getitem__(self, index):
+            return super().__getitem__(index)[1] * 2
+
+    loader = data.DataLoader(Doubled(*rows(4).tensors), batch_size=4)
+    assert values(next(iter(loader))) == [0, 2, 4, 6]
+    part = data.DataLoader(data.Subset(Doubled(*rows(4).tensors), [3, 1]), batch_size=2)
+    assert values(next(iter(part))) == [6, 2]
+
+
+def test_getitems_reads_samples_together():
+    asked = []
+
+    class Together(Squares):
+        def __getitems__(self, indices):
+            asked.append(list(indices))
+            return [i * i for i in indices]
+
+    part = data.Subset(Together(10), [9, 8, 7])
+    for dataset, collate in ((Together(10), None), (part, None), (part, sum)):
+        loader = data.DataLoader(dataset, batch_size=3, collate_fn=collate)
+        got = next(iter(loader))
+        assert got == 194 if collate else len(got) == 3
+    assert asked == [[0, 1, 2], [9, 8, 7], [9, 8, 7]]
+
+    class Short(Squares):
+        def __getitems__(self, indices):
+            return [0]
+
+    with pytest.raises(data.SampleError, match="returned 1 samples for 2 indices"):
+        next(iter(data.DataLoader(Short(4), batch_size=2)))
+
+
+def test_stack():
+    pair = data.StackDataset(rows(3), Squares(3))
+    assert len(pair) == 3 and pair[2][1] == 4
+    (x, y), squares = next(iter(data.DataLoader(pair, batch_size=2)))
+    assert (x.shape, y.tolist(), squares.tolist()) == ((2, 2), [0, 1], [0, 1])
+    named = data.StackDataset(a=rows(3), b=rows(3))
+    assert next(iter(data.DataLoader(named, 3)))["b"][1].tolist() == [0, 1, 2]
+    by_sample = data.DataLoader(pair, 2, collate_fn=lambda samples: samples)
+    assert next(iter(by_sample))[1][1] == 1
+    for sets, names in (((), {}), (([1],), {"a": [1]})):
+        with pytest.raises(ValueError, match="either all by position or all by name"):
+            data.StackDataset(*sets, **names)
+    with pytest.raises(ValueError, match=r"lengths differ: \[1, 2\]"):
+        data.StackDataset([1], [1, 2])
+
+
+def test_chain():
+    both = Count(2) + Count(3)
+    assert isinstance(both, data.ChainDataset)
+    assert list(both) == [0, 1, 0, 1, 2] and len(both) == 5
+    assert values(data.DataLoader(both, batch_size=4)) == [[0, 1, 0, 1], [2]]
+    with pytest.raises(TypeError, match="Squares is no IterableDataset"):
+        list(data.ChainDataset([Squares()]))
 
 
 def test_random_split():
@@ -128,6 +170,8 @@ def test_random_split():
     for lengths in ([5, 4], [0.5, 0.4], [1.5, -0.5]):
         with pytest.raises(ValueError, match=r"^\[random_split\]"):
             data.random_split(rows(10), lengths)
+    with pytest.warns(fe.FerruleWarning, match="part 1 of 2 samples is empty"):
+        assert len(data.random_split(rows(2), [1.0, 0.0])[0]) == 2
 
 
 def test_permutation_is_pinned():
@@ -148,12 +192,98 @@ def test_samplers():
     counts = np.bincount(drawn)
     assert len(counts) == 3 and counts.min() > 250
     assert len(data.RandomSampler(range(9), num_samples=4)) == 4
-    with pytest.raises(ValueError, match="cannot draw 4 of 3 samples without"):
-        data.RandomSampler(range(3), num_samples=4)
+    several = list(data.RandomSampler(range(3), num_samples=7, seed=0))
+    assert sorted(several[:3]) == sorted(several[3:6]) == [0, 1, 2]
+    assert len(several) == 7 and several[:3] != several[3:6]
+    for count in (-1, 1.5, True):
+        with pytest.raises(ValueError, match="must be a whole number of at least 0"):
+            data.RandomSampler(range(3), num_samples=count)
+    with pytest.raises(ValueError, match="cannot draw 2 of 0"):
+        list(data.RandomSampler([], num_samples=2))
+    assert list(data.RandomSampler([])) == []
     assert len(data.BatchSampler(range(5), 2, True)) == 2
     assert list(data.BatchSampler(range(5), 2, True)) == [[0, 1], [2, 3]]
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         data.BatchSampler(range(5), 0, False)
+
+
+def test_subset_and_weighted_samplers():
+    fe.manual_seed(0)
+    subset = data.SubsetRandomSampler([5, 1, 8, 3])
+    one, two = list(subset), list(subset)
+    assert sorted(one) == sorted(two) == [1, 3, 5, 8] and len(subset) == 4
+    assert [list(subset) for _ in range(5)] != [one] * 5
+    weights = [1.0, 0.0, 3.0]
+    drawn = list(data.WeightedRandomSampler(weights, 4000))
+    counts = np.bincount(drawn, minlength=3)
+    # Of 4000 draws with probability 3/4 the deviation is 27.
+    assert counts[1] == 0 and abs(counts[2] - 3000) < 150
+    once = data.WeightedRandomSampler(weights, 2, replacement=False)
+    assert sorted(once) == [0, 2]
+    g = fe.Generator().manual_seed(1)
+    again = data.WeightedRandomSampler(weights, 9, generator=g)
+    first = list(again)
+    g.manual_seed(1)
+    assert list(again) == first
+    with pytest.raises(ValueError, match="num_samples must be"):
+        data.WeightedRandomSampler(weights, 0)
+    with pytest.raises(ValueError, match=r"got shape \(1, 2\)"):
+        data.WeightedRandomSampler([[1.0, 2.0]], 1)
+    loader = data.DataLoader(rows(9), batch_size=2, sampler=subset)
+    assert sorted(i for _, y in loader for i in y.tolist()) == [1, 3, 5, 8]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("n", "drop_last", "each"), [(10, False, 4), (10, True, 3)])
+def test_distributed_sampler(shuffle, n, drop_last, each):
+    def shares(epoch):
+        samplers = [
+            data.DistributedSampler(range(n), 3, r, shuffle, 5, drop_last)
+            for r in range(3)
+        ]
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        assert [len(s) for s in samplers] == [each] * 3
+        return [list(s) for s in samplers]
+
+    one = shares(0)
+    seen = collections.Counter(i for share in one for i in share)
+    assert sum(seen.values()) == 3 * each
+    assert max(seen.values()) == (1 if drop_last else 2)
+    assert len(seen) == min(n, 3 * each)
+    assert shares(0) == one
+    assert (shares(1) != one) == shuffle
+
+
+def test_distributed_sampler_asks_the_environment(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(RuntimeError, match=r"give rank, or set \$RANK"):
+        data.DistributedSampler(range(4))
+    monkeypatch.setenv("RANK", "1")
+    assert list(data.DistributedSampler(range(4), shuffle=False)) == [1, 3]
+    with pytest.raises(ValueError, match=r"rank 2 is not in 0\.\.1"):
+        data.DistributedSampler(range(4), 2, 2)
+    # More processes than samples: repeated as often as need be.
+    many = [data.DistributedSampler(range(2), 5, r, False) for r in range(5)]
+    assert [list(s) for s in many] == [[0], [1], [0], [1], [0]]
+
+
+def test_a_sampler_that_changes_the_order_is_asked():
+    class Backwards(data.SequentialSampler):
+        def __iter__(self):
+            return iter(range(len(self) - 1, -1, -1))
+
+    loader = data.DataLoader(rows(3), batch_size=2, sampler=Backwards(rows(3)))
+    assert [y.tolist() for _, y in loader] == [[2, 1], [0]]
+
+    class Pairs(data.BatchSampler):
+        def __iter__(self):
+            return iter([[0, 2]])
+
+    pairs = Pairs(data.SequentialSampler(rows(3)), 2, False)
+    loader = data.DataLoader(rows(3), batch_sampler=pairs)
+    assert [y.tolist() for _, y in loader] == [[0, 2]]
 
 
 # --- collating
@@ -182,6 +312,7 @@ def test_default_collate():
     assert batch["f"].dtype == fe.float64
     assert batch["b"].dtype == fe.bool
     assert batch["text"] == ["sample 0", "sample 1"]
+    assert type(data.default_collate([(1, 2)])) is list
     assert type(batch["p"]) is Point and values(batch["p"].y) == [[0, 1], [0, 1]]
 
 
@@ -195,6 +326,7 @@ def test_default_collate():
             fe.ShapeError,
             r"sample 0 of the batch has shape \(2,\), but sample 1 \(3,\)",
         ),
+        ([np.array(["a"])], fe.DTypeError, "samples of type ndarray of <U1 cannot"),
         ([(1, 2), (1,)], fe.ShapeError, "has length 2, but sample 1 1"),
     ],
 )
@@ -203,353 +335,13 @@ def test_default_collate_errors(batch, error, text):
         data.default_collate(batch)
 
 
-# --- the loader
-
-
-def test_batches_and_length():
-    loader = data.DataLoader(rows(5), batch_size=2)
-    assert len(loader) == 3
-    assert [y.tolist() for _, y in loader] == [[0, 1], [2, 3], [4]]
-    loader = data.DataLoader(rows(5), batch_size=2, drop_last=True)
-    assert len(loader) == len(list(loader)) == 2
-    singles = data.DataLoader(rows(3), batch_size=None)
-    assert [y.item() for _, y in singles] == [0, 1, 2] and len(singles) == 3
-    listed = data.DataLoader([5, 6, 7], batch_size=3)
-    assert values(next(iter(listed))) == [5, 6, 7]
-    sampled = data.DataLoader(rows(5), sampler=[4, 0], batch_size=2)
-    assert [y.tolist() for _, y in sampled] == [[4, 0]]
-    grouped = data.DataLoader(rows(5), batch_sampler=[[4], [0, 1]])
-    assert [y.tolist() for _, y in grouped] == [[4], [0, 1]] and len(grouped) == 2
-    own = data.DataLoader(Squares(4), batch_size=2, collate_fn=sum)
-    assert list(own) == [1, 13]
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        functools.partial(data.DataLoader, rows(20), batch_size=3, shuffle=True),
-        functools.partial(data.DataLoader, Squares(20), batch_size=3, shuffle=True),
-        functools.partial(data.DataLoader, Noise(20), batch_size=3, shuffle=True),
-        functools.partial(data.DataLoader, Noise(20), batch_size=None),
-        functools.partial(data.DataLoader, Count(20), batch_size=3, drop_last=True),
-    ],
-)
-def test_same_batches_for_every_number_of_workers(make):
-    def epochs(workers):
-        fe.manual_seed(5)
-        loader = make(num_workers=workers, prefetch_factor=3)
-        return [[values(batch) for batch in loader] for _ in range(2)]
-
-    want = epochs(0)
-    assert [len(epoch) for epoch in want] == [len(make())] * 2
-    for workers in (1, 2, 5):
-        assert epochs(workers) == want
-    wait_for_threads()
-
-
-def test_random_samples_differ_by_sample_and_epoch():
-    loader = data.DataLoader(Noise(10), batch_size=10, seed=1)
-    one, two = [next(iter(loader)).tolist() for _ in range(2)]
-    assert len(set(one + two)) == 20
-    with pytest.raises(RuntimeError, match="no DataLoader is reading"):
-        data.sample_generator()
-
-
-def test_reading_in_order_does_not_change_what_training_draws():
-    fe.manual_seed(0)
-    before = fe._ferrule.rng_state()
-    list(data.DataLoader(Noise(4), num_workers=2))
-    assert fe._ferrule.rng_state() == before
-
-
-def test_workers_read_ahead_but_not_too_far():
-    read = []
-
-    class Recorded(Squares):
-        def __getitem__(self, index):
-            read.append(index)
-            return index
-
-    loader = data.DataLoader(Recorded(100), num_workers=2, prefetch_factor=3)
-    iterator = iter(loader)
-    next(iterator)
-    time.sleep(0.1)
-    assert sorted(read) == list(range(6))
-    del iterator
-    gc.collect()
-    wait_for_threads()
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_error_names_the_sample(workers):
-    loader = data.DataLoader(Squares(10, bad=7), batch_size=2, num_workers=workers)
-    iterator = iter(loader)
-    for _ in range(3):
-        next(iterator)
-    with pytest.raises(data.SampleError) as info:
-        next(iterator)
-    assert str(info.value) == (
-        "[DataLoader] sample 7 of Squares raised ValueError: bad image"
-    )
-    assert info.value.index == 7
-    cause = info.value.__cause__
-    assert isinstance(cause, ValueError)
-    frames = []
-    trace = cause.__traceback__
-    while trace:
-        frames.append(trace.tb_frame.f_code.co_name)
-        trace = trace.tb_next
-    assert "__getitem__" in frames
-    assert list(iterator) == []
-    wait_for_threads()
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_error_in_a_stream(workers):
-    class Broken(data.IterableDataset):
-        def __iter__(self):
-            yield 1
-            raise OSError("connection lost")
-
-    iterator = iter(data.DataLoader(Broken(), batch_size=1, num_workers=workers))
-    assert next(iterator).tolist() == [1]
-    with pytest.raises(data.SampleError, match=r"raised OSError .* connection lost"):
-        next(iterator)
-    wait_for_threads()
-
-
-def test_unfinished_epoch_leaves_no_threads():
-    iterator = iter(data.DataLoader(Squares(1000), num_workers=3))
-    next(iterator)
-    assert len(loader_threads()) == 3
-    del iterator
-    gc.collect()
-    wait_for_threads()
-
-
-def test_interrupt_ends_the_program_at_once():
-    code = """
-        import signal, time
-        from ferrule.utils import data
-
-        # Shells start background work with Ctrl-C ignored.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        class Slow(data.Dataset):
-            def __len__(self): return 100
-            def __getitem__(self, index):
-                if index > 1: time.sleep(60)
-                return index
-
-        for batch in data.DataLoader(Slow(), num_workers=2):
-            print("ready", flush=True)
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
-    process.stdout.readline()
-    time.sleep(0.2)
-    start = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert "KeyboardInterrupt" in errors
-    assert time.monotonic() - start < 2
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"batch_size": 0},
-        {"batch_size": True},
-        {"batch_size": None, "drop_last": True},
-        {"num_workers": -1},
-        {"prefetch_factor": 0},
-        {"shuffle": True, "sampler": [0]},
-        {"batch_sampler": [[0]], "batch_size": 2},
-    ],
-)
-def test_bad_options(options):
-    with pytest.raises(ValueError, match=r"^\[DataLoader\]"):
-        data.DataLoader(rows(3), **options)
-
-
-def test_streams_cannot_be_shuffled():
-    with pytest.raises(ValueError, match="Count is a stream"):
-        data.DataLoader(Count(3), shuffle=True)
-
-
-# --- idx files and MNIST
-
-
-def idx(a):
-    head = b"\0\0\x08" + bytes([a.ndim]) + np.array(a.shape, ">u4").tobytes()
-    return head + a.tobytes()
-
-
-IMAGES = np.arange(3 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
-LABELS = np.array([7, 0, 9], np.uint8)
-NAMES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-def write(folder, zipped=False, images=IMAGES, labels=LABELS):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, a in zip(NAMES, (images, labels), strict=True):
-        content = a if isinstance(a, bytes) else idx(a)
-        if zipped:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-        else:
-            (folder / name).write_bytes(content)
-
-
-@pytest.fixture(autouse=True)
-def no_other_places(monkeypatch, tmp_path):
-    monkeypatch.delenv("FERRULE_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("folder", ["", "mnist"])
-def test_mnist_reads_files(tmp_path, folder, zipped):
-    write(tmp_path / folder, zipped)
-    dataset = fe.datasets.MNIST(tmp_path, train=False, download=False)
-    assert dataset.images.dtype == fe.uint8 and dataset.images.shape == (3, 28, 28)
-    assert dataset.labels.tolist() == [7, 0, 9]
-    image, label = dataset[1]
-    assert image.dtype == fe.float32 and image.shape == (1, 28, 28) and label == 0
-    want = IMAGES[1].astype(np.float32) / np.float32(255)
-    assert np.array_equal(image.numpy()[0], want)
-    x, y = next(iter(data.DataLoader(dataset, batch_size=2)))
-    assert x.shape == (2, 1, 28, 28) and y.tolist() == [7, 0]
-    assert np.array_equal(x.numpy()[1], image.numpy())
-    assert repr(dataset) == "MNIST(3 images of (28, 28))"
-    flipped = fe.datasets.MNIST(tmp_path, False, transform=lambda image: 1.0 - image)
-    x, _ = next(iter(data.DataLoader(flipped, batch_size=2)))
-    assert np.array_equal(x.numpy()[1], 1 - image.numpy())
-
-
-def test_mnist_reads_the_environment(tmp_path, monkeypatch):
-    write(tmp_path / "data" / "fashion-mnist")
-    monkeypatch.setenv("FERRULE_DATA", str(tmp_path / "data"))
-    assert len(fe.datasets.FashionMNIST(train=False, download=False)) == 3
-    with pytest.raises(FileNotFoundError, match=r"no files t10k-images-idx3-ubyte"):
-        fe.datasets.MNIST(train=False, download=False)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "text"),
-    [
-        (b"", LABELS, "does not begin as an idx file .* but with nothing"),
-        (b"<html>", LABELS, "but with 3c 68 74"),
-        (idx(LABELS), LABELS, "has 1 dimensions, expected 3"),
-        (idx(IMAGES)[:9], LABELS, "ends within its header of 16 bytes"),
-        (idx(IMAGES)[:-1], LABELS, "which is 2352 bytes, but holds 2351"),
-        (idx(IMAGES) + b"x", LABELS, "which is 2352 bytes, but holds 2353"),
-        (IMAGES, LABELS[:2], "has 3 images, but .* has 2 labels"),
-        (IMAGES, LABELS + 1, "has a label 10; there are 10 classes"),
-    ],
-)
-def test_damaged_idx_files(tmp_path, images, labels, text):
-    write(tmp_path, False, images, labels)
-    with pytest.raises(fe.FormatError, match=text):
-        fe.datasets.MNIST(tmp_path, train=False, download=False)
-
-
-def test_damaged_gzip(tmp_path):
-    write(tmp_path, zipped=True)
-    path = tmp_path / f"{NAMES[0]}.gz"
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(fe.FormatError, match="is no whole gzip file"):
-        fe.datasets.MNIST(tmp_path, train=False, download=False)
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A mirror on this machine: its address, folder, and the paths asked for."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=folder)
-
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}/", folder, asked
-        httpd.shutdown()
-
-
-class Mirrored(fe.datasets.MNIST):
-    pass
-
-
-def mirror(monkeypatch, url, folder):
-    write(folder, zipped=True)
-    sums = {n: hashlib.sha256((folder / f"{n}.gz").read_bytes()) for n in NAMES}
-    monkeypatch.setattr(Mirrored, "mirrors", (url + "missing/", url))
-    monkeypatch.setattr(Mirrored, "sha256", {n: s.hexdigest() for n, s in sums.items()})
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-def test_download(tmp_path, monkeypatch, server, capsys):
-    url, folder, asked = server
-    mirror(monkeypatch, url, folder)
-    assert len(Mirrored(train=False)) == 3
-    cache = tmp_path / "cache" / "ferrule" / "mnist"
-    assert sorted(os.listdir(cache)) == [f"{name}.gz" for name in NAMES]
-    assert asked == [f"/{d}{n}.gz" for n in NAMES for d in ("missing/", "")]
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        f"downloading {name}.gz" for name in NAMES
-    ]
-    assert len(Mirrored(train=False)) == 3  # from the cache
-    assert len(asked) == 4
-    assert len(Mirrored(tmp_path / "root", train=False)) == 3
-    assert len(asked) == 4  # the cache is looked at, too
-
-
-def test_download_checks_the_sum(tmp_path, monkeypatch, server):
-    url, folder, _ = server
-    mirror(monkeypatch, url, folder)
-    path = folder / f"{NAMES[1]}.gz"
-    path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(fe.FerruleError) as info:
-        Mirrored(tmp_path / "root", train=False)
-    message = str(info.value)
-    assert f"cannot get {NAMES[1]}.gz; put it into" in message
-    assert "404" in message and "SHA-256 is" in message
-    assert os.listdir(tmp_path / "root" / "mnist") == [f"{NAMES[0]}.gz"]
-
-
-def test_download_without_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(Mirrored, "mirrors", ("http://127.0.0.1:9/",))
-    with pytest.raises(fe.FerruleError, match="Connection refused"):
-        Mirrored(tmp_path, train=False)
-    assert os.listdir(tmp_path / "mnist") == []
-
-
-def test_digits():
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    train, test = fe.datasets.Digits(), fe.datasets.Digits(train=False)
-    assert (len(train), len(test)) == (1438, 359)
-    assert train.images.shape == (1438, 8, 8) and train.images.dtype == fe.uint8
-    x, y = train.get_batch(range(1438))
-    assert (x.amin().item(), x.amax().item()) == (0.0, 1.0)
-    assert sorted(set(y.tolist())) == list(range(10))
-
-
-def test_digits_without_sklearn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match="pip install scikit-learn"):
-        fe.datasets.Digits()
+def test_default_convert():
+    Point = collections.namedtuple("Point", "x y")
+    names = np.array(["a"])
+    sample = {"a": np.arange(3), "p": Point(np.float32(1), "x"), "l": (1, names)}
+    got = data.default_convert(sample)
+    assert got["a"].tolist() == [0, 1, 2] and got["a"].dtype == fe.int64
+    assert type(got["p"]) is Point and got["p"].x.dtype == fe.float32
+    assert got["l"][0] == 1 and got["l"][1] is names and type(got["l"]) is list
+    arrays = data.DataLoader([np.zeros(2), np.ones(2)], batch_size=None)
+    assert [x.tolist() for x in arrays] == [[0.0, 0.0], [1.0, 1.0]]

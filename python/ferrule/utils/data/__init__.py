@@ -1,31 +1,51 @@
 """Data sets, samplers, and the loader that makes batches of them."""
 
-from .collate import default_collate
-from .dataset import (
+from ._seeding import sample_generator
+from .collate import default_collate, default_convert
+from .combined import (
+    ChainDataset,
     ConcatDataset,
-    Dataset,
-    IterableDataset,
+    StackDataset,
     Subset,
-    TensorDataset,
     random_split,
 )
-from .fetch import SampleError, sample_generator
+from .dataset import Dataset, IterableDataset, TensorDataset
+from .distributed import DistributedSampler
+from .fetch import SampleError
 from .loader import DataLoader
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from .processes import WorkerError
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from .worker_info import WorkerInfo, get_worker_info
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "SampleError",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
+    "WorkerError",
+    "WorkerInfo",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "random_split",
     "sample_generator",
 ]

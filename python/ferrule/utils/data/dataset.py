@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from ..._ferrule import (
-    Generator,
-    IndexOutOfRange,
-    ShapeError,
-    Tensor,
-    from_numpy,
-    no_grad,
-)
-from ._random import draw_key, permutation
-from .collate import default_collate
-from .fetch import fetch_batch, fetch_samples
+from ..._ferrule import IndexOutOfRange, ShapeError, Tensor, from_numpy, no_grad
 
-__all__ = [
-    "ConcatDataset",
-    "Dataset",
-    "IterableDataset",
-    "Subset",
-    "TensorDataset",
-    "random_split",
-]
+if TYPE_CHECKING:
+    from .combined import ChainDataset, ConcatDataset
+
+__all__ = ["Dataset", "IterableDataset", "TensorDataset"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -36,8 +20,11 @@ T_co = TypeVar("T_co", covariant=True)
 class Dataset(Generic[T_co]):
     """A data set with a length whose samples are read by index.
 
-    Define ``__getitem__(index)`` and ``__len__()``; or for speed also
-    ``get_batch(indices)``.
+    Define ``__getitem__(index)`` and ``__len__()``. For speed, a data set may also
+    define ``__getitems__(indices)``, which returns a list of samples, or
+    ``get_batch(indices)``, which returns a batch and takes the place of
+    `default_collate`; if that reads tensors in memory and nothing else, an
+    attribute ``in_memory = True`` saves the loader worker processes.
 
     Example:
         >>> import ferrule as fe
@@ -58,22 +45,21 @@ class Dataset(Generic[T_co]):
 
     def __len__(self) -> int:
         """Returns the number of samples."""
-        raise NotImplementedError(f"{type(self).__name__} must define __len__")
+        # Not NotImplementedError: list() asks for a length and goes without.
+        raise TypeError(f"{type(self).__name__} must define __len__")
 
     def __add__(self, other: Dataset[Any]) -> ConcatDataset:
+        from .combined import ConcatDataset
+
         return ConcatDataset([self, other])
-
-    def get_batch(self, indices: Sequence[int]) -> Any:
-        """Returns a batch; what the loader calls if it has no collate_fn.
-
-        This one reads the samples one by one and collates them; a data set that
-        can do better overrides it.
-        """
-        return default_collate(fetch_samples(self, indices))
 
 
 class IterableDataset(Generic[T_co]):
     """A data set that is a stream: define ``__iter__``.
+
+    A loader reads a stream by one worker, whatever `num_workers` is, so that no
+    sample comes twice; `get_worker_info` says so to a stream that would read a
+    share of its own.
 
     Example:
         >>> import ferrule as fe
@@ -88,6 +74,11 @@ class IterableDataset(Generic[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         """Starts the stream from its beginning."""
         raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+
+    def __add__(self, other: IterableDataset[Any]) -> ChainDataset:
+        from .combined import ChainDataset
+
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -109,6 +100,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         (5, 2)
     """
 
+    in_memory = True
+
     def __init__(self, *tensors: Tensor) -> None:
         shapes = [t.shape for t in tensors]
         if not tensors or any(not s or s[0] != shapes[0][0] for s in shapes):
@@ -125,130 +118,22 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
 
-    def get_batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+    def get_batch(self, indices: Sequence[int]) -> list[Tensor]:
         """Returns the rows `indices` of every tensor."""
         rows = from_numpy(wrap_indices(indices, len(self)))
         with no_grad():
-            return tuple(t.index_select(0, rows) for t in self.tensors)
-
-
-class Subset(Dataset[T_co]):
-    """Some samples of a data set, in a given order.
-
-    Args:
-        dataset: where they come from.
-        indices: which ones.
-
-    Example:
-        >>> import ferrule as fe
-        >>> data = fe.utils.data.TensorDataset(fe.arange(0, 5))
-        >>> fe.utils.data.Subset(data, [4, 0])[0][0].item()
-        4
-    """
-
-    def __init__(self, dataset: Dataset[T_co], indices: Sequence[int]) -> None:
-        self.dataset = dataset
-        self.indices = indices
-
-    def __getitem__(self, index: int) -> T_co:
-        return self.dataset[int(self.indices[index])]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def get_batch(self, indices: Sequence[int]) -> Any:
-        """Returns a batch of the data set that this is a part of."""
-        return fetch_batch(self.dataset, [int(self.indices[i]) for i in indices])
-
-
-class ConcatDataset(Dataset[Any]):
-    """Several data sets, one after the other.
-
-    Args:
-        datasets: at least one, all with a length.
-
-    Raises:
-        ValueError: there is none.
-
-    Example:
-        >>> import ferrule as fe
-        >>> part = fe.utils.data.TensorDataset(fe.arange(0, 5))
-        >>> both = fe.utils.data.ConcatDataset([part, part])
-        >>> len(both), both[7][0].item()
-        (10, 2)
-    """
-
-    def __init__(self, datasets: Iterable[Dataset[Any]]) -> None:
-        self.datasets = list(datasets)
-        if not self.datasets:
-            raise ValueError("[ConcatDataset] expected at least one data set")
-        self.cumulative_sizes = list(accumulate(len(d) for d in self.datasets))
-
-    def __len__(self) -> int:
-        return self.cumulative_sizes[-1]
-
-    def __getitem__(self, index: int) -> Any:
-        index = int(wrap_indices([index], len(self))[0])
-        which = bisect_right(self.cumulative_sizes, index)
-        before = self.cumulative_sizes[which - 1] if which else 0
-        return self.datasets[which][index - before]
-
-
-def random_split(
-    dataset: Dataset[T_co],
-    lengths: Sequence[float],
-    seed: int | None = None,
-    generator: Generator | None = None,
-) -> list[Subset[T_co]]:
-    """Splits a data set at random into parts that do not overlap.
-
-    Args:
-        dataset: what is split.
-        lengths: sizes of the parts, or shares that sum to 1; what rounding
-            leaves over goes to the first parts.
-        seed: gives the same split every time; None draws from the generator
-            that `ferrule.manual_seed` sets.
-        generator: what is drawn from, if `seed` is None.
-
-    Raises:
-        ValueError: the lengths do not sum to the data set's length or to 1.
-
-    Example:
-        >>> import ferrule as fe
-        >>> data = fe.utils.data.TensorDataset(fe.arange(0, 10))
-        >>> train, test = fe.utils.data.random_split(data, [0.8, 0.2], seed=0)
-        >>> len(train), len(test)
-        (8, 2)
-    """
-    total = len(dataset)
-    if all(isinstance(n, (int, np.integer)) for n in lengths):
-        sizes = [int(n) for n in lengths]
-    else:
-        if any(n < 0 for n in lengths) or abs(sum(lengths) - 1.0) > 1e-9:
-            raise ValueError(f"[random_split] shares must sum to 1, got {lengths}")
-        sizes = [int(total * share) for share in lengths]
-        for i in range(total - sum(sizes)):
-            sizes[i % len(sizes)] += 1
-    if any(n < 0 for n in sizes) or sum(sizes) != total:
-        raise ValueError(
-            f"[random_split] lengths {list(lengths)} do not sum to the {total} samples"
-        )
-    order = permutation(total, draw_key(generator) if seed is None else seed)
-    ends = list(accumulate(sizes))
-    return [
-        Subset(dataset, order[end - size : end].tolist())
-        for size, end in zip(sizes, ends, strict=True)
-    ]
+            return [t.index_select(0, rows) for t in self.tensors]
 
 
 def wrap_indices(indices: Sequence[int], n: int) -> np.ndarray:
     """Indices as int64, negative ones counted from the end, checked."""
-    rows = np.array(indices, dtype=np.int64)
+    rows = np.asarray(indices, dtype=np.int64)
+    if not rows.size or (rows.min() >= 0 and rows.max() < n):
+        return rows
     bad = (rows < -n) | (rows >= n)
     if bad.any():
         raise IndexOutOfRange(
             f"index {rows[bad][0]} is out of range for {n} samples; "
             f"valid: {-n}..{n - 1}"
         )
-    rows[rows < 0] += n
-    return rows
+    return np.where(rows < 0, rows + n, rows)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from ..._ferrule import FerruleError
-from ._random import philox
+from ._seeding import seeded
 from .collate import default_collate
 
-__all__ = ["SampleError", "sample_generator"]
+__all__ = ["END", "MapFetcher", "SampleError", "StreamFetcher"]
+
+Collate = Callable[[Any], Any]
 
 
 class SampleError(FerruleError):
@@ -25,110 +25,177 @@ class SampleError(FerruleError):
     index: int | None = None
 
 
-class _Context(threading.local):
-    """Which sample this thread reads, for `sample_generator`."""
+class _End:
+    """What a stream gives after its last batch; one object in every process."""
 
-    key: tuple[int, ...] | None = None
-    generator: np.random.Generator | None = None
-
-
-_context = _Context()
+    def __reduce__(self) -> str:
+        return "END"
 
 
-def sample_generator() -> np.random.Generator:
-    """Returns the random generator of the sample that is being read.
+END = _End()
 
-    To be called in ``Dataset.__getitem__``, for random augmentation: what it
-    draws depends on the loader's seed, the epoch and the sample only, so that
-    batches are the same for every number of workers.
 
-    Raises:
-        RuntimeError: no `DataLoader` is reading a sample in this thread.
+def gives_batches(dataset: Any) -> bool:
+    """Has the data set a `get_batch` that goes with its `__getitem__`?
 
-    Example:
-        >>> import ferrule as fe
-        >>> class Noise(fe.utils.data.Dataset):
-        ...     def __len__(self):
-        ...         return 4
-        ...
-        ...     def __getitem__(self, index):
-        ...         return fe.utils.data.sample_generator().random()
-        >>> loader = fe.utils.data.DataLoader(Noise(), batch_size=4, seed=0)
-        >>> next(iter(loader)).shape
-        (4,)
+    A class that overrides `__getitem__` alone is read by it.
     """
-    if _context.key is None:
-        raise RuntimeError(
-            "[sample_generator] no DataLoader is reading a sample here; call it in "
-            "Dataset.__getitem__"
-        )
-    if _context.generator is None:
-        _context.generator = np.random.Generator(philox(*_context.key))
-    return _context.generator
+    for cls in type(dataset).__mro__:
+        if "get_batch" in vars(cls):
+            return True
+        if "__getitem__" in vars(cls):
+            return False
+    return False
 
 
-def fetch_samples(dataset: Any, indices: Sequence[int]) -> list[Any]:
-    """Reads samples one by one; `fetch` has set the key of the epoch."""
-    epoch_key = _context.key
+def is_array(dataset: Any) -> bool:
+    """Are batches read from tensors in memory, without Python code per sample?"""
+    return gives_batches(dataset) and bool(getattr(dataset, "in_memory", False))
+
+
+def fetch_samples(dataset: Any, indices: Iterable[int]) -> list[Any]:
+    """Reads samples, by `__getitems__` where the data set has it."""
+    indices = [int(i) for i in indices]
+    if callable(getattr(dataset, "__getitems__", None)):
+        return _fetch_items(dataset, indices)
     samples = []
+    for index in indices:
+        try:
+            samples.append(dataset[index])
+        except SampleError:
+            raise
+        except Exception as error:
+            raise _sample_error(f"sample {index}", dataset, error, index) from error
+    return samples
+
+
+def _fetch_items(dataset: Any, indices: list[int]) -> list[Any]:
     try:
-        for index in indices:
-            if epoch_key is not None:
-                _context.key, _context.generator = (*epoch_key, index), None
-            try:
-                samples.append(dataset[index])
-            except SampleError:
-                raise
-            except Exception as error:
-                raise _sample_error(dataset, index, error) from error
-    finally:
-        _context.key, _context.generator = epoch_key, None
+        samples = list(dataset.__getitems__(indices))
+    except SampleError:
+        raise
+    except Exception as error:
+        what = f"__getitems__ for samples {_short(indices)}"
+        raise _sample_error(what, dataset, error) from error
+    if len(samples) != len(indices):
+        raise SampleError(
+            f"[DataLoader] {type(dataset).__name__}.__getitems__ returned "
+            f"{len(samples)} samples for {len(indices)} indices"
+        )
     return samples
 
 
 def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
-    """A batch by `get_batch`; what is no `Dataset` may lack it."""
-    if hasattr(dataset, "get_batch"):
+    """A batch by `get_batch`, or of samples that are read one by one."""
+    if gives_batches(dataset):
         return dataset.get_batch(indices)
     return default_collate(fetch_samples(dataset, indices))
 
 
-def fetch(
-    dataset: Any,
-    indices: Sequence[int],
-    collate_fn: Callable[[list[Any]], Any] | None,
-    key: tuple[int, ...],
-) -> Any:
-    """What a worker does for one batch."""
-    _context.key = key
-    try:
-        if collate_fn is not None:
-            return collate_fn(fetch_samples(dataset, indices))
-        return fetch_batch(dataset, indices)
-    finally:
-        _context.key = None
+def _short(indices: list[int]) -> str:
+    text = ", ".join(map(str, indices[:8]))
+    return text + (", ..." if len(indices) > 8 else "")
 
 
-def _sample_error(dataset: Any, index: int, error: Exception) -> SampleError:
+def _sample_error(
+    what: str, dataset: Any, error: Exception, index: int | None = None
+) -> SampleError:
     raised = SampleError(
-        f"[DataLoader] sample {index} of {type(dataset).__name__} raised "
+        f"[DataLoader] {what} of {type(dataset).__name__} raised "
         f"{type(error).__name__}: {error}"
     )
-    raised.index = int(index)
+    raised.index = index
     return raised
 
 
-def take(stream: Iterable[Any], n: int) -> list[Any]:
-    """The next `n` samples of a stream, or fewer at its end."""
-    samples: list[Any] = []
-    try:
-        for sample in stream:
-            samples.append(sample)
-            if len(samples) == n:
-                break
-    except Exception as error:
-        raise SampleError(
-            f"[DataLoader] the stream raised {type(error).__name__} after "
-            f"{len(samples)} samples of a batch: {error}"
-        ) from error
-    return samples
+class MapFetcher:
+    """Reads batches of a data set by index.
+
+    Args:
+        dataset: the data set.
+        collate_fn: makes a batch of samples, or of one sample if `single`.
+        single: True gives samples by themselves.
+    """
+
+    def __init__(self, dataset: Any, collate_fn: Collate, single: bool) -> None:
+        self.dataset = dataset
+        self.collate_fn = collate_fn
+        self.single = single
+        whole = not single and collate_fn is default_collate
+        self.plain = whole and is_array(dataset)
+        """Batches are read by indexing tensors: there is no random code to seed."""
+        self._whole = whole
+
+    def begin(self, seed: int, skip: int, process_wide: bool) -> None:
+        """Starts an epoch; `skip` is for streams, here indices are left out."""
+        self._seed, self._process_wide = seed, process_wide
+
+    def fetch(self, number: int, indices: Any) -> Any:
+        """Reads batch `number` of the epoch."""
+        if self.plain:
+            return self.dataset.get_batch(indices)
+        with seeded(self._seed, number, self._process_wide):
+            if self.single:
+                (sample,) = fetch_samples(self.dataset, [indices])
+                return self.collate_fn(sample)
+            if self._whole:
+                return fetch_batch(self.dataset, indices)
+            return self.collate_fn(fetch_samples(self.dataset, indices))
+
+
+class StreamFetcher:
+    """Reads batches of a stream, one after the other.
+
+    Args:
+        dataset: the stream.
+        collate_fn: makes a batch of samples, or of one sample if there is no
+            `batch_size`.
+        batch_size: samples a batch; None gives samples by themselves.
+        drop_last: True drops a last batch that is smaller.
+    """
+
+    plain = False
+
+    def __init__(
+        self, dataset: Any, collate_fn: Collate, batch_size: int | None, drop_last: bool
+    ) -> None:
+        self.dataset = dataset
+        self.collate_fn = collate_fn
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self._samples: Iterator[Any] | None = None
+
+    def begin(self, seed: int, skip: int, process_wide: bool) -> None:
+        """Starts an epoch, whose first `skip` batches are read and forgotten."""
+        self._seed, self._process_wide = seed, process_wide
+        self._samples = None
+        for number in range(skip):
+            self.fetch(number)
+
+    def fetch(self, number: int, indices: None = None) -> Any:
+        """Reads batch `number`, which must be the next one; END after the last."""
+        with seeded(self._seed, number, self._process_wide):
+            samples = self._take(self.batch_size or 1)
+            if not samples or (
+                self.drop_last and self.batch_size and len(samples) < self.batch_size
+            ):
+                return END
+            return self.collate_fn(samples if self.batch_size else samples[0])
+
+    def _take(self, n: int) -> list[Any]:
+        samples: list[Any] = []
+        try:
+            if self._samples is None:
+                self._samples = iter(self.dataset)
+            samples.extend(islice(self._samples, n))
+        except SampleError:
+            raise
+        except Exception as error:
+            raise SampleError(
+                f"[DataLoader] the stream {type(self.dataset).__name__} raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return samples
+
+
+Fetcher = MapFetcher | StreamFetcher
