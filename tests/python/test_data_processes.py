@@ -1,6 +1,7 @@
 """Worker processes of the loader: what happens when something dies."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -68,7 +69,8 @@ def test_kill_of_a_worker_is_an_error_within_5_seconds(persistent):
     loader = data.DataLoader(Slow(50), num_workers=2, persistent_workers=persistent)
     iterator = iter(loader)
     next(iterator), next(iterator)
-    killed = workers_of(os.getpid())[0]
+    processes = {p.name: p.pid for p in multiprocessing.active_children()}
+    killed = processes["ferrule-loader-0"]
     os.kill(killed, signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(data.WorkerError) as info:
