@@ -8,6 +8,7 @@
     tools/bench busy          training steps while another process has a core
     tools/bench overhead      host cost of an op, of recording and of backward
     tools/bench indexing      slices, masks and index lists
+    tools/bench data          epochs of data loaders
 
 Machines are noisy: every round measures each contender once, in turn, and the
 table shows the median over the rounds with the quartiles. In brackets beside a
@@ -24,6 +25,7 @@ import os
 import sys
 
 COMMANDS = ["gemm", "conv", "ops", "train", "infer", "busy", "overhead", "indexing"]
+COMMANDS += ["data"]
 
 
 def main() -> int:
