@@ -60,6 +60,11 @@ std::vector<Tensor> grad(std::span<const Tensor> outputs,
                          std::span<const Tensor> grad_outputs,
                          BackwardOptions options);
 
+// Do `outputs` depend on a leaf that is none of `leaves`? Then somebody outside
+// may want gradients through them.
+bool depends_on_other_leaves(std::span<const Tensor> outputs,
+                             std::span<const Tensor> leaves);
+
 // Hooks, called in the order of registration; what is returned removes one.
 using TensorHook = std::function<Tensor(const Tensor& grad)>;
 using LeafHook = std::function<void(const Tensor& leaf)>;

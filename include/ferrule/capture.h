@@ -6,6 +6,10 @@
 //   Tensor w = capture.lift("weight", weight, /*state=*/true);
 //   Tensor y = op::relu(op::matmul(x, w));
 //   capture.finish("forward", {"y"}, {y});
+//
+// Captures nest, as vmap (ferrule/vmap.h) does: the index of the device "graph"
+// is the depth. To an inner capture the symbolic tensors of outer ones are
+// constants; what is computed of those alone goes to the outer graph.
 #pragma once
 
 #include <span>
@@ -19,17 +23,34 @@ namespace ferrule {
 
 class Capture {
  public:
-  // Captures on this thread until it is finished or destroyed; one at a time.
-  Capture(Program& program, std::string graph_name);
+  // What the graph is for. One that goes to a file, and one that a node of such
+  // a graph runs (see `control`), holds copies of the concrete tensors that it
+  // meets. One that is run again at once (vmap) holds the tensors themselves,
+  // and knows where the program cut their history.
+  enum class For : uint8_t { file, region, replay };
+
+  // Captures on this thread until it is finished or destroyed.
+  Capture(Program& program, std::string graph_name, For purpose = For::file);
+  ~Capture();
   Capture(const Capture&) = delete;
 
-  // The capture running on this thread; null: none.
+  // The innermost capture running on this thread; null: none.
   static Capture* current();
+  // The one that a symbolic device belongs to. Throws if it is over.
+  static Capture& at(Device device);
+  static Capture* find(Device device);  // null: it is over
+  Device device() const { return device_; }
+  For purpose() const { return purpose_; }
+  // Random ops are an error; the text says why and what to do.
+  const char* refuses_random = nullptr;
 
   // Symbolic input like `example`; dimension i is free where symbols[i] names a
   // symbol of the program (see Program::symbols), fixed where it is "".
   Tensor input(std::string name, const Tensor& example,
                const std::vector<std::string>& symbols);
+  // The same of fixed sizes.
+  Tensor input(std::string name, std::span<const int64_t> shape, DType dtype,
+               bool requires_grad);
   // A tensor that lives in the file. `state`: some graph of the program writes
   // it; one that this graph writes is state in any case. The same name in
   // several captures of one program is the same constant.
@@ -38,10 +59,12 @@ class Capture {
   // Adds graph and signature to the program; lifted states that were written
   // become its state updates; returns how many. The capture is over then.
   int64_t finish(std::string key, const std::vector<std::string>& output_names,
-              const std::vector<Tensor>& outputs);
+                 const std::vector<Tensor>& outputs);
 
   // Ends the capture without a result.
   void abandon();
+  // The value that a symbolic input has now: another one after a write.
+  int32_t input_value(size_t i) const { return inputs_[i]->graph_value; }
 
   // --- control flow
   // A region: a graph that a node of `outer` will run. Until it is closed, ops
@@ -84,24 +107,29 @@ class Capture {
   Int size_of(const TensorImpl* t, int dim);
   Int combine(IntOp op, Int a, Int b);
 
-  ~Capture();
-
  private:
   struct Lifted {
     Tensor tensor;
     int32_t constant;
     int32_t value;  // before any write
   };
+  // A tensor of outside that the program met.
+  struct Met {
+    Tensor tensor;
+    int32_t value;
+    uint64_t version;  // of its elements, then
+  };
   int32_t new_value(const TensorImpl* t, ValueRole role);
+  int32_t own_value(const TensorImpl* t);
   int32_t value_of(TensorImpl* t);  // lifts concrete tensors
   int32_t value_here(const TensorImpl* t);
   // Calls `f`, whose ops go into the capture around this region.
   template <class F>
   auto in_outer(const F& f) {
     struct Back {
-      Capture* self;
-      ~Back() { self->make_current(self); }
-    } back{this};
+      Capture* before;
+      ~Back() { make_current(before); }
+    } back{current()};
     make_current(outer_);
     return f();
   }
@@ -127,10 +155,12 @@ class Capture {
   void tell_others(TensorImpl* root);
 
   Program& program_;
-  Capture* outer_ = nullptr;
-  int32_t first_expr_ = 0;
   Graph graph_;
-  uint32_t epoch_;
+  const For purpose_;
+  Capture* const outer_;
+  const Device device_;
+  const int32_t first_expr_ = 0;  // of a region
+  const uint32_t epoch_;
   // How a view came to be: the node that made it, and the view it was made of
   // (-1: the root itself). TensorImpl::graph_view is the index.
   struct View {
@@ -148,8 +178,12 @@ class Capture {
   };
   std::vector<Share> shares_;
   std::vector<Lifted> lifted_;
-  // Concrete tensors met on the way, kept alive.
-  std::vector<std::pair<Tensor, int32_t>> concrete_;
+  std::vector<Tensor> inputs_;
+  std::vector<Met> met_;
+  // For::replay, once something wants a gradient: by value, the value that
+  // stands for it where it is used without its history.
+  bool recorded_ = false;
+  std::unordered_map<int32_t, int32_t> detached_;
   // Of a region: tensors of the outer capture, their values there and here. A
   // tensor and what was detached of it have one value, but are two.
   struct Import {

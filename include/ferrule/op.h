@@ -186,6 +186,7 @@ struct Schema {
 
 struct OpInfo;
 struct Vjp;
+struct Batch;
 class OpCall;
 
 // Result of a call with several outputs.
@@ -265,6 +266,10 @@ struct OpDef {
   // The op in terms of others where an argument is complex, if no kernel takes
   // complex operands (those that do: runtime/cpu/complex.cpp).
   Results (*complex)(OpCall&) = nullptr;
+  // The op on a batch of samples at once (ferrule/vmap.h). Without it an op
+  // whose kernel is elementwise broadcasts, one that decomposes is batched by
+  // its parts, and any other runs sample by sample.
+  Results (*batch)(Batch&) = nullptr;
 
   mutable std::atomic<const OpInfo*> info{nullptr};
 

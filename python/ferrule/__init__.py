@@ -127,6 +127,7 @@ if TYPE_CHECKING:
         array_api,
         datasets,
         fft,
+        func,
         linalg,
         profiler,
         signal,
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from ._progress import progress
     from .nn._summary import summary
     from .amp import autocast
+    from .func import vmap
     from .serialization import load, save
 
 Size: type[tuple[Any, ...]] = tuple
@@ -159,6 +161,7 @@ _LAZY = {
     "autocast": ("amp", "autocast"),
     "datasets": ("datasets", None),
     "fft": ("fft", None),
+    "func": ("func", None),
     "linalg": ("linalg", None),
     "profiler": ("profiler", None),
     "progress": ("_progress", "progress"),
@@ -176,6 +179,7 @@ _LAZY = {
     "scan": ("_control_flow", "scan"),
     "while_loop": ("_control_flow", "while_loop"),
     "summary": ("nn._summary", "summary"),
+    "vmap": ("func", "vmap"),
 }
 
 
@@ -257,6 +261,7 @@ __all__ = [
     "from_dlpack",
     "from_numpy",
     "get_autocast_dtype",
+    "func",
     "get_num_threads",
     "get_rng_state",
     "gradient",
@@ -327,6 +332,7 @@ __all__ = [
     "unbind",
     "unravel_index",
     "utils",
+    "vmap",
     "vsplit",
     "where",
     "while_loop",

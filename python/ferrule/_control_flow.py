@@ -13,10 +13,12 @@ from typing import Any
 
 from . import _ferrule
 from ._ferrule import Tensor, no_grad
-from ._tree import Build, flatten, paths
+from ._tree import flatten, paths, unflatten
 from .autograd import Function, enable_grad, grad
 
 __all__ = ["cond", "map", "scan", "while_loop"]
+
+Build = Callable[[list[Tensor]], Any]
 
 
 def cond(
@@ -55,7 +57,7 @@ def cond(
     _check_condition("cond", pred)
     if not _captured(pred):
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
-    leaves, build = _tensors("cond", tuple(operands))
+    leaves, build, _ = _tensors("cond", tuple(operands))
 
     def branch(fn: Callable[..., Any]) -> _Body:
         return _Body(lambda *parts: fn(*build(list(parts))))
@@ -98,7 +100,7 @@ def while_loop(
     References:
         As torch.while_loop, and lax.while_loop of JAX.
     """
-    values, build = _tensors("while_loop", tuple(carried_inputs))
+    values, build, names = _tensors("while_loop", tuple(carried_inputs))
 
     def test(*parts: Tensor) -> Any:
         keep_going = cond_fn(*build(list(parts)))
@@ -108,7 +110,7 @@ def while_loop(
     def step(*parts: Tensor) -> list[Tensor]:
         after = body_fn(*build(list(parts)))
         after = after if isinstance(after, (tuple, list)) else (after,)
-        return _next_carry("while_loop", tuple(carried_inputs), tuple(after), parts)
+        return _next_carry("while_loop", names, tuple(after), parts)
 
     if not _captured(*values):
         while bool(test(*values)):
@@ -164,8 +166,8 @@ def scan(
     References:
         As lax.scan of JAX, and torch._higher_order_ops.scan.
     """
-    carry, build_carry = _tensors("scan", init)
-    slices, build_xs = _tensors("scan", xs)
+    carry, build_carry, names = _tensors("scan", init)
+    slices, build_xs, _ = _tensors("scan", xs)
     if not slices:
         if length is None:
             raise ValueError("[scan] without xs, length must say how many steps")
@@ -189,8 +191,8 @@ def scan(
             raise TypeError(
                 f"[scan] combine_fn must return (carry, y), got {type(result).__name__}"
             )
-        after = _next_carry("scan", init, result[0], before)
-        ys, build = _tensors("scan", result[1])
+        after = _next_carry("scan", names, result[0], before)
+        ys, build, _ = _tensors("scan", result[1])
         made[:] = [build]
         return [*after, *ys]
 
@@ -273,8 +275,7 @@ class _Body:
                 region.region_input(t, i >= first_slice) for i, t in enumerate(inputs)
             ]
             result = self.fn(*stand_ins)
-            outputs, self.build = _tensors(name, result)
-            self.names = paths(result)
+            outputs, self.build, self.names = _tensors(name, result)
             self.types = [(t.dtype, tuple(t.shape)) for t in outputs]
             region.close(outputs)
         finally:
@@ -464,7 +465,7 @@ def _gradients(
     recorded = _ferrule.is_grad_enabled()
     # The gradient is that of this function, not of what came before it.
     with _ferrule.Leaves(captured), enable_grad():
-        outputs, _ = _tensors("cond", fn(*leaves))
+        outputs, _, _ = _tensors("cond", fn(*leaves))
         pairs = [
             (y, g)
             for y, g in zip(outputs, grads, strict=True)
@@ -497,7 +498,7 @@ def _spread(
 
 
 def _captured(*tensors: Any) -> bool:
-    return _ferrule.is_capturing() and any(
+    return _ferrule.captures_control_flow() and any(
         isinstance(t, Tensor) and t.device.type == "graph" for t in tensors
     )
 
@@ -510,18 +511,32 @@ def _wants_gradient(tensors: list[Tensor]) -> bool:
     return _ferrule.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def _tensors(op: str, tree: Any) -> tuple[list[Tensor], Build]:
-    leaves, build = flatten(tree)
-    for i, leaf in enumerate(leaves):
+def _tensors(op: str, tree: Any) -> tuple[list[Tensor], Build, list[str]]:
+    """The tensors in `tree`, what puts others in their places, and their names.
+
+    Numbers become tensors. None stays where it is.
+    """
+    leaves, structure = flatten(tree)
+    names = paths(structure)
+    there = [i for i, leaf in enumerate(leaves) if leaf is not None]
+    tensors = []
+    for i in there:
+        leaf = leaves[i]
         if isinstance(leaf, (bool, int, float, complex)):
-            leaves[i] = _ferrule.tensor(leaf)
+            leaf = _ferrule.tensor(leaf)
         elif not isinstance(leaf, Tensor):
             raise TypeError(
-                f"[{op}] {paths(tree)[i] or 'a value'} is a {type(leaf).__name__}; "
-                "tensors and numbers, also nested in tuples, lists, dicts and "
-                "dataclasses, can be handed on"
+                f"[{op}] {names[i] or 'a value'} is a {type(leaf).__name__}; tensors "
+                "and numbers, also nested in tuples, lists, dicts and dataclasses, "
+                "can be handed on"
             )
-    return leaves, build
+        tensors.append(leaf)
+
+    def build(parts: list[Tensor]) -> Any:
+        filled = dict(zip(there, parts, strict=True))
+        return unflatten(structure, [filled.get(i) for i in range(len(leaves))])
+
+    return tensors, build, [names[i] for i in there]
 
 
 def _check_condition(op: str, value: Any) -> None:
@@ -541,17 +556,16 @@ def _check_condition(op: str, value: Any) -> None:
 
 
 def _next_carry(
-    op: str, before: Any, after: Any, values: tuple[Tensor, ...]
+    op: str, names: list[str], after: Any, values: tuple[Tensor, ...]
 ) -> list[Tensor]:
-    """The leaves of `after`, which must be like those before the step."""
-    leaves, _ = _tensors(op, after)
-    names = paths(before, "carry")
-    if names != paths(after, "carry"):
+    """The tensors of `after`, which must be like those before the step."""
+    leaves, _, found = _tensors(op, after)
+    if names != found:
         raise TypeError(
             f"[{op}] a step must return a carry of the structure it was given: "
-            f"{', '.join(names)}, got {', '.join(paths(after, 'carry'))}"
+            f"{_listed(names)}, got {_listed(found)}"
         )
-    for name, old, new in zip(names, values, leaves, strict=True):
+    for name, old, new in zip(_carry_names(names), values, leaves, strict=True):
         if old.dtype is not new.dtype:
             raise _ferrule.DTypeError(
                 f"[{op}] {name} is {old.dtype} before a step and {new.dtype} after it; "
@@ -563,6 +577,14 @@ def _next_carry(
                 "after it; a carry keeps its shape"
             )
     return leaves
+
+
+def _carry_names(names: list[str]) -> list[str]:
+    return [f"carry.{name}" if name else "carry" for name in names]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(_carry_names(names)) or "nothing"
 
 
 def _check_branches(yes: _Body, no: _Body) -> None:

@@ -1,80 +1,119 @@
-"""Nested containers of tensors: taken apart and put together again."""
+"""Nested containers: tuples, lists and dicts of whatever else, the leaves.
+
+Named tuples, OrderedDicts and dataclasses are containers, too, and come back as what
+they were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple
 
-__all__ = ["flatten", "paths"]
-
-Build = Callable[[list[Any]], Any]
+__all__ = ["Structure", "flatten", "map_leaves", "paths", "spread", "unflatten"]
 
 
-def _children(tree: Any) -> tuple[list[str], list[Any], Build] | None:
-    """Names of the parts, the parts, and how to put others in their place."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return list(tree._fields), list(tree), lambda parts: type(tree)(*parts)
-    if isinstance(tree, (tuple, list)):
-        names = [str(i) for i in range(len(tree))]
-        return names, list(tree), type(tree)
-    if isinstance(tree, Mapping):
-        keys = list(tree)
-        return (
-            [str(k) for k in keys],
-            [tree[k] for k in keys],
-            lambda parts: dict(zip(keys, parts, strict=True)),
-        )
-    if is_dataclass(tree) and not isinstance(tree, type):
-        names = [f.name for f in fields(tree)]
-        return (
-            names,
-            [getattr(tree, name) for name in names],
-            lambda parts: replace(tree, **dict(zip(names, parts, strict=True))),
-        )
-    if tree is None:
-        return [], [], lambda parts: None
+class Structure(NamedTuple):
+    """A container without its leaves; `kind` None is a leaf."""
+
+    kind: type | None
+    keys: tuple[Any, ...]  # of a dict or dataclass
+    children: tuple[Structure, ...]
+
+
+LEAF = Structure(None, (), ())
+
+
+def _entries(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
+    """Keys and entries of a container; None of a leaf."""
+    kind = type(tree)
+    if kind in (dict, OrderedDict):
+        return tuple(tree), list(tree.values())
+    if kind in (tuple, list) or (isinstance(tree, tuple) and hasattr(tree, "_fields")):
+        return (), list(tree)
+    if is_dataclass(kind):
+        names = tuple(f.name for f in fields(tree))
+        return names, [getattr(tree, name) for name in names]
     return None
 
 
-def flatten(tree: Any) -> tuple[list[Any], Build]:
-    """Leaves of nested tuples, lists, dicts, named tuples, dataclasses and None.
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves in order, and how they were nested."""
+    leaves: list[Any] = []
 
-    Returns:
-        The leaves in order, and a function that builds the same structure from as
-        many other leaves.
+    def visit(t: Any) -> Structure:
+        found = _entries(t)
+        if found is None:
+            leaves.append(t)
+            return LEAF
+        keys, entries = found
+        return Structure(type(t), keys, tuple(visit(e) for e in entries))
 
-    Example:
-        >>> leaves, build = flatten({"a": 1, "b": (2, [3, None])})
-        >>> leaves
-        [1, 2, 3]
-        >>> build([4, 5, 6])
-        {'a': 4, 'b': (5, [6, None])}
+    return leaves, visit(tree)
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """Puts leaves back into their places."""
+    rest = iter(leaves)
+
+    def build(s: Structure) -> Any:
+        if s.kind is None:
+            return next(rest)
+        entries = [build(c) for c in s.children]
+        if issubclass(s.kind, dict):
+            return s.kind(zip(s.keys, entries, strict=True))
+        if is_dataclass(s.kind):
+            return s.kind(**dict(zip(s.keys, entries, strict=True)))
+        return s.kind(*entries) if hasattr(s.kind, "_fields") else s.kind(entries)
+
+    return build(structure)
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The same containers of function(leaf)."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [function(leaf) for leaf in leaves])
+
+
+def spread(prefix: Any, structure: Structure) -> list[Any] | None:
+    """One entry of `prefix` a leaf of `structure`; None if they do not fit.
+
+    A leaf of the prefix stands for all leaves of what it meets.
     """
-    found = _children(tree)
+    if structure.kind is None:
+        return [prefix] if _entries(prefix) is None else None
+    found = _entries(prefix)
     if found is None:
-        return [tree], lambda leaves: leaves[0]
-    _, parts, make = found
-    flat = [flatten(part) for part in parts]
+        return [prefix] * _count(structure)
+    keys, entries = found
+    if len(entries) != len(structure.children) or keys != structure.keys:
+        return None
+    if issubclass(structure.kind, dict) != isinstance(prefix, dict):
+        return None
+    leaves: list[Any] = []
+    for entry, child in zip(entries, structure.children, strict=True):
+        part = spread(entry, child)
+        if part is None:
+            return None
+        leaves += part
+    return leaves
 
-    def build(leaves: list[Any]) -> Any:
-        at, built = 0, []
-        for part, put in flat:
-            built.append(put(leaves[at : at + len(part)]))
-            at += len(part)
-        return make(built)
 
-    return [leaf for part, _ in flat for leaf in part], build
+def _count(structure: Structure) -> int:
+    if structure.kind is None:
+        return 1
+    return sum(_count(c) for c in structure.children)
 
 
-def paths(tree: Any, name: str = "") -> list[str]:
-    """Names of the leaves, in the order of `flatten`, such as "state.h.0"."""
-    found = _children(tree)
-    if found is None:
+def paths(structure: Structure, name: str = "") -> list[str]:
+    """Names of the leaves, in order, such as "state.h.0"."""
+    if structure.kind is None:
         return [name]
-    names, parts, _ = found
+    keys = structure.keys or getattr(structure.kind, "_fields", ())
+    keys = keys or range(len(structure.children))
     return [
         path
-        for key, part in zip(names, parts, strict=True)
-        for path in paths(part, f"{name}.{key}" if name else key)
+        for key, child in zip(keys, structure.children, strict=True)
+        for path in paths(child, f"{name}.{key}" if name else str(key))
     ]

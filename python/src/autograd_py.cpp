@@ -296,6 +296,15 @@ void bind_autograd(nb::module_& m) {
         "release() drops\nwhat it saved. Returns new tensors, but for outputs "
         "whose bit of `written` is\nset: inputs that were written in place.");
   m.def(
+      "depends_on_other_leaves",
+      [](nb::handle outputs, nb::handle leaves) {
+        const char* who = "depends_on_other_leaves";
+        return depends_on_other_leaves(tensors_from(outputs, who, "outputs"),
+                                       tensors_from(leaves, who, "leaves"));
+      },
+      nb::arg("outputs"), nb::arg("leaves"),
+      "Do the outputs depend on a leaf that is none of `leaves`?");
+  m.def(
       "note_gradients_used",
       [](nb::handle leaves) {
         return note_gradients_used(

@@ -17,6 +17,7 @@
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "ferrule/session.h"
+#include "ferrule/vmap.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -138,6 +139,40 @@ std::shared_ptr<const Program> reload(const PyProgram& p) {
   return load_program(write_program(*p.program));
 }
 
+Randomness randomness_from(const std::string& name) {
+  if (name == "error") return Randomness::error;
+  if (name == "same") return Randomness::same;
+  if (name == "different") return Randomness::different;
+  fail<ValueError>(
+      "[vmap] randomness must be \"error\", \"same\" or \"different\", got "
+      "\"",
+      name, "\"");
+}
+
+void bind_vmap(nb::module_& m) {
+  nb::class_<Vmap>(m, "Vmap", "A function of one sample, run on a batch.")
+      .def("__init__",
+           [](Vmap* self, nb::object size, const std::string& randomness) {
+             Int n;
+             if (!int_from(size.ptr(), &n)) type_error("[vmap] not a size");
+             new (self) Vmap(n, randomness_from(randomness));
+           })
+      .def("input", &Vmap::input)
+      .def("finish",
+           [](Vmap& v, const std::vector<Tensor>& outputs) {
+             std::vector<std::pair<Tensor, bool>> results;
+             for (Batched& t : v.finish(outputs)) {
+               results.emplace_back(std::move(t.tensor), t.batched);
+             }
+             return results;
+           })
+      .def("abandon", &Vmap::abandon)
+      .def("one_by_one", [](const Vmap& v) {
+        return std::vector<std::string>(v.one_by_one().begin(),
+                                        v.one_by_one().end());
+      });
+}
+
 }  // namespace
 
 void bind_capture(nb::module_& m) {
@@ -181,7 +216,11 @@ void bind_capture(nb::module_& m) {
             new (self) Capture(*p.program, std::move(graph));
           },
           nb::keep_alive<1, 2>())
-      .def("input", &Capture::input)
+      .def("input",
+           [](Capture& c, std::string name, const Tensor& example,
+              const std::vector<std::string>& symbols) {
+             return c.input(std::move(name), example, symbols);
+           })
       .def("lift", &Capture::lift)
       .def("finish", &Capture::finish)
       .def("abandon", &Capture::abandon)
@@ -236,6 +275,8 @@ void bind_capture(nb::module_& m) {
            nb::call_guard<nb::gil_scoped_release>())
       .def("save", &Session::save, nb::call_guard<nb::gil_scoped_release>());
 
+  bind_vmap(m);
+
   m.def(
       "capture_region",
       [](std::string name) {
@@ -258,6 +299,11 @@ void bind_capture(nb::module_& m) {
   // Runs every op that can be decomposed by its decomposition: for tests.
   m.def("set_decompose", &set_decompose);
   m.def("is_capturing", [] { return Capture::current() != nullptr; });
+  // Whether control flow is written down: under vmap it is not.
+  m.def("captures_control_flow", [] {
+    const Capture* c = Capture::current();
+    return c && c->purpose() != Capture::For::replay;
+  });
 }
 
 }  // namespace ferrule::python

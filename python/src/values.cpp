@@ -5,6 +5,7 @@
 
 #include "binding.h"
 #include "ferrule/autograd.h"
+#include "ferrule/capture.h"
 #include "ferrule/ops.h"
 #include "runtime/core/backend.h"
 
@@ -69,6 +70,15 @@ PyObject* element(const char* p, DType t) {
 Tensor on_host(const Tensor& t, const char* what) {
   if (t.device().is_graph()) {
     std::string where = python_location();
+    if (Capture::at(t.device()).purpose() == Capture::For::replay) {
+      fail<RuntimeError>(
+          "[", what, "] inside of fe.vmap a tensor of shape ", t.shape(),
+          " stands for every sample's and has no single value",
+          where.empty() ? "" : " (at ", where, where.empty() ? "" : ")",
+          "; a decision that depends on values must be written as an op, such "
+          "as ferrule.where, and a number that is needed in Python be computed "
+          "outside");
+    }
     fail<RuntimeError>(
         "[", what, "] a symbolic tensor of shape ", t.shape(),
         " has no values while it is captured", where.empty() ? "" : " (at ",

@@ -1,5 +1,8 @@
 // Public functions on a tensor's gradient, hooks, and custom functions.
+#include <algorithm>
 #include <atomic>
+#include <unordered_set>
+#include <vector>
 
 #include "ferrule/ops.h"
 #include "runtime/autograd/modes.h"
@@ -51,6 +54,33 @@ void set_grad(const Tensor& t, const Tensor& g) {
   AutogradMeta& m = meta_of(t.impl());
   m.grad = g;
   m.used = m.reused = false;
+}
+
+bool depends_on_other_leaves(std::span<const Tensor> outputs,
+                             std::span<const Tensor> leaves) {
+  std::unordered_set<const TapeNode*> seen;
+  std::vector<const TapeNode*> open;
+  const auto is_own = [&](const TensorImpl* t) {
+    return std::any_of(leaves.begin(), leaves.end(),
+                       [&](const Tensor& l) { return l.impl() == t; });
+  };
+  for (const Tensor& t : outputs) {
+    if (is_stale(t.impl())) refresh_view(t.impl());
+    if (t->requires_grad && !t->history && !is_own(t.impl())) return true;
+    open.push_back(static_cast<const TapeNode*>(t->history));
+  }
+  while (!open.empty()) {
+    const TapeNode* node = open.back();
+    open.pop_back();
+    if (!node || !seen.insert(node).second) continue;
+    if (auto* end = dynamic_cast<const AccumulateGrad*>(node)) {
+      if (!is_own(end->leaf)) return true;
+    }
+    for (uint32_t i = 0; i < node->nedges; ++i) {
+      open.push_back(node->edges[i].node);
+    }
+  }
+  return false;
 }
 
 namespace {

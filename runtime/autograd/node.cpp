@@ -398,7 +398,7 @@ void refresh_view(TensorImpl* t) {
   const GradMode recorded(true);
   Tensor again;
   if (t->device.is_graph()) {
-    again = modes.capture->look_again(t);
+    again = Capture::at(t->device).look_again(t);
   } else {
     const bool same = t->dtype == root->dtype;
     const Tensor base = same ? Tensor::share(root) : with_dtype(root, t->dtype);
@@ -418,7 +418,7 @@ void rebind_history(TensorImpl* target, TapeNode* node, uint32_t nr) {
     return;
   }
   if (target->device.is_graph()) {
-    modes.capture->write_back(target);
+    Capture::at(target->device).write_back(target);
     return;
   }
   // The values are in place already: only the gradient of strided_write is

@@ -42,18 +42,20 @@ void each_input(OpCall& c, const Visit& visit) {
 
 // Symbolic sizes, random draws and symbolic tensors make an op part of the
 // graph; everything else runs now, which folds constants for free.
-bool belongs_to_graph(const OpCall& c) {
-  if (c.op.random) return true;
+Device device_without_tensors(const OpCall& c) {
+  if (c.op.random) return modes.capture->device();
+  // Sizes are symbolic in the outermost capture alone.
+  constexpr Device outermost{DeviceKind::graph, 0};
   for (int i = 0; i < c.info.schema.n; ++i) {
     const Arg& a = c.args[i];
-    if (a.tag == ArgTag::int_ && a.n >= 0) return true;
-    if (a.tag == ArgTag::device && a.device.is_graph()) return true;
+    if (a.tag == ArgTag::int_ && a.n >= 0) return outermost;
+    if (a.tag == ArgTag::device && a.device.is_graph()) return a.device;
     if (a.tag != ArgTag::ints) continue;
     for (int k = 0; k < a.n; ++k) {
-      if (a.ints[k].symbolic()) return true;
+      if (a.ints[k].symbolic()) return outermost;
     }
   }
-  return false;
+  return c.device;
 }
 
 // Device of the call; also refreshes views whose base was written since, and
@@ -63,17 +65,22 @@ bool scan_inputs(OpCall& c) {
   c.cut = Cut::none;
   Device device;
   each_input(c, [&](int i, TensorImpl* t) {
-    if (t->device.is_graph() && modes.capture) modes.capture->catch_up(t);
+    if (t->device.is_graph()) {
+      if (Capture* capture = Capture::find(t->device)) capture->catch_up(t);
+    }
     if (is_stale(t)) [[unlikely]]
       refresh_view(t);
     grad |= wants_grad(t);
     if (t->cut != Cut::none) c.cut = t->cut;
     if (t->device.is_graph()) {
-      if (!modes.capture) {
+      if (!modes.capture || t->device.index > modes.capture->device().index) {
         c.fail<RuntimeError>(
             "a symbolic tensor is used outside of the capture that made it");
       }
-      device = t->device;
+      // The innermost: to it those of outer captures are constants.
+      if (!device.is_graph() || t->device.index > device.index) {
+        device = t->device;
+      }
       any = true;
       return;
     }
@@ -90,10 +97,10 @@ bool scan_inputs(OpCall& c) {
       if (c.args[i].tag == ArgTag::device) device = c.args[i].device;
     }
   }
-  if (modes.capture && !device.is_graph() && belongs_to_graph(c)) {
-    device = {DeviceKind::graph, 0};
-  }
   c.device = device;
+  if (modes.capture && (c.op.random || !device.is_graph())) {
+    c.device = device_without_tensors(c);
+  }
   return grad;
 }
 
@@ -334,8 +341,12 @@ Results run_dense(OpCall& c) {
 
   if (c.op.data_dependent && c.device.is_graph()) {
     c.fail<RuntimeError>(
-        "the size of its result depends on data, which that of a captured "
-        "program cannot; use where or masked_fill to keep the size");
+        Capture::at(c.device).purpose() == Capture::For::replay
+            ? "the size of its result depends on data, so that it would differ "
+              "from sample to sample under fe.vmap"
+            : "the size of its result depends on data, which that of a "
+              "captured program cannot",
+        "; use where or masked_fill to keep the size");
   }
   c.op.infer(c);
   if (in_place) {
@@ -362,11 +373,12 @@ Results run_dense(OpCall& c) {
   }
 
   if (c.device.is_graph()) {
-    modes.capture->emit(c);
+    Capture& capture = Capture::at(c.device);
+    capture.emit(c);
     // A recorded write is written back below, by rebind_history.
     if (in_place || mutates) {
       each_target(c, in_place, mutates, [&](TensorImpl* t) {
-        if (t->root && !guard.node) modes.capture->write_back(t);
+        if (t->root && !guard.node) capture.write_back(t);
       });
     }
   } else {

@@ -14,16 +14,29 @@
 namespace ferrule {
 namespace {
 
-Capture& active(const char* what) {
-  if (!modes.capture) {
-    fail<RuntimeError>("[", what,
-                       "] a symbolic size is used outside of the capture that "
-                       "made it");
+constexpr int kMaxDepth = 64;
+
+Device device_inside(const Capture* outer, Capture::For purpose) {
+  if (!outer) return {DeviceKind::graph, 0};
+  if (purpose == Capture::For::file) {
+    fail<RuntimeError>("[capture] a capture is already running on this thread");
   }
-  return *modes.capture;
+  const int depth = outer->device().index + 1;
+  if (depth > kMaxDepth) {
+    fail<RuntimeError>("[vmap] more than ", kMaxDepth, " calls are nested");
+  }
+  return {DeviceKind::graph, static_cast<uint8_t>(depth)};
 }
 
-constexpr Device kGraph{DeviceKind::graph, 0};
+// Sizes are chosen at run time in files alone, so expressions belong to the
+// outermost capture.
+Capture& outermost() { return Capture::at({DeviceKind::graph, 0}); }
+
+// Changes when the elements of a tensor do.
+uint64_t version_of(const TensorImpl* t) {
+  if (t->device.is_graph()) return static_cast<uint64_t>(t->graph_value);
+  return t->storage ? t->storage->version.load(std::memory_order_relaxed) : 0;
+}
 
 }  // namespace
 
@@ -32,19 +45,20 @@ uint32_t Capture::next_epoch() {
   return ++epochs;
 }
 
-Capture::Capture(Program& program, std::string graph_name)
-    : program_(program), epoch_(next_epoch()) {
-  if (modes.capture) {
-    fail<RuntimeError>("[capture] a capture is already running on this thread");
-  }
+Capture::Capture(Program& program, std::string graph_name, For purpose)
+    : program_(program),
+      purpose_(purpose),
+      outer_(modes.capture),
+      device_(device_inside(modes.capture, purpose)),
+      epoch_(next_epoch()) {
   symbolic_hooks.combine = [](IntOp op, Int a, Int b) {
-    return active("capture").combine(op, a, b);
+    return outermost().combine(op, a, b);
   };
   symbolic_hooks.size_of = [](const TensorImpl* t, int dim) {
-    return active("capture").size_of(t, dim);
+    return at(t->device).size_of(t, dim);
   };
   symbolic_hooks.share = [](TensorImpl* t, TensorImpl* detached) {
-    if (modes.capture) modes.capture->share(t, detached);
+    if (Capture* c = find(t->device)) c->share(t, detached);
   };
   graph_.name = std::move(graph_name);
   modes.capture = this;
@@ -55,12 +69,26 @@ Capture::~Capture() { abandon(); }
 void Capture::abandon() {
   if (modes.capture == this) modes.capture = outer_;
   lifted_.clear();
-  concrete_.clear();
   shares_.clear();
+  inputs_.clear();
+  met_.clear();
 }
 
 Capture* Capture::current() { return modes.capture; }
 void Capture::make_current(Capture* capture) { modes.capture = capture; }
+
+Capture* Capture::find(Device device) {
+  Capture* c = modes.capture;
+  while (c && c->device_ != device) c = c->outer_;
+  return c;
+}
+
+Capture& Capture::at(Device device) {
+  if (Capture* c = find(device)) return *c;
+  fail<RuntimeError>(
+      "[capture] a symbolic tensor or size is used outside of the capture that "
+      "made it");
+}
 
 // --- values -----------------------------------------------------------------
 
@@ -76,17 +104,15 @@ int32_t Capture::new_value(const TensorImpl* t, ValueRole role) {
 }
 
 void Capture::bind_result(TensorImpl* t, int32_t value) {
-  t->device = kGraph;
+  t->device = device_;
   t->graph_value = value;
   t->graph_epoch = epoch_;
 }
 
 Tensor Capture::input(std::string name, const Tensor& example,
                       const std::vector<std::string>& symbols) {
-  Tensor t = Tensor::empty(example.shape(), example.dtype(), kGraph);
-  bind_result(t.impl(), new_value(t.impl(), ValueRole::input));
+  Tensor t = input(std::move(name), example.shape(), example.dtype(), false);
   Value& v = graph_.values[t->graph_value];
-  v.name = std::move(name);
   for (int i = 0; i < t.ndim() && i < static_cast<int>(symbols.size()); ++i) {
     if (symbols[i].empty()) continue;
     for (size_t k = 0; k < program_.symbols.size(); ++k) {
@@ -99,7 +125,18 @@ Tensor Capture::input(std::string name, const Tensor& example,
                        symbols[i], "', which the program does not declare");
     }
   }
+  return t;
+}
+
+Tensor Capture::input(std::string name, std::span<const int64_t> shape,
+                      DType dtype, bool requires_grad) {
+  Tensor t = Tensor::empty(shape, dtype, device_);
+  bind_result(t.impl(), new_value(t.impl(), ValueRole::input));
+  graph_.values[t->graph_value].name = std::move(name);
   graph_.inputs.push_back(t->graph_value);
+  t->requires_grad = requires_grad;
+  recorded_ |= requires_grad;
+  inputs_.push_back(t);
   return t;
 }
 
@@ -110,7 +147,7 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
     index = static_cast<int32_t>(program_.constants.size());
     program_.constants.push_back({name, op::clone(value.detach()), trainable});
   }
-  Tensor t = Tensor::empty(value.shape(), value.dtype(), kGraph);
+  Tensor t = Tensor::empty(value.shape(), value.dtype(), device_);
   bind_result(t.impl(), new_value(t.impl(), state ? ValueRole::state
                                                   : ValueRole::constant));
   Value& v = graph_.values[t->graph_value];
@@ -121,27 +158,62 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
   return t;
 }
 
+// Of a symbolic tensor of this capture. The one that is run again follows the
+// history: what the program used detached, or computed under no_grad, is to be
+// without a history then, too.
+int32_t Capture::own_value(const TensorImpl* t) {
+  if (t->graph_epoch != epoch_) {
+    fail<RuntimeError>(
+        "[capture] a symbolic tensor of another capture is used; it must not "
+        "outlive the call of fe.export or fe.vmap that made it");
+  }
+  const int32_t value = t->graph_value;
+  if (purpose_ != For::replay) return value;
+  const bool input =
+      std::any_of(inputs_.begin(), inputs_.end(),
+                  [&](const Tensor& i) { return i.impl() == t; });
+  // Any other leaf was made by detach().
+  if (wants_grad(t) && (t->history || input)) {
+    recorded_ = true;
+    return value;
+  }
+  if (!recorded_) return value;
+  const auto [at, is_new] =
+      detached_.emplace(value, static_cast<int32_t>(graph_.values.size()));
+  if (is_new) {
+    Value v = graph_.values[value];
+    v.role = ValueRole::temp;
+    v.alias_of = value;
+    graph_.values.push_back(std::move(v));
+  }
+  return at->second;
+}
+
 int32_t Capture::value_of(TensorImpl* t) {
-  if (t->device.is_graph()) {
-    return t->graph_epoch == epoch_ ? t->graph_value : import_tensor(t);
+  if (t->device == device_) {
+    const bool around = purpose_ == For::region && t->graph_epoch != epoch_;
+    return around ? import_tensor(t) : own_value(t);
   }
-  for (auto& [known, value] : concrete_) {
-    if (known.impl() == t) return value;
+  for (const Met& m : met_) {
+    if (m.tensor.impl() == t) return m.value;
   }
-  if (!t->device.is_cpu()) {
-    fail<DeviceError>("[capture] a constant on ", t->device,
-                      " cannot go into a file; move it with .to(\"cpu\")");
+  Tensor keep = Tensor::share(t), data = keep;
+  if (purpose_ != For::replay) {
+    if (!t->device.is_cpu()) {
+      fail<DeviceError>("[capture] a constant on ", t->device,
+                        " cannot go into a file; move it with .to(\"cpu\")");
+    }
+    // Values as they are now: later writes are not part of the graph.
+    Capture* inner = std::exchange(modes.capture, nullptr);
+    data = op::clone(keep.detach());
+    modes.capture = inner;
   }
-  Tensor keep = Tensor::share(t);
-  // Values as they are now: later writes are not part of the graph.
-  Capture* self = std::exchange(modes.capture, nullptr);
-  Tensor copy = op::clone(keep.detach());
-  modes.capture = self;
   int32_t index = static_cast<int32_t>(program_.constants.size());
-  program_.constants.push_back({concat("constant.", index), copy, false});
+  program_.constants.push_back(
+      {concat("constant.", index), std::move(data), false});
   int32_t value = new_value(t, ValueRole::constant);
   graph_.values[value].constant = index;
-  concrete_.emplace_back(std::move(keep), value);
+  met_.push_back({std::move(keep), value, version_of(t)});
   return value;
 }
 
@@ -243,23 +315,18 @@ bool has_free_sizes(const Value& v) {
                      [](const DimSpec& d) { return !d.fixed; });
 }
 
-}  // namespace
-
-namespace {
-
 [[noreturn]] void fail_outer_write() {
   fail<RuntimeError>(
       "[capture] a function given to cond, while_loop, scan or map writes in "
-      "place into a tensor that is not its own; compute a new tensor and "
-      "return "
-      "it");
+      "place into a tensor that is not its own; compute a new tensor, and "
+      "return it");
 }
 
 }  // namespace
 
 // Is the tensor one that a region was given?
 bool Capture::is_given(const TensorImpl* t) const {
-  if (!t->device.is_graph()) return false;
+  if (t->device != device_) return false;
   const TensorImpl* root = t->root ? t->root : t;
   return root->graph_epoch != epoch_ ||
          graph_.values[root->graph_value].role == ValueRole::input;
@@ -269,7 +336,7 @@ bool Capture::is_given(const TensorImpl* t) const {
 // of the capture around it, and so are the ops.
 Tensor Capture::look_again(const TensorImpl* view) {
   const Tensor root = Tensor::share(view->root);
-  if (root->graph_epoch == epoch_ || !outer_) {
+  if (root->graph_epoch == epoch_ || purpose_ != For::region) {
     return look_again(root, view->graph_view);
   }
   return in_outer([&] { return outer_->look_again(view); });
@@ -339,7 +406,7 @@ Tensor Capture::written(TensorImpl* root, TensorImpl* target, int32_t view) {
 
 void Capture::write_back(TensorImpl* view) {
   TensorImpl* root = view->root;
-  if (root->device.is_graph() && root->graph_epoch != epoch_) {
+  if (purpose_ == For::region && root->graph_epoch != epoch_) {
     fail_outer_write();
   }
   Tensor whole = written(root, view, view->graph_view);
@@ -372,7 +439,7 @@ void Capture::share(TensorImpl* t, TensorImpl* detached) {
   if (is_stale(t)) refresh_view(t);
   TensorImpl* root = t->root ? t->root : t;
   if (!shares(root)) {
-    Tensor memory = Tensor::empty(root->sizes(), root->dtype, kGraph);
+    Tensor memory = Tensor::empty(root->sizes(), root->dtype, device_);
     memory->set_geometry(root->sizes(), root->steps(), root->offset);
     bind_result(memory.impl(), root->graph_value);
     root->graph_view = static_cast<int32_t>(shares_.size());
@@ -417,9 +484,18 @@ void Capture::tell_others(TensorImpl* root) {
 
 void Capture::emit(OpCall& c) {
   const Schema& s = c.info.schema;
+  if (refuses_random && c.op.random) c.fail<RuntimeError>(refuses_random);
   auto check_target = [&](int i, const TensorImpl* t) {
-    if (outer_ && is_given(t)) fail_outer_write();
-    if (t->device.is_graph()) return;
+    if (purpose_ == For::region && is_given(t)) fail_outer_write();
+    if (t->device == device_) return;
+    if (purpose_ == For::replay) {
+      c.fail<RuntimeError>(
+          "a function under fe.vmap writes in place into argument '",
+          s.params[i].name, "', a tensor of shape ", t->sizes(),
+          " that all samples share, what differs from sample to sample; give "
+          "it to the function as an argument with a batch dimension, or "
+          "compute a new tensor");
+    }
     c.fail<RuntimeError>(
         "captured code writes in place into argument '", s.params[i].name,
         "', a tensor that is neither an input, a parameter nor a buffer; "
@@ -444,7 +520,7 @@ void Capture::emit(OpCall& c) {
   }
   for (int i = 0; i < c.nouts; ++i) {
     TensorImpl* t = c.outs[i];
-    if (t->root && !t->root->device.is_graph()) {
+    if (t->root && t->root->device != device_) {
       // A view of a constant is a value like any other.
       release(std::exchange(t->root, nullptr));
     }
@@ -494,6 +570,15 @@ void Capture::emit(OpCall& c) {
 int64_t Capture::finish(std::string key,
                         const std::vector<std::string>& output_names,
                         const std::vector<Tensor>& outputs) {
+  for (const Met& m : met_) {
+    if (purpose_ == For::replay && version_of(m.tensor.impl()) != m.version) {
+      fail<RuntimeError>(
+          "[vmap] the function wrote in place into a tensor of shape ",
+          m.tensor.shape(),
+          " that all samples share, after it had used it; compute a new "
+          "tensor, or write outside of fe.vmap");
+    }
+  }
   Signature signature;
   signature.key = std::move(key);
   signature.graph = static_cast<int32_t>(program_.graphs.size());

@@ -17,10 +17,12 @@ constexpr int32_t kMaxDepth = 16;
 
 Capture::Capture(Capture& outer, std::string graph_name)
     : program_(outer.program_),
+      purpose_(For::region),
       outer_(&outer),
+      device_(outer.device_),
       first_expr_(outer.first_expr_ + kExprRange),
       epoch_(next_epoch()) {
-  if (modes.capture != &outer) {
+  if (modes.capture != &outer || outer.purpose_ == For::replay) {
     fail<RuntimeError>("[capture] the capture around the region does not run");
   }
   if (first_expr_ >= kMaxDepth * kExprRange) {
@@ -36,7 +38,7 @@ Capture::Capture(Capture& outer, std::string graph_name)
 // than the header.
 int32_t Capture::value_here(const TensorImpl* t) {
   if (t->graph_epoch == epoch_) return t->graph_value;
-  if (outer_) return import_value(outer_->value_here(t));
+  if (purpose_ == For::region) return import_value(outer_->value_here(t));
   fail<RuntimeError>(
       "[capture] a symbolic tensor of another capture is used; it must not "
       "outlive the call of fe.export, fe.cond, ... that made it");
@@ -49,13 +51,12 @@ int32_t Capture::import_value(int32_t outer) {
   Dims shape;
   const Value& v = outer_->graph_.values[outer];
   for (const DimSpec& d : v.dims) shape.push(d.value);
-  Tensor t = Tensor::empty(shape, v.dtype, {DeviceKind::graph, 0});
+  Tensor t = Tensor::empty(shape, v.dtype, device_);
   outer_->bind_result(t.impl(), outer);
   return new_import(std::move(t), outer);
 }
 
 int32_t Capture::import_tensor(TensorImpl* t) {
-  if (!outer_) return value_here(t);  // an error
   in_outer([&] { outer_->refresh(t); });
   for (const Import& i : imports_) {
     if (i.tensor.impl() == t) return i.inner;
@@ -118,7 +119,7 @@ Tensor Capture::region_input(const Tensor& example, bool slice) {
     shape.erase(0);
     dims.erase(dims.begin());
   }
-  Tensor t = Tensor::empty(shape, example.dtype(), {DeviceKind::graph, 0});
+  Tensor t = Tensor::empty(shape, example.dtype(), device_);
   const int32_t value = new_value(t.impl(), ValueRole::input);
   graph_.values[value].dims = std::move(dims);
   bind_result(t.impl(), value);
@@ -179,7 +180,7 @@ std::vector<Tensor> Capture::control(const Control& c) {
     for (const DimSpec& d : v.dims) shape.push(d.value);
     const bool stacked = scans && i >= c.carry.size();
     if (stacked) shape.insert(0, c.length.value);
-    Tensor t = Tensor::empty(shape, v.dtype, {DeviceKind::graph, 0});
+    Tensor t = Tensor::empty(shape, v.dtype, device_);
     const int32_t value = new_value(t.impl(), ValueRole::temp);
     node.outputs.push_back(value);
     bind_result(t.impl(), value);

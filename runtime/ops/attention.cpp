@@ -1,6 +1,7 @@
 // Attention of four-dimensional operands, softmax(Q K^T) V, and its gradients.
 // A second result is one logsumexp a row, all that the gradient needs of the
 // probabilities.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/attention_parts.h"
@@ -159,6 +160,30 @@ struct ScoreGradient {
   }
 }
 
+// Samples are more of what the first dimension counts; so are their masks,
+// unless all share one that broadcasts.
+[[maybe_unused]] Results batch_of_attention(Batch& b, int query, int mask) {
+  if (b.has(mask)) {
+    if (b.batched(mask) || b.dim(mask, 0).value != 1) {
+      IntList shape{b.size};
+      for (const Int n : b.sizes(mask)) shape.push(n);
+      shape[1] = b.dim(query, 0);
+      b.set(mask, op::expand(b.whole(mask), shape));
+      b.set(mask, b.within(mask, 0));
+    }
+  }
+  for (int i = 0; i < b.info.schema.n; ++i) {
+    if (b.has(i) && i != mask) b.set(i, b.within(i, 0));
+  }
+  return b.run();
+}
+[[maybe_unused]] Results batch_attention(Batch& b) {
+  return batch_of_attention(b, 0, 3);
+}
+[[maybe_unused]] Results batch_attention_backward(Batch& b) {
+  return batch_of_attention(b, 1, 6);
+}
+
 }  // namespace
 
 extern const OpDef attention_op = {
@@ -209,6 +234,7 @@ Source: see scaled_dot_product_attention.
     .infer = infer_attention,
     .vjp = FE_GRAD(attention_vjp),
     .decompose = FE_GRAD(decompose_attention),
+    .batch = FE_GRAD(batch_attention),
 };
 
 extern const OpDef attention_backward_op = {
@@ -261,6 +287,7 @@ Source: Dao, "FlashAttention-2", 2023, algorithm 2.
     .saves = "grad query key value out logsumexp mask logsumexp_grad",
     .infer = infer_attention_backward,
     .decompose = FE_GRAD(decompose_attention_backward),
+    .batch = FE_GRAD(batch_attention_backward),
 };
 
 }  // namespace ferrule

@@ -1,4 +1,5 @@
 // Arithmetic of three tensors, and comparison with a tolerance.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -289,6 +290,7 @@ Source: numpy.positive, torch.positive.
     .reference = FE_DOC("input"),
     .infer = infer_positive,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 }  // namespace ferrule

@@ -1,4 +1,5 @@
 // Copies: into another dtype, and as they are.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -48,6 +49,7 @@ trunc_sat.
     .where = kInternal,
     .infer = infer_cast,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef clone_op = {

@@ -1,6 +1,7 @@
 // Complex numbers: their parts, as views and as values.
 #include <algorithm>
 
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -128,6 +129,7 @@ Source: torch.real.
     .where = kFunction,
     .infer = infer_real,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef imag_op = {
@@ -159,6 +161,7 @@ Source: torch.imag.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::complex(op::zeros_like(v.grad()), v.grad()));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef view_as_real_op = {
@@ -190,6 +193,7 @@ Source: torch.view_as_real.
       const Tensor g = v.grad();
       v.set(0, op::complex(op::select(g, -1, 0), op::select(g, -1, 1)));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef view_as_complex_op = {
@@ -220,6 +224,7 @@ Source: torch.view_as_complex.
     .autocast = Autocast::f32,
     .infer = infer_view_as_complex,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::view_as_real(v.grad())); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef complex_op = {
@@ -253,6 +258,7 @@ Source: torch.complex.
       if (v.needs(0)) v.set(0, op::real(v.grad()));
       if (v.needs(1)) v.set(1, op::imag(v.grad()));
     }),
+    .batch = FE_GRAD(batch_elementwise),
 };
 
 extern const OpDef polar_op = {

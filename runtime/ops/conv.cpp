@@ -1,10 +1,12 @@
 // Two-dimensional convolution: a closed trio, each one's gradient being the
 // other two.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/core/window.h"
 #include "runtime/ops/checks.h"
+#include "runtime/ops/common.h"
 #include "runtime/ops/spatial.h"
 
 namespace ferrule {
@@ -36,6 +38,76 @@ void require_grad_shape(const OpCall& c, const Conv2dShape& s,
   c.fail<ShapeError>("grad has shape ", c.in(0).sizes(),
                      ", but the convolution of input ", input, " with weight ",
                      weight, " has shape ", want);
+}
+
+// One image a sample, without N, as N = 1.
+[[maybe_unused]] Results batch_of_images(Batch& b,
+                                         std::initializer_list<int> images,
+                                         int input_size,
+                                         Results (*rule)(Batch&)) {
+  if (b.ndim(0) == 3) {
+    for (int i : images) {
+      b.in[i].tensor = op::unsqueeze(b.in[i].tensor, -4);
+    }
+    if (input_size >= 0) {
+      b.ints[input_size].insert(b.ints[input_size].begin(), 1);
+    }
+  }
+  return rule(b);
+}
+
+// With a weight a sample, the samples' channels lie side by side, in groups of
+// their own; else samples are more images.
+[[maybe_unused]] Results batch_conv2d(Batch& b) {
+  return batch_of_images(b, {0}, -1, [](Batch& b) {
+    if (b.batched(1)) {
+      const bool repeated = b.batched(0) || b.args[6].i != 1;
+      if (repeated) b.set(0, b.within(0, 1));
+      b.set(1, b.within(1, 0));
+      if (b.has(2)) b.set(2, b.within(2, 0));
+      if (repeated) b.args[6] = Arg(Int(b.args[6].i) * b.size);
+      Results r = b.run();
+      return one(b.apart(r[0], 1));
+    }
+    Batched bias;
+    if (b.batched(2)) {
+      std::swap(bias, b.in[2]);
+      b.args[2] = Arg();
+    }
+    b.set(0, b.within(0, 0));
+    Tensor y = b.apart(b.run()[0], 0);
+    if (!bias.tensor) return one(std::move(y));
+    const Int channels = size_of(bias.tensor.impl(), 1);
+    return one(op::add(
+        y, op::reshape(bias.tensor, IntList{b.size, 1, channels, 1, 1})));
+  });
+}
+
+[[maybe_unused]] Results batch_conv2d_dx(Batch& b) {
+  return batch_of_images(b, {0}, 2, [](Batch& b) {
+    if (!b.batched(1)) {
+      b.set(0, b.within(0, 0));
+      b.ints[2][0] = b.ints[2][0] * b.size;
+      return b.run();
+    }
+    b.set(0, b.within(0, 1));
+    b.set(1, b.within(1, 0));
+    b.ints[2][1] = b.ints[2][1] * b.size;
+    b.args[6] = Arg(Int(b.args[6].i) * b.size);
+    return one(b.apart(b.run()[0], 1));
+  });
+}
+
+[[maybe_unused]] Results batch_conv2d_dw(Batch& b) {
+  return batch_of_images(b, {0, 1}, -1, [](Batch& b) {
+    // One input for all samples makes more channels of the result.
+    const bool repeated = b.batched(1) || b.args[6].i != 1;
+    b.set(0, b.within(0, 1));
+    if (repeated) b.set(1, b.within(1, 1));
+    b.ints[2][0] = b.ints[2][0] * b.size;
+    if (repeated) b.args[6] = Arg(Int(b.args[6].i) * b.size);
+    return b.run();
+  });
 }
 
 }  // namespace
@@ -121,6 +193,7 @@ recognition", Proc. IEEE 86 (1998).
                                 : op::sum(g, IntList{1, 2}));
       }
     }),
+    .batch = FE_GRAD(batch_conv2d),
 };
 
 extern const OpDef conv2d_dx_op = {
@@ -179,6 +252,7 @@ learning", arXiv:1603.07285, section 4.
         v.set(1, op::conv2d_dw(v.in(0), g, v.sizes(1), a[3], a[4], a[5], a[6]));
       }
     }),
+    .batch = FE_GRAD(batch_conv2d_dx),
 };
 
 extern const OpDef conv2d_dw_op = {
@@ -237,6 +311,7 @@ learning", arXiv:1603.07285.
         v.set(1, op::conv2d_dx(v.in(0), g, v.sizes(1), a[3], a[4], a[5], a[6]));
       }
     }),
+    .batch = FE_GRAD(batch_conv2d_dw),
 };
 
 }  // namespace ferrule

@@ -102,7 +102,10 @@ Tensor with_bias(const OpCall& c, Tensor y, int n) {
   if (!c.has(2)) return y;
   IntList shape{size_of(&c.in(2), 0)};
   for (int k = 0; k < n; ++k) shape.push(1);
-  return op::add.inplace(y, op::reshape(c.tensor(2), shape));
+  const Tensor bias = op::reshape(c.tensor(2), shape);
+  // Under vmap the bias alone may differ from sample to sample.
+  return bias.device() == y.device() ? op::add.inplace(y, bias)
+                                     : op::add(y, bias);
 }
 
 Int channels_of(const OpCall& c, int64_t groups) {

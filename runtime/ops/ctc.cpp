@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/loss_parts.h"
@@ -167,6 +168,18 @@ Results decompose_ctc(OpCall& c) {
 
 #endif
 
+// Samples are more sequences, which log_probs have in dimension 1.
+[[maybe_unused]] Results batch_ctc(Batch& b, int log_probs) {
+  for (int i = 0; i < b.info.schema.n; ++i) {
+    if (b.has(i)) b.set(i, b.within(i, i == log_probs ? 1 : 0));
+  }
+  return b.run();
+}
+[[maybe_unused]] Results batch_ctc_terms(Batch& b) { return batch_ctc(b, 0); }
+[[maybe_unused]] Results batch_ctc_terms_backward(Batch& b) {
+  return one(b.apart(batch_ctc(b, 1)[0], 1));
+}
+
 }  // namespace
 
 extern const OpDef ctc_loss_op = {
@@ -257,6 +270,7 @@ Example:
       check_ctc(c, 0);
       return one(composed_terms(c, 0, c.tensor(0)));
     }),
+    .batch = FE_GRAD(batch_ctc_terms),
 };
 
 extern const OpDef ctc_terms_backward_op = {
@@ -293,6 +307,7 @@ Example:
     .where = kInternal,
     .infer = infer_terms_backward,
     .decompose = FE_GRAD(decompose_backward),
+    .batch = FE_GRAD(batch_ctc_terms_backward),
 };
 
 }  // namespace ferrule

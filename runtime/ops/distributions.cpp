@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -34,6 +35,12 @@ void require_positive(const OpCall& c, int arg) {
   if (c.f(arg) > 0) return;
   c.fail<ValueError>(c.info.schema.params[arg].name, " must be positive, got ",
                      c.f(arg));
+}
+
+// Samples are more rows.
+[[maybe_unused]] Results batch_multinomial(Batch& b) {
+  b.set(0, b.ndim(0) > 1 ? b.within(0, 0) : b.whole(0));
+  return b.run();
 }
 
 }  // namespace
@@ -72,6 +79,7 @@ Source: inversion, -ln(u) / lambd.
           infer_float_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef geometric__op = {
@@ -111,6 +119,7 @@ Source: inversion, ceil(ln(u) / ln(1 - p)).
           infer_real_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef cauchy__op = {
@@ -146,6 +155,7 @@ Source: inversion, median + sigma cot(2 pi u).
           infer_float_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef log_normal__op = {
@@ -180,6 +190,7 @@ Source: the exponential of normal_.
           infer_float_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef random__op = {
@@ -227,6 +238,7 @@ Source: see randint.
           infer_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef normal_op = {
@@ -346,6 +358,7 @@ exponential numbers divided by the weights, P. Efraimidis and P. Spirakis,
           shape[shape.n - 1] = k;
           c.out(0, DType::i64, shape);
         },
+    .batch = FE_GRAD(batch_multinomial),
 };
 
 }  // namespace ferrule

@@ -2,7 +2,9 @@
 #include <cmath>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
+#include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
 
@@ -86,6 +88,30 @@ void infer_arange(OpCall& c) {
         Dims{static_cast<int64_t>(length)});
 }
 
+// A number a sample fills as a tensor that is repeated.
+[[maybe_unused]] Results batch_filled(Batch& b, IntList sizes, DType dtype) {
+  Tensor value = op::cast(b.whole(1), dtype);
+  IntList shape{b.size}, ones{b.size};
+  for (const Int n : sizes) {
+    shape.push(n);
+    ones.push(1);
+  }
+  return one(op::clone(op::expand(op::reshape(value, ones), shape)));
+}
+[[maybe_unused]] Results batch_full(Batch& b) {
+  const DType dtype =
+      b.args[2].is_none() ? b.in[1].tensor.dtype() : b.args[2].dtype;
+  IntList sizes;
+  for (const Int n : b.ints[0]) sizes.push(n);
+  return batch_filled(b, sizes, dtype);
+}
+[[maybe_unused]] Results batch_full_like(Batch& b) {
+  if (!b.batched(1)) return b.run();
+  const DType dtype =
+      b.args[2].is_none() ? b.in[0].tensor.dtype() : b.args[2].dtype;
+  return batch_filled(b, b.sizes(0), dtype);
+}
+
 }  // namespace
 
 extern const OpDef full_op = {
@@ -126,6 +152,7 @@ Source: numpy.full.
           c.out(0, t, shape_of(c, 0));
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
+    .batch = FE_GRAD(batch_full),
 };
 
 extern const OpDef zeros_op = {
@@ -251,6 +278,7 @@ Source: numpy.full_like.
           infer_like(c, 2);
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
+    .batch = FE_GRAD(batch_full_like),
 };
 
 extern const OpDef zeros_like_op = {
@@ -280,6 +308,7 @@ Source: numpy.zeros_like.
     .reference = FE_DOC("np.zeros(input.shape)"),
     .where = kFunction,
     .infer = [](OpCall& c) { infer_like(c, 1); },
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef ones_like_op = {
@@ -309,6 +338,7 @@ Source: numpy.ones_like.
     .reference = FE_DOC("np.ones(input.shape)"),
     .where = kFunction,
     .infer = [](OpCall& c) { infer_like(c, 1); },
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef empty_like_op = {
@@ -338,6 +368,7 @@ Source: numpy.empty_like.
     .reference = FE_DOC("np.empty(input.shape)"),
     .where = kFunction,
     .infer = [](OpCall& c) { infer_like(c, 1); },
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef arange_op = {

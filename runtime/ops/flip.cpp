@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -123,6 +124,7 @@ Source: numpy.flip.
     .reference = FE_DOC("np.flip(input, dims)"),
     .infer = infer_flip,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::flip(v.grad(), v.args[1])); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef flipud_op = {

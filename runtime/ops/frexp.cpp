@@ -1,5 +1,6 @@
 // Floating-point numbers as mantissa and exponent.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -40,6 +41,7 @@ Source: numpy.frexp.
     // The exponent is constant but for jumps.
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::ldexp(v.grad(0), op::neg(v.out(1)))); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 }  // namespace ferrule

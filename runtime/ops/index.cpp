@@ -2,10 +2,12 @@
 #include <algorithm>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
+#include "runtime/ops/index_batch.h"
 #include "runtime/ops/index_checks.h"
 
 namespace ferrule {
@@ -20,6 +22,61 @@ int64_t find_padding(const OpCall& c, int arg, int64_t rows) {
                        " rows; valid: ", -rows, "..", rows - 1);
   }
   return i < 0 ? i + rows : i;
+}
+
+// --- batching
+
+// The index in the list of all samples' entries, `stride` a sample.
+[[maybe_unused]] Tensor beside_samples(const Batch& b, const Tensor& index,
+                                       Int stride) {
+  const int ndim = index.ndim();
+  const Tensor numbers = op::arange(b.size);
+  IntList shape{b.size};
+  while (shape.n < ndim) shape.push(1);
+  return op::add(op::cast(index, DType::i64),
+                 op::reshape(op::mul(numbers, stride), shape));
+}
+
+[[maybe_unused]] Results batch_index_select(Batch& b) {
+  return batch_positions(b, [](Batch& b, int dim) {
+    const Tensor& x = b.in[0].tensor;
+    return one(op::gather(x, dim, spread(b, dim, x)));
+  });
+}
+
+// A weight a sample: rows that are chosen by sample and number.
+[[maybe_unused]] Results batch_embedding(Batch& b) {
+  b.set(0, b.whole(0));
+  if (!b.batched(1)) return b.run();
+  const Tensor index = b.in[0].tensor;
+  const Tensor sample = number_of_sample(b, b.ndim(0));
+  Tensor rows = op::index(b.in[1].tensor, std::vector<Tensor>{sample, index});
+  if (!b.args[2].is_none()) {
+    Int padding(b.args[2].i, b.args[2].n);
+    if (padding.value < 0) padding = padding + b.dim(1, 0);
+    const Tensor kept = op::unsqueeze(op::ne(index, padding), -1);
+    rows = op::where(kept, rows, rows.detach());
+  }
+  return one(std::move(rows));
+}
+
+[[maybe_unused]] Results batch_embedding_dw(Batch& b) {
+  const Int rows(b.args[2].i, b.args[2].n);
+  Int padding(b.args[3].i, b.args[3].n);
+  const bool padded = !b.args[3].is_none();
+  b.set(0, b.whole(0));
+  b.set(1, beside_samples(b, b.whole(1), rows));
+  b.args[2] = Arg(rows * b.size);
+  b.args[3] = Arg();
+  const Int length = b.dim(0, b.ndim(0) - 1);
+  Tensor sum = op::reshape(b.run()[0], IntList{b.size, rows, length});
+  if (padded) {
+    if (padding.value < 0) padding = padding + rows;
+    sum = op::where(
+        op::reshape(op::ne(op::arange(rows), padding), IntList{rows, 1}), sum,
+        0);
+  }
+  return one(std::move(sum));
 }
 
 }  // namespace
@@ -67,6 +124,7 @@ Source: numpy.take.
       Tensor zero = op::zeros(v.sizes(0), g.dtype(), g.device());
       v.set(0, op::index_add(zero, v.args[1], v.in(2), g));
     }),
+    .batch = FE_GRAD(batch_index_select),
 };
 
 extern const OpDef embedding_op = {
@@ -116,6 +174,7 @@ Source: torch.nn.functional.embedding.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(1, op::embedding_dw(v.grad(), v.in(0), v.size(1, 0), v.args[2]));
     }),
+    .batch = FE_GRAD(batch_embedding),
 };
 
 extern const OpDef embedding_dw_op = {
@@ -182,6 +241,7 @@ Source: the chain rule.
       }
       v.set(0, g);
     }),
+    .batch = FE_GRAD(batch_embedding_dw),
 };
 
 }  // namespace ferrule

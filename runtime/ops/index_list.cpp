@@ -1,10 +1,12 @@
 // Elements at positions that index tensors list: x[i, j], and what is like it.
 #include "runtime/core/index_list.h"
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
+#include "runtime/ops/index_batch.h"
 #include "runtime/ops/index_checks.h"
 
 namespace ferrule {
@@ -105,6 +107,131 @@ Int size_along(const Vjp& v) {
 
 #endif
 
+// --- batching
+
+// Where the dimensions of the indices stand among those of a sample's result.
+struct Placed {
+  int ndim = 0;   // of the indices, broadcast
+  int first = 0;  // before them
+  bool adjacent = true;
+};
+[[maybe_unused]] Placed place(const Batch& b) {
+  Placed p;
+  int from = -1, to = -1, n = 0;
+  for (int d = 0; d < static_cast<int>(b.list[1].size()); ++d) {
+    const Batched& t = b.list[1][d];
+    if (!t.tensor) continue;
+    if (from < 0) from = d;
+    to = d + 1;
+    ++n;
+    p.ndim = std::max(p.ndim, t.tensor.ndim() - t.batched);
+  }
+  p.adjacent = to - from == n;
+  p.first = p.adjacent ? from : 0;
+  return p;
+}
+
+// Changes the list for tensors with the samples in front, and finds the order
+// of dimensions of what it chooses: `order[d]` is where dimension d of the
+// result for samples stands.
+[[maybe_unused]] IntList index_samples(Batch& b, int ndim) {
+  const Placed p = place(b);
+  bool any = false;
+  for (const Batched& t : b.list[1]) any |= t.batched;
+  Batched sample;
+  if (any) {
+    for (Batched& t : b.list[1]) {
+      if (t.tensor) t.tensor = b.aligned(t, p.ndim);
+    }
+    sample.tensor = number_of_sample(b, p.ndim);
+  }
+  b.list[1].insert(b.list[1].begin(), sample);
+  IntList order{0};
+  if (any && p.first > 0) {
+    // The samples' numbers are among the indices, and bring them to the front.
+    for (int d = 0; d < p.first; ++d) order.push(1 + p.ndim + d);
+    for (int d = 0; d < p.ndim; ++d) order.push(1 + d);
+  } else if (!any && !p.adjacent) {
+    order[0] = p.ndim;
+    for (int d = 0; d < p.ndim; ++d) order.push(d);
+  }
+  while (order.n < ndim + 1) order.push(order.n);
+  return order;
+}
+
+[[maybe_unused]] int rank_of_result(const Batch& b) {
+  int indexed = 0;
+  for (const Batched& t : b.list[1]) indexed += static_cast<bool>(t.tensor);
+  return b.ndim(0) - indexed + place(b).ndim;
+}
+
+[[maybe_unused]] Results batch_index(Batch& b) {
+  const IntList order = index_samples(b, rank_of_result(b));
+  b.set(0, b.whole(0));
+  return one(op::permute(b.run()[0], order));
+}
+
+[[maybe_unused]] Results batch_index_put(Batch& b) {
+  const int ndim = rank_of_result(b);
+  const IntList order = index_samples(b, ndim);
+  IntList back;
+  for (int d = 0; d < order.n; ++d) {
+    for (int k = 0; k < order.n; ++k) {
+      if (order.v[k].value == d) back.push(k);
+    }
+  }
+  b.set(0, b.whole(0));
+  const Tensor values = b.whole(2);
+  IntList shape{b.size};
+  while (shape.n - 1 < ndim - (values.ndim() - 1)) shape.push(1);
+  for (int d = 1; d < values.ndim(); ++d) {
+    shape.push(size_of(values.impl(), d));
+  }
+  b.set(2, op::permute(op::reshape(values, shape), back));
+  return b.run();
+}
+
+// All elements of a sample, numbered row by row.
+[[maybe_unused]] Results batch_numbered(Batch& b, int values) {
+  for (int i : {0, 1, values}) {
+    if (i < 0) continue;
+    Int n = 1;
+    for (const Int size : b.sizes(i)) n = n * size;
+    b.set(i, op::reshape(b.whole(i), IntList{b.size, n}));
+  }
+  const std::vector<Tensor> where{number_of_sample(b, 1), b.in[1].tensor};
+  if (values < 0) return one(op::index(b.in[0].tensor, where));
+  return one(
+      op::index_put(b.in[0].tensor, where, b.in[values].tensor, b.args[3]));
+}
+[[maybe_unused]] Results batch_take(Batch& b) { return batch_numbered(b, -1); }
+[[maybe_unused]] Results batch_put(Batch& b) { return batch_numbered(b, 2); }
+
+[[maybe_unused]] Results batch_index_add(Batch& b) {
+  return batch_positions(b, [](Batch& b, int dim) {
+    const Tensor& source = b.in[3].tensor;
+    return one(op::scatter_add(b.in[0].tensor, dim, spread(b, dim, source),
+                               op::mul(source, b.args[4])));
+  });
+}
+[[maybe_unused]] Results batch_index_copy(Batch& b) {
+  return batch_positions(b, [](Batch& b, int dim) {
+    const Tensor& source = b.in[3].tensor;
+    return one(
+        op::scatter(b.in[0].tensor, dim, spread(b, dim, source), source));
+  });
+}
+[[maybe_unused]] Results batch_index_fill(Batch& b) {
+  if (b.has(3)) return {};  // the value is a tensor
+  return batch_positions(b, [](Batch& b, int dim) {
+    const Tensor& x = b.in[0].tensor;
+    const Tensor index = b.in[2].tensor;
+    b.set(2, op::where(op::lt(index, 0), op::add(index, size_of(x.impl(), dim)),
+                       index));
+    return one(op::scatter(x, dim, spread(b, dim, x), b.args[3]));
+  });
+}
+
 }  // namespace
 
 extern const OpDef index_op = {
@@ -160,6 +287,7 @@ Source: the NumPy reference, integer array indexing.
       Tensor zero = op::zeros(v.sizes(0), g.dtype(), g.device());
       v.set(0, op::index_put(zero, list_of(v, 1), g, true));
     }),
+    .batch = FE_GRAD(batch_index),
 };
 
 extern const OpDef index_put_op = {
@@ -228,6 +356,7 @@ Source: torch.index_put.
       v.set(2,
             accumulate ? chosen : of_last_writes(chosen, indices, v.sizes(0)));
     }),
+    .batch = FE_GRAD(batch_index_put),
 };
 
 extern const OpDef last_writes_op = {
@@ -308,6 +437,7 @@ Source: torch.take.
       Tensor zero = op::zeros(v.sizes(0), g.dtype(), g.device());
       v.set(0, op::put(zero, v.in(1), g, true));
     }),
+    .batch = FE_GRAD(batch_take),
 };
 
 extern const OpDef put_op = {
@@ -379,6 +509,7 @@ Source: torch.Tensor.put_.
       }
       v.set(2, chosen);
     }),
+    .batch = FE_GRAD(batch_put),
 };
 
 extern const OpDef index_add_op = {
@@ -435,6 +566,7 @@ Source: torch.index_add.
       v.set(3, op::mul(g, v.args[4]));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_index_add),
 };
 
 extern const OpDef index_copy_op = {
@@ -481,6 +613,7 @@ Source: torch.Tensor.index_copy_.
       Tensor chosen = op::index_select(g, v.args[1], index);
       v.set(3, of_last_slices(chosen, v.args[1].i, index, size_along(v)));
     }),
+    .batch = FE_GRAD(batch_index_copy),
 };
 
 extern const OpDef index_fill_op = {
@@ -531,6 +664,7 @@ Source: torch.Tensor.index_fill_.
       if (v.needs(0)) v.set(0, kept);
       if (v.needs(3)) v.set(3, op::sum(op::sub(g, kept)));
     }),
+    .batch = FE_GRAD(batch_index_fill),
 };
 
 }  // namespace ferrule

@@ -1,7 +1,9 @@
 // Ops that write into their first argument, which is their result. No gradient
 // flows to what was overwritten.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
+#include "ferrule/ops.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -31,6 +33,12 @@ void infer_random_target(OpCall& c) {
                        c.in(0).dtype);
   }
   infer_target(c);
+}
+
+// A value a sample is copied.
+[[maybe_unused]] Results batch_fill(Batch& b) {
+  if (!b.batched(1)) return b.run();
+  return one(op::copy_(b.in[0].tensor, b.aligned(1, b.ndim(0))));
 }
 
 }  // namespace
@@ -73,6 +81,7 @@ Source: torch.Tensor.copy_.
           infer_target(c);
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
+    .batch = FE_GRAD(batch_elementwise),
 };
 
 extern const OpDef fill__op = {
@@ -109,6 +118,7 @@ Source: torch.Tensor.fill_.
           infer_target(c);
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(1, v.grad()); }),
+    .batch = FE_GRAD(batch_fill),
 };
 
 extern const OpDef zero__op = {
@@ -137,6 +147,7 @@ Source: torch.Tensor.zero_.
     .where = kMethod,
     .infer = infer_target,
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef normal__op = {
@@ -174,6 +185,7 @@ Source: see randn.
           infer_random_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef uniform__op = {
@@ -212,6 +224,7 @@ Source: see rand.
           infer_random_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef bernoulli__op = {
@@ -247,6 +260,7 @@ Source: see bernoulli.
           infer_target(c);
         },
     .vjp = FE_GRAD([](Vjp&) {}),
+    .batch = FE_GRAD(batch_leading),
 };
 
 }  // namespace ferrule

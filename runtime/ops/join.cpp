@@ -1,5 +1,9 @@
 // Tensors joined into one.
+#include <algorithm>
+#include <vector>
+
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 
@@ -31,6 +35,18 @@ IntList entry_sizes(const Vjp& v, int i, int k) {
   return Vjp{v.info, &entry, v.state}.sizes(0);
 }
 #endif
+
+// Entries of shape (0,), which are passed over, have no dimension `dim`.
+[[maybe_unused]] Results batch_cat(Batch& b) {
+  const auto passed_over = [](const Batched& t) {
+    return t.tensor.ndim() - t.batched == 1 && t.tensor.size(t.batched) == 0;
+  };
+  auto& list = b.list[0];
+  if (!std::all_of(list.begin(), list.end(), passed_over)) {
+    std::erase_if(list, passed_over);
+  }
+  return batch_dims(b);
+}
 
 }  // namespace
 
@@ -112,6 +128,7 @@ Source: numpy.concatenate.
         start = start + length;
       }
     }),
+    .batch = FE_GRAD(batch_cat),
 };
 
 extern const OpDef stack_op = {
@@ -166,6 +183,7 @@ Source: numpy.stack.
         }
       }
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

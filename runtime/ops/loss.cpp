@@ -1,4 +1,5 @@
 // Cross entropy of classes, and its gradient.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -157,6 +158,79 @@ struct Shares {
   return r;
 }
 
+// --- batching: the losses of all rows at once, reduced sample by sample
+
+[[maybe_unused]] Int rows_of_sample(const Batch& b, int input) {
+  const int ndim = b.ndim(input);
+  Int n = 1;
+  for (int d = 0; d < ndim; ++d) {
+    if (d != (ndim > 1 ? 1 : 0)) n = n * b.dim(input, d);
+  }
+  return n;
+}
+
+// What "mean" divides by: (samples, 1), or a number. Arguments are as in
+// check_loss; the targets are those of all samples.
+[[maybe_unused]] Tensor counted_in_sample(const Batch& b, int first, Int rows) {
+  const Tensor target = b.in[first + 1].tensor;
+  const DType t = accumulator(b.in[first].tensor.dtype());
+  if (!is_integer(target.dtype())) {
+    return op::full(IntList{b.size, 1}, rows, t, device_of(target));
+  }
+  const Tensor valid = op::ne(target, b.args[first + 3]);
+  Tensor counted = op::cast(valid, t);
+  if (b.has(first + 2)) {
+    const Tensor classes = op::cast(op::where(valid, target, 0), DType::i64);
+    const Tensor flat = op::reshape(classes, IntList{b.size * rows});
+    const Tensor weight =
+        op::index_select(op::cast(b.in[first + 2].tensor, t), 0, flat);
+    counted = op::mul(op::reshape(counted, IntList{b.size * rows}), weight);
+  }
+  return op::sum(op::reshape(counted, IntList{b.size, rows}), IntList{1}, true);
+}
+
+// Rows of all samples, for input and target.
+[[maybe_unused]] void join_rows(Batch& b, int first) {
+  const bool many = b.ndim(first) > 1;
+  for (int i : {first, first + 1}) {
+    b.set(i, many ? b.within(i, 0) : b.whole(i));
+  }
+  b.args[first + 4] = Arg("none");
+}
+
+[[maybe_unused]] Results batch_cross_entropy(Batch& b) {
+  if (b.batched(2)) return {};
+  const std::string_view reduction = b.args[4].str;
+  const Int rows = rows_of_sample(b, 0);
+  join_rows(b, 0);
+  const Tensor loss = op::reshape(b.run()[0], IntList{b.size, rows});
+  if (reduction == "none") return one(loss);
+  const Tensor sum = op::sum(loss, IntList{1}, true);
+  if (reduction == "sum") return one(sum);
+  return one(
+      op::cast(op::div(sum, counted_in_sample(b, 0, rows)), loss.dtype()));
+}
+
+[[maybe_unused]] Results batch_cross_entropy_backward(Batch& b) {
+  if (b.batched(3)) return {};
+  const std::string_view reduction = b.args[5].str;
+  const Int rows = rows_of_sample(b, 1);
+  Tensor grad = b.whole(0);
+  join_rows(b, 1);
+  if (reduction != "none") grad = op::reshape(grad, IntList{b.size, 1});
+  if (reduction == "mean") {
+    grad = op::cast(op::div(grad, counted_in_sample(b, 1, rows)), grad.dtype());
+  }
+  if (reduction != "none") grad = op::expand(grad, IntList{b.size, rows});
+  const IntList shape = sizes_of(b.in[1].tensor.impl());
+  IntList losses;
+  for (int d = 0; d < shape.n; ++d) {
+    if (d != 1) losses.push(shape.v[d]);
+  }
+  b.set(0, op::reshape(grad, losses));
+  return b.run();
+}
+
 }  // namespace
 
 extern const OpDef cross_entropy_op = {
@@ -230,6 +304,7 @@ CVPR 2016.
       }
       if (v.needs(1)) v.set(1, gradient_of_target(v));
     }),
+    .batch = FE_GRAD(batch_cross_entropy),
 };
 
 extern const OpDef cross_entropy_backward_op = {
@@ -268,6 +343,7 @@ Example:
     .saves = "grad input target weight",
     .infer = infer_cross_entropy_backward,
     .decompose = FE_GRAD(decompose_backward),
+    .batch = FE_GRAD(batch_cross_entropy_backward),
 };
 
 }  // namespace ferrule

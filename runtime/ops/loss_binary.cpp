@@ -1,6 +1,7 @@
 // Losses of yes/no decisions.
 #include <cmath>
 
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/loss_parts.h"
@@ -73,6 +74,7 @@ Example:
     .where = kInternal,
     .infer = infer_unary,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef binary_cross_entropy_terms_op = {

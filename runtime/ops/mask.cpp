@@ -1,5 +1,6 @@
 // Elements chosen by a mask.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/cpu/nonzero.h"
@@ -15,6 +16,15 @@ void require_cpu(const OpCall& c) {
   if (c.device.is_cpu()) return;
   c.fail<DeviceError>("runs on the CPU only, got ", c.device,
                       "; move the tensor with .to(\"cpu\")");
+}
+
+// A value a sample is chosen.
+[[maybe_unused]] Results batch_masked_fill(Batch& b) {
+  if (!b.batched(2)) return batch_elementwise(b);
+  const int ndim = std::max(b.ndim(0), b.ndim(1));
+  const Tensor x = b.aligned(0, ndim);
+  const Tensor value = op::cast(b.aligned(2, ndim), x.dtype());
+  return one(op::where(b.aligned(1, ndim), value, x));
 }
 
 }  // namespace
@@ -68,6 +78,7 @@ Source: torch.masked_fill.
       if (v.needs(0)) v.set(0, op::masked_fill(v.grad(), mask, 0.0));
       if (v.needs(2)) v.set(2, op::sum(op::where(mask, v.grad(), 0.0)));
     }),
+    .batch = FE_GRAD(batch_masked_fill),
 };
 
 // Its size is only known from the data: it is counted while the result is

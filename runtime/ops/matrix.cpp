@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -76,6 +77,45 @@ void infer_matmul(OpCall& c) {
   require_same_dtype(c, {0, 1, 2});
   const Tensor y = op::matmul(c.tensor(0), c.tensor(1), false, true);
   return one(c.has(2) ? op::add(y, c.tensor(2)) : y);
+}
+
+// The product of two matrices, of which some are one a sample; vectors are a
+// row on the left and a column on the right.
+[[maybe_unused]] Results batch_matmul(Batch& b) {
+  for (int i = 0; i < 2; ++i) {
+    if (b.ndim(i) > 1) continue;
+    b.in[i].tensor = op::unsqueeze(b.in[i].tensor, i == 0 ? -2 : -1);
+  }
+  if (!b.batched(1) && b.ndim(1) == 2 && !b.args[2].b) {
+    // Rows of all samples are rows of one matrix.
+    const int last = b.ndim(0) - 1;
+    Int rows = b.size;
+    for (int d = 0; d < last; ++d) rows = rows * b.dim(0, d);
+    b.set(0, op::reshape(b.in[0].tensor, IntList{rows, b.dim(0, last)}));
+    return b.run();
+  }
+  const int ndim = std::max(b.ndim(0), b.ndim(1));
+  for (int i = 0; i < 2; ++i) b.in[i].tensor = b.aligned(i, ndim);
+  return b.run();
+}
+
+[[maybe_unused]] Results batch_linear(Batch& b) {
+  const Batched bias = b.in[2];
+  if (!b.batched(1) && !bias.batched) {
+    b.set(0, b.whole(0));
+    return b.run();
+  }
+  // A weight or a bias a sample: rows of the input, by sample.
+  const Batched x = b.in[0];
+  const int last = b.ndim(0) - 1;
+  Int rows = 1;
+  for (int d = 0; d < last; ++d) rows = rows * b.dim(0, d);
+  IntList shape{rows, b.dim(0, last)};
+  if (x.batched) shape = IntList{b.size, rows, b.dim(0, last)};
+  Tensor y =
+      op::matmul(op::reshape(x.tensor, shape), b.in[1].tensor, false, true);
+  if (bias.tensor) y = op::add(y, b.aligned(bias, 2));
+  return one(std::move(y));
 }
 
 }  // namespace
@@ -163,6 +203,7 @@ Source: numpy.matmul, whose rules for shapes these are.
       }
     }),
     .complex = FE_GRAD(complex_matmul),
+    .batch = FE_GRAD(batch_matmul),
 };
 
 extern const OpDef linear_op = {
@@ -234,6 +275,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
       if (v.needs(2)) v.set(2, v.grad());
     }),
     .complex = FE_GRAD(complex_linear),
+    .batch = FE_GRAD(batch_linear),
 };
 
 extern const OpDef int_mm_op = {

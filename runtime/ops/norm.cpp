@@ -1,4 +1,5 @@
 // Layer and batch normalisation, and their gradients.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -216,6 +217,43 @@ void infer_batch_norm_backward(OpCall& c) {
   return r;
 }
 
+// A weight or a bias a sample is applied to the result of the kernel.
+[[maybe_unused]] Results batch_layer_norm(Batch& b) {
+  const int ndim = b.ndim(0);
+  Batched weight, bias;
+  if (b.batched(2) || b.batched(3)) {
+    std::swap(weight, b.in[2]);
+    std::swap(bias, b.in[3]);
+    b.args[2] = b.args[3] = Arg();
+  }
+  b.set(0, b.whole(0));
+  Results r = b.run();
+  if (weight.tensor) r[0] = op::mul(r[0], b.aligned(weight, ndim));
+  if (bias.tensor) r[0] = op::add(r[0], b.aligned(bias, ndim));
+  return r;
+}
+
+// Statistics of a sample are its own: samples are more channels, unless nothing
+// depends on the sample but the input.
+[[maybe_unused]] Results batch_batch_norm(Batch& b) {
+  const bool training = b.args[5].b;
+  bool channels = training;
+  for (int i = 1; i < 5; ++i) channels |= b.batched(i);
+  if (!channels) {
+    b.set(0, b.within(0, 0));
+    Results r = b.run();
+    for (int i : {1, 2}) r[i] = b.whole(Batched{r[i]});
+    return r;
+  }
+  b.set(0, b.within(0, 1));
+  for (int i = 1; i < 5; ++i) {
+    if (b.has(i)) b.set(i, b.within(i, 0));
+  }
+  Results r = b.run();
+  r[0] = b.apart(r[0], 1);
+  return r;
+}
+
 }  // namespace
 
 extern const OpDef layer_norm_op = {
@@ -271,6 +309,7 @@ Source: J. Ba, J. Kiros, G. Hinton, "Layer normalization", arXiv:1607.06450.
       v.set(0, gradient_of_statistics(v, x, mean, rstd, grad_or_none(v, 1),
                                       grad_or_none(v, 2), count));
     }),
+    .batch = FE_GRAD(batch_layer_norm),
 };
 
 extern const OpDef layer_norm_backward_op = {
@@ -380,6 +419,7 @@ Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
                                       beside_channels(rstd, v.ndim(0)), wide(1),
                                       wide(2), v.numel(0) / v.size(0, 1)));
     }),
+    .batch = FE_GRAD(batch_batch_norm),
 };
 
 extern const OpDef batch_norm_backward_op = {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/core/window.h"
@@ -143,6 +144,7 @@ Source: torch.nn.functional.max_pool2d, whose rules for the borders these are.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::max_pool2d_dx(v.grad(), v.out(1), v.sizes(0)));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef max_pool2d_dx_op = {
@@ -186,6 +188,7 @@ Source: the chain rule.
         },
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::max_pool2d_gather(v.grad(), v.in(1))); }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef max_pool2d_gather_op = {
@@ -231,6 +234,7 @@ Source: the transpose of max_pool2d_dx.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::max_pool2d_dx(v.grad(), v.in(1), v.sizes(0)));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef avg_pool2d_op = {
@@ -286,6 +290,7 @@ Source: torch.nn.functional.avg_pool2d, whose rules for the borders these are.
       v.set(0, op::avg_pool2d_dx(v.grad(), v.sizes(0), a[1], a[2], a[3], a[4],
                                  a[5]));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef avg_pool2d_dx_op = {
@@ -328,6 +333,7 @@ Source: the chain rule.
       const Arg* a = v.args;
       v.set(0, op::avg_pool2d(v.grad(), a[2], a[3], a[4], a[5], a[6]));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef adaptive_avg_pool2d_op = {
@@ -381,6 +387,7 @@ Source: torch.nn.functional.adaptive_avg_pool2d.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::adaptive_avg_pool2d_dx(v.grad(), v.sizes(0)));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 extern const OpDef adaptive_avg_pool2d_dx_op = {
@@ -429,6 +436,7 @@ Source: the chain rule.
                                        IntList{v.size(0, v.ndim(0) - 2),
                                                v.size(0, v.ndim(0) - 1)}));
     }),
+    .batch = FE_GRAD(batch_first_dim),
 };
 
 }  // namespace ferrule

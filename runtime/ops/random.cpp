@@ -2,6 +2,7 @@
 // and on nothing else, so that every device and any number of threads draw the
 // same numbers.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -78,6 +79,7 @@ Source: Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1,
     .where = kFunction,
     .random = true,
     .infer = infer_sized,
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef randn_op = {
@@ -110,6 +112,7 @@ Ann. Math. Statist. 29 (1958), over Philox4x32-10.
     .where = kFunction,
     .random = true,
     .infer = infer_sized,
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef rand_like_op = {
@@ -141,6 +144,7 @@ Source: see rand.
     .where = kFunction,
     .random = true,
     .infer = infer_like,
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef randn_like_op = {
@@ -171,6 +175,7 @@ Source: see randn.
     .where = kFunction,
     .random = true,
     .infer = infer_like,
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef randint_op = {
@@ -214,6 +219,7 @@ Model. Comput. Simul. 29 (2019), over Philox4x32-10.
           }
           c.out(0, t, shape_of(c, 2));
         },
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef randperm_op = {
@@ -289,6 +295,7 @@ Source: torch.bernoulli, over Philox4x32-10.
           if (c.has(1)) require_probability(c, 1);
           c.out_like(0, 0);
         },
+    .batch = FE_GRAD(batch_leading),
 };
 
 // Without training there is nothing to draw and nothing to record: the input
@@ -374,6 +381,7 @@ Source: see dropout.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::dropout_dx(v.grad(), v.out(1), v.args[1]));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef dropout_dx_op = {
@@ -414,6 +422,7 @@ Source: the chain rule.
         },
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::dropout_dx(v.grad(), v.in(1), v.args[2])); }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 }  // namespace ferrule

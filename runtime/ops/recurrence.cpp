@@ -12,6 +12,7 @@
 // where i, f, o, r, z go through the logistic function and g through tanh.
 #include <vector>
 
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -288,6 +289,21 @@ void recurrence_vjp(Vjp& v) {
 
 #endif
 
+// Samples are more sequences, in the dimension before the last; a weight a
+// sample has no kernel.
+[[maybe_unused]] Results batch_recurrence(Batch& b) {
+  const Schema& s = b.info.schema;
+  const int weight = s.find("weight"), bias = s.find("bias");
+  if (b.batched(weight) || (bias >= 0 && b.batched(bias))) return {};
+  for (int i = 0; i < s.n; ++i) {
+    if (!b.has(i) || i == weight || i == bias) continue;
+    b.set(i, b.within(i, b.ndim(i) - 2));
+  }
+  Results r = b.run();
+  for (int i = 0; i < r.n; ++i) r[i] = b.apart(r[i], r[i].ndim() - 2);
+  return r;
+}
+
 }  // namespace
 
 extern const OpDef recurrence_op = {
@@ -344,6 +360,7 @@ the reset gate behind the product, as in torch.nn.GRU.
     .infer = infer_recurrence,
     .vjp = FE_GRAD(recurrence_vjp),
     .decompose = FE_GRAD(decompose_recurrence),
+    .batch = FE_GRAD(batch_recurrence),
 };
 
 extern const OpDef recurrence_backward_op = {
@@ -404,6 +421,7 @@ Source: backpropagation through time; P. Werbos, 1990.
         "output_grad cells_grad gates_grad h0 c0 weight output cells gates",
     .infer = infer_recurrence_backward,
     .decompose = FE_GRAD(decompose_recurrence_backward),
+    .batch = FE_GRAD(batch_recurrence),
 };
 
 }  // namespace ferrule

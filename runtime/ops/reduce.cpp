@@ -1,5 +1,6 @@
 // Reductions.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -264,6 +265,7 @@ Source: numpy.sum.
       v.set(0, op::expand(keep_dims(v, v.grad(), 2), v.sizes(0)));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef mean_op = {
@@ -307,6 +309,7 @@ Source: numpy.mean.
       v.set(0, op::expand(keep_dims(v, share, 2), v.sizes(0)));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef prod_op = {
@@ -353,6 +356,7 @@ Source: numpy.prod.
     .infer = infer_sum,
     .vjp = FE_GRAD(prod_vjp),
     .complex = FE_GRAD(complex_prod),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef any_op = {
@@ -388,6 +392,7 @@ Source: numpy.any.
         "dim)), keepdims=keepdim)"),
     .infer = infer_truth,
     .complex = FE_GRAD(complex_truth),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef all_op = {
@@ -423,6 +428,7 @@ Source: numpy.all.
         "dim)), keepdims=keepdim)"),
     .infer = infer_truth,
     .complex = FE_GRAD(complex_truth),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef amax_op = {
@@ -462,6 +468,7 @@ Source: numpy.amax.
     .saves = "input out",
     .infer = infer_extreme,
     .vjp = FE_GRAD([](Vjp& v) { share_among_ties(v); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef amin_op = {
@@ -501,6 +508,7 @@ Source: numpy.amin.
     .saves = "input out",
     .infer = infer_extreme,
     .vjp = FE_GRAD([](Vjp& v) { share_among_ties(v); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef var_op = {
@@ -553,6 +561,7 @@ Source: numpy.var.
       v.set(0, op::mul(op::sub(x, op::mean(x, v.args[1], true)), share));
     }),
     .complex = FE_GRAD(complex_var),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef argmax_op = {
@@ -585,6 +594,7 @@ Source: numpy.argmax.
                        "f(2, 3), dim=-1, keepdim=True"),
     .reference = FE_DOC("np.argmax(input, axis=dim, keepdims=keepdim)"),
     .infer = infer_index,
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef argmin_op = {
@@ -617,6 +627,7 @@ Source: numpy.argmin.
                        "f(2, 3), dim=-1, keepdim=True"),
     .reference = FE_DOC("np.argmin(input, axis=dim, keepdims=keepdim)"),
     .infer = infer_index,
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

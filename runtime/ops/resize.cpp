@@ -2,6 +2,7 @@
 // Images are resized by one call for each dimension.
 #include "runtime/core/resize.h"
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -98,6 +99,7 @@ Source: torch.nn.functional.interpolate, whose coordinates these are; Keys,
       v.set(0, op::resize_dx(v.grad(), a[1], v.size(0, d), a[3], a[4], a[5],
                              a[6]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef resize_dx_op = {
@@ -145,6 +147,7 @@ Source: the chain rule.
       v.set(0,
             op::resize(v.grad(), a[1], v.size(0, d), a[3], a[4], a[5], a[6]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

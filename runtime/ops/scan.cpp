@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -172,6 +173,7 @@ Source: numpy.cumsum.
                               : summed_backwards(v.grad(), dim_of(v, 1)));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef cumprod_op = {
@@ -213,6 +215,7 @@ Source: numpy.cumprod.
     .infer = infer_scan,
     .vjp = FE_GRAD(cumprod_vjp),
     .complex = FE_GRAD(complex_cumprod),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef linear_scan_op = {
@@ -256,6 +259,7 @@ Source: a first-order linear recurrence; the gradient of cumprod is one.
           c.dim(2, c.in(0).ndim);
         },
     .vjp = FE_GRAD(linear_scan_vjp),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef logcumsumexp_op = {
@@ -293,6 +297,7 @@ Source: torch.logcumsumexp.
           c.out_like(0, 0);
         },
     .vjp = FE_GRAD(logcumsumexp_vjp),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef running_argmax_op = {
@@ -326,6 +331,7 @@ Source: the indices of torch.cummax.
           c.dim(1, c.in(0).ndim);
           c.out(0, DType::i64, c.in(0).sizes());
         },
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef cummax_op = {

@@ -1,5 +1,6 @@
 // Elements along one dimension, chosen for each position by an index tensor.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -218,6 +219,7 @@ Source: torch.gather.
       Tensor zero = op::zeros(v.sizes(0), g.dtype(), g.device());
       v.set(0, op::scatter_add(zero, v.args[1], v.in(2), g));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef take_along_dim_op = {
@@ -343,6 +345,7 @@ Source: torch.scatter_add.
       if (v.needs(3)) set_source(v, op::gather(v.grad(), v.args[1], v.in(2)));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef scatter_op = {
@@ -399,6 +402,7 @@ Source: torch.scatter.
         set_source(v, op::where(stays(v, index), s, 0.0));
       }
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef scatter_reduce_op = {
@@ -486,6 +490,7 @@ Source: torch.scatter_reduce.
         extreme_vjp(v, index);
       }
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

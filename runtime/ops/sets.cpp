@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -158,6 +159,23 @@ Results find_groups(OpCall& c, bool sorted, UniqueArgs arg) {
 
 #endif
 
+[[maybe_unused]] Results batch_searchsorted(Batch& b) {
+  if (!b.has(1)) return {};
+  const bool rows = b.ndim(0) > 1;  // values go with rows of the sequences
+  if (!rows && b.batched(0)) {
+    Int values = 1;
+    for (const Int n : b.sizes(1)) values = values * n;
+    b.set(1, op::reshape(b.whole(1), IntList{b.size, values}));
+  } else {
+    b.set(1, b.whole(1));
+  }
+  if (rows || b.batched(0) || b.batched(5)) {
+    b.set(0, b.whole(0));
+    if (b.has(5)) b.set(5, b.whole(5));
+  }
+  return b.run();
+}
+
 }  // namespace
 
 extern const OpDef searchsorted_op = {
@@ -205,6 +223,7 @@ Source: numpy.searchsorted.
                         "('right' if right else 'left'), sorter)"),
     .where = kFunction,
     .infer = infer_searchsorted,
+    .batch = FE_GRAD(batch_searchsorted),
 };
 
 extern const OpDef bucketize_op = {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -150,6 +151,17 @@ void infer_squeeze(OpCall& c) {
   c.view(0, 0, shape, strides, x.offset);
 }
 
+[[maybe_unused]] Results batch_expand(Batch& b) {
+  b.in[0].tensor = b.aligned(0, static_cast<int>(b.ints[1].size()));
+  b.ints[1].insert(b.ints[1].begin(), b.size);
+  return b.run();
+}
+[[maybe_unused]] Results batch_permute(Batch& b) {
+  for (Int& d : b.ints[1]) d = shifted(d);
+  b.ints[1].insert(b.ints[1].begin(), 0);
+  return b.run();
+}
+
 }  // namespace
 
 extern const OpDef reshape_op = {
@@ -190,6 +202,7 @@ Source: numpy.reshape.
           }
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef transpose_op = {
@@ -231,6 +244,7 @@ Source: numpy.swapaxes.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::transpose(v.grad(), v.args[1], v.args[2]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef permute_op = {
@@ -269,6 +283,7 @@ Source: numpy.transpose.
       }
       v.set(0, op::permute(v.grad(), inverse));
     }),
+    .batch = FE_GRAD(batch_permute),
 };
 
 extern const OpDef expand_op = {
@@ -304,6 +319,7 @@ Source: numpy.broadcast_to.
         "for i, n in enumerate(size)])"),
     .infer = infer_expand,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .batch = FE_GRAD(batch_expand),
 };
 
 extern const OpDef squeeze_op = {
@@ -334,6 +350,7 @@ Source: torch.squeeze.
         "dim is not None and i not in [d % input.ndim for d in dim]])"),
     .infer = infer_squeeze,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef unsqueeze_op = {
@@ -372,6 +389,7 @@ Source: numpy.expand_dims.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::squeeze(v.grad(), IntList{Int(v.args[1].i)}));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

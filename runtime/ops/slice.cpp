@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -86,6 +87,35 @@ Dims check_geometry(const OpCall& c, int first, int64_t numel) {
   return size;
 }
 
+// Samples lie one behind the other.
+[[maybe_unused]] Results batch_strided(Batch& b, int size, int stride,
+                                       Int elements) {
+  for (int i = 0; i < b.info.schema.n; ++i) {
+    if (b.has(i)) b.set(i, b.whole(i));
+  }
+  b.ints[size].insert(b.ints[size].begin(), b.size);
+  b.ints[stride].insert(b.ints[stride].begin(), elements);
+  return b.run();
+}
+[[maybe_unused]] Int elements_of(std::span<const Int> sizes) {
+  Int n = 1;
+  for (const Int size : sizes) n = n * size;
+  return n;
+}
+[[maybe_unused]] Results batch_as_strided(Batch& b) {
+  const IntList sizes = b.sizes(0);
+  return batch_strided(b, 1, 2, elements_of({sizes.begin(), sizes.end()}));
+}
+[[maybe_unused]] Results batch_as_strided_dx(Batch& b) {
+  const Int elements = elements_of(b.ints[1]);
+  b.ints[1].insert(b.ints[1].begin(), b.size);
+  return batch_strided(b, 2, 3, elements);
+}
+[[maybe_unused]] Results batch_strided_write(Batch& b) {
+  const IntList sizes = b.sizes(0);
+  return batch_strided(b, 2, 3, elements_of({sizes.begin(), sizes.end()}));
+}
+
 }  // namespace
 
 extern const OpDef slice_op = {
@@ -139,6 +169,7 @@ Source: the Python language reference, slicings.
       const Arg* a = v.args;
       v.set(0, op::slice_dx(v.grad(), v.sizes(0), a[1], a[2], a[3], a[4]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef slice_dx_op = {
@@ -182,6 +213,7 @@ Source: the chain rule.
       const Arg* a = v.args;
       v.set(0, op::slice(v.grad(), a[2], a[3], a[4], a[5]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef narrow_op = {
@@ -237,6 +269,7 @@ Source: torch.narrow.
       const Int end = start + Int(v.args[3].i, v.args[3].n);
       v.set(0, op::slice_dx(v.grad(), v.sizes(0), d, start, end));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef select_op = {
@@ -277,6 +310,7 @@ Source: torch.select.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::select_dx(v.grad(), v.sizes(0), v.args[1], v.args[2]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef select_dx_op = {
@@ -317,6 +351,7 @@ Source: the chain rule.
         },
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::select(v.grad(), v.args[2], v.args[3])); }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef as_strided_op = {
@@ -366,6 +401,7 @@ Source: numpy.lib.stride_tricks.as_strided, but safe: it sees `input` only.
       const Arg* a = v.args;
       v.set(0, op::as_strided_dx(v.grad(), v.sizes(0), a[1], a[2], a[3]));
     }),
+    .batch = FE_GRAD(batch_as_strided),
 };
 
 extern const OpDef as_strided_dx_op = {
@@ -410,6 +446,7 @@ Source: the chain rule.
       v.set(0, op::as_strided(v.grad(), v.args[2], v.args[3], v.args[4]));
     }),
     .complex = FE_GRAD(by_parts),
+    .batch = FE_GRAD(batch_as_strided_dx),
 };
 
 // What an in-place write through a view means for the whole: autograd records
@@ -463,6 +500,7 @@ Source: functionalisation of in-place writes, as in torch.as_strided_scatter.
       }
       if (v.needs(1)) v.set(1, op::as_strided(g, a[2], a[3], a[4]));
     }),
+    .batch = FE_GRAD(batch_strided_write),
 };
 
 }  // namespace ferrule

@@ -1,4 +1,5 @@
 // Softmax, its logarithm, and the gradients of both.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -61,6 +62,7 @@ nothing but the range.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::softmax_backward(v.grad(), v.out(), v.args[1]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef log_softmax_op = {
@@ -97,6 +99,7 @@ Source: torch.log_softmax.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::log_softmax_backward(v.grad(), v.out(), v.args[1]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef softmax_backward_op = {
@@ -139,6 +142,7 @@ Example:
         v.set(1, op::sub(direct, op::mul(g, row_sum(v, op::mul(u, y)))));
       }
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef log_softmax_backward_op = {
@@ -178,6 +182,7 @@ Example:
         v.set(1, op::neg(op::mul(weighted, row_sum(v, v.in(0)))));
       }
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

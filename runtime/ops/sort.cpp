@@ -1,5 +1,6 @@
 // Sorting, and what is read off a sorted dimension.
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -98,6 +99,7 @@ Source: torch.sort; a radix sort of keys whose order is that of the elements.
       Tensor g = v.grad();
       v.set(0, op::scatter_add(op::zeros_like(g), v.args[1], v.out(1), g));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef argsort_op = {

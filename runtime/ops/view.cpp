@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ferrule/autograd.h"
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/checks.h"
@@ -140,6 +141,7 @@ Source: numpy.diagonal.
       if (g.numel() > 0 && above < 0) first = dense.v[rows] * Int(-above);
       v.set(0, op::as_strided_dx(g, size, part, stride, first));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef unfold_op = {
@@ -193,6 +195,7 @@ Source: torch.Tensor.unfold; numpy.lib.stride_tricks.sliding_window_view.
       stride[d] = stride[d] * Int(v.args[3].i, v.args[3].n);
       v.set(0, op::as_strided_dx(g, v.sizes(0), sizes_of(g.impl()), stride, 0));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef movedim_op = {

@@ -145,12 +145,12 @@ class _Generators(dict):
         )
 
 
-def cases(op: str, grow: Any = lambda s: s) -> list[Case]:
+def cases(op: str, grow: Any = lambda s: s, seed: int = 1000) -> list[Case]:
     """The examples of an op, one a line of its definition."""
     result = []
     lines = [x for x in (TABLE[op]["examples"] or "").split("\n") if x.strip()]
     for k, line in enumerate(lines):
-        space = _Generators(1000 + k, grow)
+        space = _Generators(seed + k, grow)
         args, kwargs = eval(f"_pack({line})", space)
         args = [np.asarray(a) if isinstance(a, np.generic) else a for a in args]
         result.append(Case(op, line.strip(), args, kwargs))

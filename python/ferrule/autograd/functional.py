@@ -11,19 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from .._ferrule import (
-    AutogradError,
     ShapeError,
     Tensor,
     enable_grad,
-    grad,
     ones_like,
     ops,
     zeros_like,
 )
+from ._products import Linear, Tensors, grads_or_zeros
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
-Tensors = tuple[Tensor, ...]
 Func = Callable[..., Any]
 
 _OUTPUTS = "the outputs of func"
@@ -67,7 +65,7 @@ def vjp(
         raw = func(*xs)
         ys = _tensors("vjp", _OUTPUTS, raw)
         vs = _vectors("vjp", "outputs", v, ys)
-        grads = _grad("vjp", ys, xs, vs, create_graph, strict)
+        grads = grads_or_zeros("vjp", ys, xs, vs, create_graph, strict)
     return _like(raw, ys, create_graph), _like(inputs, grads, create_graph)
 
 
@@ -103,16 +101,17 @@ def jvp(
         >>> jvp(lambda t: (t * t).sum(), x, fe.tensor([1.0, 10.0]))[1].item()
         42.0
 
+    It costs two backward passes: see Linear in autograd/_products.py.
+
     Source: J. Townsend, "A new trick for calculating Jacobian vector products"
-    (2017): u -> u J is linear, so that its gradient in u along v is J v. It
-    costs two backward passes.
+    (2017).
     """
     with enable_grad():
         xs = _prepared("jvp", inputs, create_graph)
         vs = _vectors("jvp", "inputs", v, xs)
         raw = func(*xs)
         ys = _tensors("jvp", _OUTPUTS, raw)
-        products = _push(ys, xs, vs, create_graph, strict)
+        products = Linear("jvp", ys, xs, strict)(vs, create_graph)
     return _like(raw, ys, create_graph), _like(raw, products, create_graph)
 
 
@@ -199,7 +198,7 @@ def hessian(
 
     def gradient(*xs: Tensor) -> Any:
         y = _single("hessian", func, xs)
-        grads = _grad("hessian", (y,), xs, (ones_like(y),), True, strict)
+        grads = grads_or_zeros("hessian", (y,), xs, (ones_like(y),), True, strict)
         return grads if isinstance(inputs, tuple) else grads[0]
 
     return jacobian(gradient, inputs, create_graph, strict)
@@ -240,8 +239,8 @@ def vhp(
         xs = _prepared("vhp", inputs, create_graph)
         vs = _vectors("vhp", "inputs", v, xs)
         y = _single("vhp", func, xs)
-        grads = _grad("vhp", (y,), xs, (ones_like(y),), True, strict)
-        products = _grad("vhp", grads, xs, vs, create_graph, strict)
+        grads = grads_or_zeros("vhp", (y,), xs, (ones_like(y),), True, strict)
+        products = grads_or_zeros("vhp", grads, xs, vs, create_graph, strict)
     return _settled(y, create_graph), _like(inputs, products, create_graph)
 
 
@@ -272,8 +271,8 @@ def hvp(
         xs = _prepared("hvp", inputs, create_graph)
         vs = _vectors("hvp", "inputs", v, xs)
         y = _single("hvp", func, xs)
-        grads = _grad("hvp", (y,), xs, (ones_like(y),), True, strict)
-        products = _push(grads, xs, vs, create_graph, strict)
+        grads = grads_or_zeros("hvp", (y,), xs, (ones_like(y),), True, strict)
+        products = Linear("hvp", grads, xs, strict)(vs, create_graph)
     return _settled(y, create_graph), _like(inputs, products, create_graph)
 
 
@@ -335,57 +334,14 @@ def _vectors(who: str, of: str, v: Any, like: Tensors) -> Tensors:
     return vs
 
 
-def _grad(
-    who: str,
-    ys: Tensors,
-    xs: Tensors,
-    vs: Tensors,
-    create_graph: bool,
-    strict: bool,
-) -> Tensors:
-    """`grad`, with zeros for what is independent."""
-    pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y.requires_grad]
-    if strict and len(pairs) < len(ys):
-        raise AutogradError(
-            f"[{who}] an output is independent of all inputs, which strict=True forbids"
-        )
-    found: tuple[Any, ...] = (None,) * len(xs)
-    if pairs:
-        found = grad(
-            [y for y, _ in pairs],
-            xs,
-            [v for _, v in pairs],
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-    for i, g in enumerate(found):
-        if g is None and strict:
-            raise AutogradError(
-                f"[{who}] the outputs are independent of input {i}, which strict=True "
-                "forbids"
-            )
-    return tuple(
-        zeros_like(x).detach() if g is None else g
-        for g, x in zip(found, xs, strict=True)
-    )
-
-
-def _push(
-    ys: Tensors, xs: Tensors, vs: Tensors, create_graph: bool, strict: bool
-) -> Tensors:
-    """J v, as the gradient of u J along v (see jvp)."""
-    us = tuple(zeros_like(y).detach().requires_grad_() for y in ys)
-    pulled = _grad("jvp", ys, xs, us, True, strict)
-    return _grad("jvp", pulled, us, vs, create_graph, False)
-
-
 def _jacobian_of(y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> Tensors:
     flat = y.reshape((-1,))
     rows: list[Tensors] = []
     for i in range(flat.shape[0]):
         one = (ones_like(flat[i]).detach(),)
-        rows.append(_grad("jacobian", (flat[i],), xs, one, create_graph, strict))
+        rows.append(
+            grads_or_zeros("jacobian", (flat[i],), xs, one, create_graph, strict)
+        )
     if not rows:
         return tuple(
             zeros_like(x).detach().reshape((-1,))[:0].reshape((*y.shape, *x.shape))
