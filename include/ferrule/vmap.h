@@ -32,6 +32,8 @@ class Vmap {
   Tensor input(const Tensor& batch);
   // What the function returned, for the whole batch.
   std::vector<Batched> finish(const std::vector<Tensor>& outputs);
+  // Does it run within another capture?
+  bool is_nested() const { return capture_.device().index > 0; }
   // Ends it without a result.
   void abandon() { capture_.abandon(); }
 

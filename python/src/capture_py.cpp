@@ -1,6 +1,7 @@
 // Capture, programs and sessions for Python: what ferrule.export builds on.
 #include "capture_py.h"
 
+#include "call_site.h"
 #include "casters.h"
 
 #include <nanobind/stl/optional.h>
@@ -161,7 +162,14 @@ void bind_vmap(nb::module_& m) {
       .def("finish",
            [](Vmap& v, const std::vector<Tensor>& outputs) {
              std::vector<std::pair<Tensor, bool>> results;
-             for (Batched& t : v.finish(outputs)) {
+             std::vector<Batched> made;
+             {
+               // Within another capture, hooks may call back into Python.
+               note_site_before_release();
+               GilRelease released(!v.is_nested());
+               made = v.finish(outputs);
+             }
+             for (Batched& t : made) {
                results.emplace_back(std::move(t.tensor), t.batched);
              }
              return results;

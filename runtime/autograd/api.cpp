@@ -56,33 +56,6 @@ void set_grad(const Tensor& t, const Tensor& g) {
   m.used = m.reused = false;
 }
 
-bool depends_on_other_leaves(std::span<const Tensor> outputs,
-                             std::span<const Tensor> leaves) {
-  std::unordered_set<const TapeNode*> seen;
-  std::vector<const TapeNode*> open;
-  const auto is_own = [&](const TensorImpl* t) {
-    return std::any_of(leaves.begin(), leaves.end(),
-                       [&](const Tensor& l) { return l.impl() == t; });
-  };
-  for (const Tensor& t : outputs) {
-    if (is_stale(t.impl())) refresh_view(t.impl());
-    if (t->requires_grad && !t->history && !is_own(t.impl())) return true;
-    open.push_back(static_cast<const TapeNode*>(t->history));
-  }
-  while (!open.empty()) {
-    const TapeNode* node = open.back();
-    open.pop_back();
-    if (!node || !seen.insert(node).second) continue;
-    if (auto* end = dynamic_cast<const AccumulateGrad*>(node)) {
-      if (!is_own(end->leaf)) return true;
-    }
-    for (uint32_t i = 0; i < node->nedges; ++i) {
-      open.push_back(node->edges[i].node);
-    }
-  }
-  return false;
-}
-
 namespace {
 
 std::atomic<int64_t> next_hook{1};
@@ -205,6 +178,60 @@ struct FunctionNode final : TapeNode {
 };
 
 }  // namespace
+
+namespace {
+
+// Visits the nodes that `outputs` come from, each once, until one says true.
+template <class Visit>
+bool any_node(std::span<const Tensor> outputs, const Visit& visit) {
+  std::unordered_set<TapeNode*> seen;
+  std::vector<TapeNode*> open;
+  for (const Tensor& t : outputs) {
+    if (is_stale(t.impl())) refresh_view(t.impl());
+    open.push_back(static_cast<TapeNode*>(t->history));
+  }
+  while (!open.empty()) {
+    TapeNode* node = open.back();
+    open.pop_back();
+    if (!node || !seen.insert(node).second) continue;
+    if (visit(node)) return true;
+    for (uint32_t i = 0; i < node->nedges; ++i) {
+      open.push_back(node->edges[i].node);
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool depends_on_other_leaves(std::span<const Tensor> outputs,
+                             std::span<const Tensor> leaves) {
+  const auto is_other = [&](const TensorImpl* t) {
+    return t && std::none_of(leaves.begin(), leaves.end(),
+                             [&](const Tensor& l) { return l.impl() == t; });
+  };
+  for (const Tensor& t : outputs) {
+    if (t->requires_grad && !t->history && is_other(t.impl())) return true;
+  }
+  return any_node(outputs, [&](TapeNode* node) {
+    auto* end = dynamic_cast<AccumulateGrad*>(node);
+    if (!end) return false;
+    while (end->lock.test_and_set(std::memory_order_acquire)) {
+    }
+    const bool other = is_other(end->leaf);
+    end->lock.clear(std::memory_order_release);
+    return other;
+  });
+}
+
+std::string custom_function_behind(std::span<const Tensor> outputs) {
+  std::string found;
+  any_node(outputs, [&](TapeNode* node) {
+    if (dynamic_cast<FunctionNode*>(node)) found = node->name();
+    return !found.empty();
+  });
+  return found;
+}
 
 std::vector<Tensor> custom_function(CustomFunction f,
                                     std::span<const Tensor> inputs,

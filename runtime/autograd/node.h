@@ -95,6 +95,9 @@ struct AutogradMeta final : GradMeta {
 };
 AutogradMeta& meta_of(TensorImpl* t);  // made on first use
 
+// Name of a CustomFunction that `outputs` come from; "": there is none.
+std::string custom_function_behind(std::span<const Tensor> outputs);
+
 // Geometry of one tensor argument or result; saved when `storage` (or, for
 // symbolic tensors, graph_value) is set.
 struct TensorRecord {

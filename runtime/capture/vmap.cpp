@@ -8,6 +8,7 @@
 #include "ferrule/autograd.h"
 #include "ferrule/ops.h"
 #include "ferrule/random.h"
+#include "runtime/autograd/node.h"
 
 namespace ferrule {
 namespace {
@@ -309,6 +310,13 @@ Tensor Vmap::input(const Tensor& batch) {
 }
 
 std::vector<Batched> Vmap::finish(const std::vector<Tensor>& outputs) {
+  // Nodes stand for what it computed, and not for the gradient that it gives.
+  if (const auto name = custom_function_behind(outputs); !name.empty()) {
+    fail<AutogradError>(
+        "[vmap] gradients from outside would pass by '", name,
+        "', whose backward belongs to one sample; differentiate within the "
+        "function, as in vmap(grad(f)), or detach what enters it");
+  }
   std::vector<int32_t> written;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     written.push_back(capture_.input_value(i));

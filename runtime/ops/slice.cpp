@@ -116,6 +116,14 @@ Dims check_geometry(const OpCall& c, int first, int64_t numel) {
   return batch_strided(b, 2, 3, elements_of({sizes.begin(), sizes.end()}));
 }
 
+// The gradient lacks the dimension.
+[[maybe_unused]] Results batch_select_dx(Batch& b) {
+  b.set(0, b.whole(0));
+  b.ints[1].insert(b.ints[1].begin(), b.size);
+  b.args[2] = Arg(shifted(Int(b.args[2].i, b.args[2].n)));
+  return b.run();
+}
+
 }  // namespace
 
 extern const OpDef slice_op = {
@@ -351,7 +359,7 @@ Source: the chain rule.
         },
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::select(v.grad(), v.args[2], v.args[3])); }),
-    .batch = FE_GRAD(batch_dims),
+    .batch = FE_GRAD(batch_select_dx),
 };
 
 extern const OpDef as_strided_op = {

@@ -95,6 +95,60 @@ def test_vmap_is_a_loop(op: str) -> None:
             compare(versions, mapped)
 
 
+def scalar(case: Case, arrays: list[Any]) -> fe.Tensor | None:
+    """A number that depends on all floating results in different ways."""
+    total = None
+    for t in tensors_of(case.call(arrays=arrays)):
+        if t.dtype != fe.float64 or not t.requires_grad:
+            continue
+        weight = fe.linspace(0.5, 1.5, t.numel(), dtype=t.dtype).reshape(t.shape)
+        part = (t * weight).sum()
+        total = part if total is None else total + part
+    return total
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        op
+        for op in DETERMINISTIC
+        if not TABLE[op]["mutates"]
+        and (TABLE[op]["has_vjp"] or TABLE[op]["has_decompose"])
+    ],
+)
+def test_gradients_of_samples(op: str) -> None:
+    """vmap(grad(op)) is a loop over grad(op)."""
+    for versions in draws(op):
+        case = versions[0]
+        arrays = [[fe.tensor(a) for a in v.arrays()] for v in versions]
+        if any(a.shape != b.shape for v in arrays for a, b in zip(v, arrays[0])):
+            continue
+        at = [k for k, t in enumerate(arrays[0]) if t.dtype == fe.float64]
+
+        def gradient(*tensors: fe.Tensor, case=case, at=at) -> Any:
+            def value(*floats: fe.Tensor) -> fe.Tensor:
+                given = list(tensors)
+                for k, t in zip(at, floats, strict=True):
+                    given[k] = t
+                return scalar(case, given)
+
+            return fe.func.grad(value, tuple(range(len(at))))(*[tensors[k] for k in at])
+
+        try:
+            singles = [gradient(*v) for v in arrays]
+        except (fe.FerruleError, TypeError):
+            continue  # no argument, or no result, has a gradient
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fe.FerruleWarning)
+            got = fe.vmap(gradient)(*[fe.stack(list(ts)) for ts in zip(*arrays)])
+        for k, g in enumerate(got):
+            assert_same(g, fe.stack([s[k] for s in singles]), f"{case}, argument {k}")
+
+
 def test_few_ops_run_sample_by_sample() -> None:
-    print(sorted(slow.items()))
-    assert 0
+    """Of those that a model calls, that is, and not only in rare cases."""
+    for op in DETERMINISTIC:
+        test_vmap_is_a_loop(op)
+    computing = sorted(op for op in slow if not TABLE[op]["mutates"])
+    print("sample by sample in some example:", ", ".join(sorted(slow)))
+    assert len(computing) <= 7, computing

@@ -124,8 +124,8 @@ def vjp(func: Func, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
 
     Returns:
         (output, vjp_fn), and with `has_aux` a third entry. vjp_fn takes tensors like
-        the output and returns their product with the Jacobian: a tensor, or structure,
-        for one primal, a tuple for several. It may be called many times, and mapped.
+        the output and returns their products with the Jacobian, a tuple with an entry
+        for each primal. It may be called many times, and mapped.
 
     Raises:
         DTypeError: a primal is not floating-point.
@@ -244,8 +244,7 @@ class Point:
                 grads = grads_or_zeros(
                     self.who, output.tensors, self.tensors, vs, follows
                 )
-            nested = unflatten(self.structure, grads)
-            return nested[0] if len(nested) == 1 else nested
+            return unflatten(self.structure, grads)
 
         return pulled
 
