@@ -1060,6 +1060,27 @@ def test_hessian_products():
     assert np.allclose(numeric, full[0, : x.numel()], atol=1e-4)
 
 
+@pytest.mark.parametrize("strategy", ["reverse-mode", "forward-mode"])
+def test_mapped_jacobians(strategy):
+    x, w = points()
+    w = w.requires_grad_()
+
+    def outputs(a, b):
+        return a * b.sum(), (a * a).sum()
+
+    for f, of in ((functional.jacobian, outputs), (functional.hessian, scalar)):
+        plain = f(of, (x, w), create_graph=True)
+        quick = f(of, (x, w), True, False, True, strategy)
+        for row, mapped in zip(plain, quick, strict=True):
+            for a, b in zip(row, mapped, strict=True):
+                assert np.allclose(a.detach().numpy(), b.detach().numpy())
+        sums = [sum((b**2).sum() for row in t for b in row) for t in (plain, quick)]
+        expected, got = (grad(total, w)[0] for total in sums)
+        assert np.allclose(got.numpy(), expected.numpy())
+    empty = functional.jacobian(lambda t: t[:0], w, False, False, True, strategy)
+    assert empty.shape == (0, 3) and not empty.requires_grad
+
+
 def test_functional_structures_strictness_and_recording():
     x, w = points()
     single = functional.jacobian(lambda t: t * t, w)
@@ -1074,7 +1095,11 @@ def test_functional_structures_strictness_and_recording():
         with pytest.raises(fe.AutogradError, match="independent"):
             f(lambda a, b: a.sum() * 2, (x, w), strict=True)
         with pytest.raises(ValueError, match="vectorize"):
-            f(scalar, (x, w), vectorize=True)
+            f(scalar, (x, w), strict=True, vectorize=True)
+        with pytest.raises(ValueError, match="vectorize"):
+            f(scalar, (x, w), False, False, False, "forward-mode")
+        with pytest.raises(ValueError, match="'reverse-mode' or 'forward-mode'"):
+            f(scalar, (x, w), False, False, True, "sideways")
     with pytest.raises(fe.ShapeError, match="one element"):
         functional.hessian(lambda t: t, w)
     with pytest.raises(fe.ShapeError, match="left out"):

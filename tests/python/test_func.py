@@ -224,6 +224,34 @@ def test_gradients_through_vmap() -> None:
     assert y.grad.tolist() == [6.0, 12.0]
 
 
+class Straight(fe.autograd.Function):
+    """Rounds, and passes gradients on as if it did not."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def test_custom_functions_keep_their_backward() -> None:
+    x = fe.tensor([1.2, 2.7])
+    f = lambda t: Straight.apply(t) * t  # noqa: E731
+    same(vmap(f)(x), x.round() * x)
+    same(vmap(grad(f))(x), x + x.round())
+    same(
+        grad(lambda t: vmap(grad(f))(t.detach()).sum() * t.sum())(x),
+        fe.full((2,), 8.1 - 0.2),
+    )
+    x.requires_grad_()
+    with pytest.raises(fe.AutogradError, match=r"'Straight.*vmap\(grad\(f\)\)"):
+        vmap(f)(x)
+    with fe.no_grad():
+        same(vmap(f)(x), x.round() * x)
+
+
 def test_no_samples_and_one() -> None:
     for n in (0, 1):
         x = fe.zeros(n, 3)

@@ -123,15 +123,17 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """The Jacobian of `func`: one backward pass for every element of an output.
+    """The Jacobian of `func`, row by row: a backward pass for each.
 
     Args:
         func: from tensors to a tensor or a tuple of them.
         inputs: the point, a tensor or a tuple.
         create_graph: record it, so that the result can be differentiated.
         strict: an error where an output does not depend on an input.
-        vectorize: only False.
-        strategy: only "reverse-mode".
+        vectorize: one backward pass for all rows at once, by fe.vmap; quicker, with
+            as many times the memory.
+        strategy: "reverse-mode", or "forward-mode", a product for every column, which
+            needs `vectorize`: for few inputs and many outputs.
 
     Returns:
         For one input and one output a tensor of the output's shape followed by
@@ -139,7 +141,7 @@ def jacobian(
         with an entry an output, where `inputs` or the outputs are tuples.
 
     Raises:
-        ValueError: `vectorize` or `strategy` is not supported.
+        ValueError: no such `strategy`, or one that does not go with the others.
         AutogradError: `strict`, and something is independent.
         TypeError: something is not a tensor.
 
@@ -149,12 +151,15 @@ def jacobian(
         >>> jacobian(lambda t: t * t, fe.tensor([1.0, 2.0])).tolist()
         [[2.0, 0.0], [0.0, 4.0]]
     """
-    _check_plain("jacobian", vectorize, strategy)
+    _check_strategy("jacobian", strategy, vectorize, strict)
     with enable_grad():
         xs = _prepared("jacobian", inputs, create_graph)
         raw = func(*xs)
         ys = _tensors("jacobian", _OUTPUTS, raw)
-        table = [_jacobian_of(y, xs, create_graph, strict) for y in ys]
+        if vectorize:
+            table = _mapped_jacobian(ys, xs, create_graph, strategy)
+        else:
+            table = [_jacobian_of(y, xs, create_graph, strict) for y in ys]
     rows = tuple(_like(inputs, row, create_graph) for row in table)
     return rows if isinstance(raw, tuple) else rows[0]
 
@@ -175,8 +180,8 @@ def hessian(
         create_graph: record it, so that the result can be differentiated.
         strict: an error where the output, or its gradient, does not depend on
             an input.
-        vectorize: only False.
-        outer_jacobian_strategy: only "reverse-mode".
+        vectorize, outer_jacobian_strategy: as `vectorize` and `strategy` of jacobian,
+            for the Jacobian of the gradient.
 
     Returns:
         For one input a tensor of its shape twice over; for a tuple the blocks,
@@ -184,7 +189,7 @@ def hessian(
 
     Raises:
         ShapeError: the output does not have one element.
-        ValueError: `vectorize` or the strategy is not supported.
+        ValueError: no such strategy, or one that does not go with the others.
         AutogradError: `strict`, and something is independent.
         TypeError: something is not a tensor.
 
@@ -194,14 +199,15 @@ def hessian(
         >>> hessian(lambda t: (t**3).sum(), fe.tensor([1.0, 2.0])).tolist()
         [[6.0, 0.0], [0.0, 12.0]]
     """
-    _check_plain("hessian", vectorize, outer_jacobian_strategy)
+    strategy = outer_jacobian_strategy
+    _check_strategy("hessian", strategy, vectorize, strict)
 
     def gradient(*xs: Tensor) -> Any:
         y = _single("hessian", func, xs)
         grads = grads_or_zeros("hessian", (y,), xs, (ones_like(y),), True, strict)
         return grads if isinstance(inputs, tuple) else grads[0]
 
-    return jacobian(gradient, inputs, create_graph, strict)
+    return jacobian(gradient, inputs, create_graph, strict, vectorize, strategy)
 
 
 def vhp(
@@ -279,11 +285,16 @@ def hvp(
 # --- parts
 
 
-def _check_plain(who: str, vectorize: bool, strategy: str) -> None:
-    if vectorize:
-        raise ValueError(f"[{who}] vectorize=True is not supported; leave it out")
-    if strategy != "reverse-mode":
-        raise ValueError(f"[{who}] the strategy is 'reverse-mode', got '{strategy}'")
+def _check_strategy(who: str, strategy: str, vectorize: bool, strict: bool) -> None:
+    if strategy not in ("reverse-mode", "forward-mode"):
+        raise ValueError(
+            f"[{who}] the strategy is 'reverse-mode' or 'forward-mode', got "
+            f"'{strategy}'"
+        )
+    if strategy == "forward-mode" and not vectorize:
+        raise ValueError(f"[{who}] forward-mode needs vectorize=True")
+    if vectorize and strict:
+        raise ValueError(f"[{who}] strict=True needs vectorize=False")
 
 
 def _tensors(who: str, what: str, given: Any) -> Tensors:
@@ -351,6 +362,21 @@ def _jacobian_of(y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> Te
         ops.stack([row[k] for row in rows]).reshape((*y.shape, *x.shape))
         for k, x in enumerate(xs)
     )
+
+
+def _mapped_jacobian(
+    ys: Tensors, xs: Tensors, create_graph: bool, strategy: str
+) -> list[Tensors]:
+    from ..func import _jacobian as mapped  # which imports this package
+
+    if strategy == "forward-mode":
+        linear = Linear("jacobian", ys, xs)
+        table = mapped.columns_of(lambda *vs: linear(vs, create_graph), ys, xs)
+    else:
+        table = mapped.rows_of(
+            lambda *vs: grads_or_zeros("jacobian", ys, xs, vs, create_graph), ys, xs
+        )
+    return [tuple(row) for row in table]
 
 
 def _settled(t: Tensor, create_graph: bool) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._ferrule import InvalidValue, Tensor, enable_grad, is_grad_enabled, ops
@@ -132,20 +132,10 @@ def jacrev(
         output, aux = point.call(chosen, has_aux)
         pulled = point.pullback(output)
 
-        def pull(*rows: Tensor) -> list[Tensor]:
-            return flatten(pulled(unflatten(output.structure, rows)))[0]
+        def pull(*cotangents: Tensor) -> list[Tensor]:
+            return flatten(pulled(unflatten(output.structure, cotangents)))[0]
 
-        ys, xs = output.tensors, point.tensors
-        # By input: the gradients of all elements of all outputs, one after another.
-        stacked = vmap(pull, chunk_size=chunk_size)(*_unit_vectors(ys)) if ys else []
-        blocks = [
-            [
-                g.reshape((*y.shape, *x.shape))
-                for g, y in zip(_parted(grads, ys), ys, strict=True)
-            ]
-            for grads, x in zip(stacked, xs, strict=True)
-        ]
-        by_output = list(zip(*blocks, strict=True))
+        by_output = rows_of(pull, output.tensors, point.tensors, chunk_size)
         result = _nested(by_output, output.structure, point.structure, argnums)
         result = point.settled(result)
         return (result, aux) if has_aux else result
@@ -184,18 +174,12 @@ def jacfwd(
         chosen, values = partial("jacfwd", func, argnums, args, kwargs)
         point = Point("jacfwd", values)
         output, aux = point.call(chosen, has_aux)
-        push = _pushforward(point, output, False)
-        ys, xs = output.tensors, point.tensors
-        mapped = vmap(lambda *columns: list(push(columns)), randomness=randomness)
-        # By output: the derivatives by all elements of all inputs, in dimension 0.
-        stacked = mapped(*_unit_vectors(xs))
-        by_output = [
-            [
-                d.movedim(0, -1).reshape((*y.shape, *x.shape))
-                for d, x in zip(_parted(derivatives, xs), xs, strict=True)
-            ]
-            for derivatives, y in zip(stacked, ys, strict=True)
-        ]
+        pushed = _pushforward(point, output, False)
+
+        def push(*tangents: Tensor) -> Tensors:
+            return pushed(unflatten(point.structure, tangents))
+
+        by_output = columns_of(push, output.tensors, point.tensors, randomness)
         result = _nested(by_output, output.structure, point.structure, argnums)
         result = point.settled(result)
         return (result, aux) if has_aux else result
@@ -228,6 +212,45 @@ def hessian(func: Func, argnums: Any = 0) -> Func:
 
 
 # --- parts
+
+
+def rows_of(
+    pull: Callable[..., Sequence[Tensor]],
+    ys: Tensors,
+    xs: Tensors,
+    chunk_size: int | None = None,
+) -> list[list[Tensor]]:
+    """Jacobians by output and input, from a function that pulls vectors like `ys`."""
+    if not ys:
+        return []
+    mapped = vmap(lambda *vs: list(pull(*vs)), chunk_size=chunk_size)
+    # By input: the gradients of all elements of all outputs, one after another.
+    by_input = [
+        [
+            g.reshape((*y.shape, *x.shape))
+            for g, y in zip(_parted(grads, ys), ys, strict=True)
+        ]
+        for grads, x in zip(mapped(*_unit_vectors(ys)), xs, strict=True)
+    ]
+    return [list(row) for row in zip(*by_input, strict=True)]
+
+
+def columns_of(
+    push: Callable[..., Sequence[Tensor]],
+    ys: Tensors,
+    xs: Tensors,
+    randomness: str = "error",
+) -> list[list[Tensor]]:
+    """The same, from a function that pushes vectors like `xs`."""
+    mapped = vmap(lambda *vs: list(push(*vs)), randomness=randomness)
+    # By output: the derivatives by all elements of all inputs, in dimension 0.
+    return [
+        [
+            d.movedim(0, -1).reshape((*y.shape, *x.shape))
+            for d, x in zip(_parted(derivatives, xs), xs, strict=True)
+        ]
+        for derivatives, y in zip(mapped(*_unit_vectors(xs)), ys, strict=True)
+    ]
 
 
 def _pushforward(
