@@ -138,9 +138,9 @@ if TYPE_CHECKING:
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from ._progress import progress
-    from .nn._summary import summary
     from .amp import autocast
     from .func import vmap
+    from .nn._summary import summary
     from .serialization import load, save
 
 Size: type[tuple[Any, ...]] = tuple
@@ -260,8 +260,8 @@ __all__ = [
     "float64",
     "from_dlpack",
     "from_numpy",
-    "get_autocast_dtype",
     "func",
+    "get_autocast_dtype",
     "get_num_threads",
     "get_rng_state",
     "gradient",
