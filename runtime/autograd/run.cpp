@@ -42,7 +42,7 @@ void each_input(OpCall& c, const Visit& visit) {
 
 // Symbolic sizes, random draws and symbolic tensors make an op part of the
 // graph; everything else runs now, which folds constants for free.
-Device device_without_tensors(const OpCall& c) {
+Device device_in_graph(const OpCall& c) {
   if (c.op.random) return modes.capture->device();
   // Sizes are symbolic in the outermost capture alone.
   constexpr Device outermost{DeviceKind::graph, 0};
@@ -99,7 +99,7 @@ bool scan_inputs(OpCall& c) {
   }
   c.device = device;
   if (modes.capture && (c.op.random || !device.is_graph())) {
-    c.device = device_without_tensors(c);
+    c.device = device_in_graph(c);
   }
   return grad;
 }

@@ -169,11 +169,12 @@ int32_t Capture::own_value(const TensorImpl* t) {
   }
   const int32_t value = t->graph_value;
   if (purpose_ != For::replay) return value;
-  const bool input =
-      std::any_of(inputs_.begin(), inputs_.end(),
-                  [&](const Tensor& i) { return i.impl() == t; });
+  const auto is_input = [&] {
+    return std::any_of(inputs_.begin(), inputs_.end(),
+                       [&](const Tensor& i) { return i.impl() == t; });
+  };
   // Any other leaf was made by detach().
-  if (wants_grad(t) && (t->history || input)) {
+  if (wants_grad(t) && (t->history || is_input())) {
     recorded_ = true;
     return value;
   }
@@ -213,6 +214,7 @@ int32_t Capture::value_of(TensorImpl* t) {
       {concat("constant.", index), std::move(data), false});
   int32_t value = new_value(t, ValueRole::constant);
   graph_.values[value].constant = index;
+  recorded_ |= wants_grad(t);
   met_.push_back({std::move(keep), value, version_of(t)});
   return value;
 }

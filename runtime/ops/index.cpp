@@ -26,17 +26,6 @@ int64_t find_padding(const OpCall& c, int arg, int64_t rows) {
 
 // --- batching
 
-// The index in the list of all samples' entries, `stride` a sample.
-[[maybe_unused]] Tensor beside_samples(const Batch& b, const Tensor& index,
-                                       Int stride) {
-  const int ndim = index.ndim();
-  const Tensor numbers = op::arange(b.size);
-  IntList shape{b.size};
-  while (shape.n < ndim) shape.push(1);
-  return op::add(op::cast(index, DType::i64),
-                 op::reshape(op::mul(numbers, stride), shape));
-}
-
 [[maybe_unused]] Results batch_index_select(Batch& b) {
   return batch_positions(b, [](Batch& b, int dim) {
     const Tensor& x = b.in[0].tensor;
@@ -44,18 +33,19 @@ int64_t find_padding(const OpCall& c, int arg, int64_t rows) {
   });
 }
 
-// A weight a sample: rows that are chosen by sample and number.
+// A weight a sample: elements of its rows.
 [[maybe_unused]] Results batch_embedding(Batch& b) {
   b.set(0, b.whole(0));
   if (!b.batched(1)) return b.run();
-  const Tensor index = b.in[0].tensor;
-  const Tensor sample = number_of_sample(b, b.ndim(0));
-  Tensor rows = op::index(b.in[1].tensor, std::vector<Tensor>{sample, index});
+  Int count = 1;
+  for (const Int n : b.sizes(0)) count = count * n;
+  const Tensor index = op::reshape(b.in[0].tensor, IntList{b.size, count, 1});
+  Tensor rows = op::gather(b.in[1].tensor, 1,
+                           op::expand(index, IntList{-1, -1, b.dim(1, 1)}));
   if (!b.args[2].is_none()) {
     Int padding(b.args[2].i, b.args[2].n);
     if (padding.value < 0) padding = padding + b.dim(1, 0);
-    const Tensor kept = op::unsqueeze(op::ne(index, padding), -1);
-    rows = op::where(kept, rows, rows.detach());
+    rows = op::where(op::ne(index, padding), rows, rows.detach());
   }
   return one(std::move(rows));
 }
@@ -65,16 +55,18 @@ int64_t find_padding(const OpCall& c, int arg, int64_t rows) {
   Int padding(b.args[3].i, b.args[3].n);
   const bool padded = !b.args[3].is_none();
   b.set(0, b.whole(0));
-  b.set(1, beside_samples(b, b.whole(1), rows));
+  // Samples' tables one behind the other.
+  const Tensor sample = number_of_sample(b, b.ndim(1));
+  b.set(1, op::add(op::cast(b.whole(1), DType::i64), op::mul(sample, rows)));
   b.args[2] = Arg(rows * b.size);
   b.args[3] = Arg();
   const Int length = b.dim(0, b.ndim(0) - 1);
   Tensor sum = op::reshape(b.run()[0], IntList{b.size, rows, length});
   if (padded) {
     if (padding.value < 0) padding = padding + rows;
-    sum = op::where(
-        op::reshape(op::ne(op::arange(rows), padding), IntList{rows, 1}), sum,
-        0);
+    const Tensor row =
+        op::arange(0, rows, 1, DType::i64, device_of(b.in[0].tensor));
+    sum = op::where(op::unsqueeze(op::ne(row, padding), 1), sum, 0);
   }
   return one(std::move(sum));
 }

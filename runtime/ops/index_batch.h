@@ -12,7 +12,8 @@ namespace ferrule {
 inline Tensor number_of_sample(const Batch& b, int ndim) {
   IntList shape{b.size};
   while (shape.n < ndim + 1) shape.push(1);
-  return op::reshape(op::arange(b.size), shape);
+  const Arg device = device_of(b.in[0].tensor);
+  return op::reshape(op::arange(0, b.size, 1, DType::i64, device), shape);
 }
 
 // A position a sample, as gather and scatter want it: one for each element of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import warnings
 from collections import OrderedDict, namedtuple
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -218,6 +220,14 @@ def test_gradients_through_vmap() -> None:
     y = fe.tensor([1.0, 2.0], requires_grad=True)
     vmap(g)(y).sum().backward()
     assert y.grad.tolist() == [3.0, 12.0]
+    with fe.no_grad():
+        assert not vmap(f)(x).requires_grad
+
+    def h(t: fe.Tensor) -> fe.Tensor:
+        with fe.no_grad():
+            return t @ w
+
+    assert not vmap(h)(x.detach()).requires_grad
     # Gradients of gradients of samples.
     y.grad = None
     vmap(grad(lambda t: t**3))(y).sum().backward()
@@ -411,6 +421,87 @@ def test_an_ensemble() -> None:
     same(params["conv.weight"].grad[1], nets[1].conv.weight.grad, 1e-4)
 
 
+LAYERS = {
+    "Linear": (lambda: fe.nn.Linear(6, 4), (3, 6)),
+    "Conv1d": (lambda: fe.nn.Conv1d(4, 6, 3, padding=1, groups=2), (2, 4, 7)),
+    "Conv2d": (lambda: fe.nn.Conv2d(2, 4, 3, stride=2), (2, 2, 7, 7)),
+    "Conv3d": (lambda: fe.nn.Conv3d(2, 3, 2), (2, 2, 4, 4, 4)),
+    "ConvTranspose2d": (lambda: fe.nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 2, 4, 4)),
+    "BatchNorm2d": (lambda: fe.nn.BatchNorm2d(3).eval(), (2, 3, 4, 4)),
+    "LayerNorm": (lambda: fe.nn.LayerNorm((2, 5)), (3, 2, 5)),
+    "GroupNorm": (lambda: fe.nn.GroupNorm(2, 4), (2, 4, 5)),
+    "RMSNorm": (lambda: fe.nn.RMSNorm(5), (3, 5)),
+    "PReLU": (lambda: fe.nn.PReLU(3), (2, 3, 4)),
+    "Bilinear": (lambda: fe.nn.Bilinear(6, 6, 2), (3, 6)),
+    "MultiheadAttention": (lambda: fe.nn.MultiheadAttention(4, 2), (5, 3, 4)),
+    "LSTM": (lambda: fe.nn.LSTM(3, 4, bidirectional=True), (5, 2, 3)),
+    "GRU": (lambda: fe.nn.GRU(3, 4, num_layers=2), (5, 2, 3)),
+    "TransformerEncoderLayer": (
+        lambda: fe.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
+        (5, 3, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_with_weights_of_their_own(name: str) -> None:
+    """An ensemble, and gradients of its members, without running one by one."""
+    make, shape = LAYERS[name]
+    layers = [make() for _ in range(2)]
+    params, buffers = stack_module_state(layers)
+    params = {k: v.detach() for k, v in params.items()}
+    x = fe.randn(2, *shape)
+
+    def call(params, buffers, x):
+        args = {"MultiheadAttention": (x, x, x), "Bilinear": (x, x)}.get(name, (x,))
+        out = functional_call(layers[0], (params, buffers), args)
+        return out[0] if isinstance(out, tuple) else out
+
+    def loss(params, buffers, x):
+        return (call(params, buffers, x) ** 2).mean()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = vmap(call)(params, buffers, x)
+        grads = vmap(grad(loss, (0, 2)))(params, buffers, x)
+        one_weight = vmap(grad(loss), (None, None, 0))(
+            {k: v[0] for k, v in params.items()},
+            {k: v[0] for k, v in buffers.items()},
+            x,
+        )
+    for i in range(2):
+        own = [{k: v[i] for k, v in s.items()} for s in (params, buffers)]
+        same(got[i], call(*own, x[i]), 1e-5)
+        weights, inputs = grad(loss, (0, 2))(*own, x[i])
+        same(grads[1][i], inputs, 1e-4)
+        first = grad(loss)(
+            *[{k: v[0] for k, v in s.items()} for s in (params, buffers)], x[i]
+        )
+        for k, w in weights.items():
+            same(grads[0][k][i], w, 1e-4)
+            same(one_weight[k][i], first[k], 1e-4)
+
+
+def test_tables_with_weights_of_their_own() -> None:
+    tables = fe.randn(3, 5, 4)
+    index = fe.tensor([[0, 4, 4], [1, 1, 2], [3, 0, 1]])
+    f = lambda w, i: (F.embedding(i, w, padding_idx=1) ** 3).sum()  # noqa: E731
+    for dims in ((0, 0), (None, 0), (0, None)):
+        w = tables if dims[0] == 0 else tables[0]
+        i = index if dims[1] == 0 else index[0]
+        got = vmap(grad(f), dims)(w, i)
+        outer = grad(lambda t, i=i, dims=dims: vmap(f, dims)(t, i).sum())(w)
+        each = [
+            grad(f)(w[k] if dims[0] == 0 else w, i[k] if dims[1] == 0 else i)
+            for k in range(3)
+        ]
+        same(got, fe.stack(each))
+        same(outer, fe.stack(each) if dims[0] == 0 else fe.stack(each).sum(0), 1e-5)
+    for wrong in (-1, 5):
+        with pytest.raises(IndexError):
+            vmap(F.embedding, (None, 0))(fe.full((2,), wrong), tables)
+
+
 def test_running_statistics_of_an_ensemble() -> None:
     nets = [fe.nn.BatchNorm1d(3) for _ in range(2)]
     params, buffers = stack_module_state(nets)
@@ -469,6 +560,12 @@ def test_functional_call() -> None:
     same(functional_call(tied, two, x, tie_weights=False), (2 * x) @ tied[0].weight.T)
     with pytest.raises(ValueError, match="one tensor of the module"):
         functional_call(tied, {"0.weight": fe.eye(2), "1.weight": fe.eye(2)}, x)
+
+
+@pytest.mark.parametrize("module", ["", "._grad", "._jacobian", "._modules", "._vmap"])
+def test_examples(module: str) -> None:
+    failed, tried = doctest.testmod(import_module(f"ferrule.func{module}"))
+    assert tried and not failed
 
 
 # --- errors
