@@ -50,7 +50,7 @@ Tensor Batch::apart(const Tensor& t, int d) const {
   for (int k = 0; k < t.ndim(); ++k) {
     const Int n = size_of(t.impl(), k);
     if (k == d) shape.push(size);
-    shape.push(k == d && size.value ? n / size : n);
+    shape.push(k == d ? n / size : n);
     order.push(k < d ? k : k + 1);
   }
   const Tensor split = op::reshape(t, shape);

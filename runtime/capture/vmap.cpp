@@ -184,6 +184,8 @@ class Vmap::Replay {
 
   std::vector<Batched> batch(Batch& b, const Node& node, bool mutates) {
     const OpDef& op = *node.op;
+    // Rules need not care for sizes that divide by nothing.
+    if (!vmap_.size_.symbolic() && vmap_.size_.value == 0) return slices(b);
     if (op.random && vmap_.randomness_ == Randomness::same) {
       return with_the_same_draws(b);
     }

@@ -268,6 +268,12 @@ def test_no_samples_and_one() -> None:
         assert vmap(lambda t: F.softmax(t @ fe.ones(3, 2), -1))(x).shape == (n, 2)
         assert vmap(grad(lambda t: (t**2).sum()))(x).shape == (n, 3)
         assert vmap(lambda t: fe.cat([t, t]))(x).shape == (n, 6)
+        assert vmap(fe.argmax)(x).shape == (n,)
+        images, weights = fe.zeros(n, 1, 2, 5, 5), fe.zeros(n, 4, 2, 3, 3)
+        assert vmap(F.conv2d)(images, weights).shape == (n, 1, 4, 3, 3)
+        w = fe.ones(3, 2, requires_grad=True)
+        vmap(lambda t: t @ w)(x).sum().backward()
+        assert w.grad.shape == (3, 2) and w.grad.abs().sum().item() == 0
 
 
 def test_chunks() -> None:
