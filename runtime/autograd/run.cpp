@@ -291,7 +291,8 @@ bool has_kernel(const OpCall& c) {
     return false;
   // A graph holds what the CPU runtime can run.
   if (c.device.is_cpu() || c.device.is_graph()) return c.info.cpu != nullptr;
-  return backend_of(c.device)->find_kernel(c.op.name, c.op.version) != nullptr;
+  return c.op.infer &&
+         backend_of(c.device)->find_kernel(c.op.name, c.op.version) != nullptr;
 }
 
 bool has_complex(OpCall& c) {

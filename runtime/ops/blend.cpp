@@ -47,12 +47,6 @@ void infer_isclose(OpCall& c) {
   c.out(0, DType::bool_, operand_shape(c, kBoth));
 }
 
-void infer_rsub(OpCall& c) {
-  static constexpr int kAll[] = {0, 1, 2};
-  infer_promoted(c, kAll, 2);
-  refuse_bool(c, "cannot be subtracted");
-}
-
 void infer_positive(OpCall& c) {
   const TensorImpl& x = c.in(0);
   c.compute = x.dtype;
@@ -91,8 +85,6 @@ Source: torch.rsub.
                        "f(4), 1.5, alpha=2\n"
                        "i(9, 4), 3"),
     .reference = FE_DOC("other - alpha * input"),
-    .saves = "input other",
-    .infer = infer_rsub,
     .decompose = FE_GRAD([](OpCall& c) {
       const bool once = c.number(2) == 1;
       return one(op::sub(c.args[1],

@@ -289,7 +289,6 @@ Source: torch.polar.
     .reference = FE_DOC("abs * np.exp(1j * angle)"),
     .where = kFunction,
     .autocast = Autocast::f32,
-    .infer = infer_complex,
     .decompose = FE_GRAD([](OpCall& c) {
       Results r;
       r.n = 1;
@@ -347,7 +346,6 @@ Source: torch.conj_physical.
 )"),
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("np.conj(input)"),
-    .infer = infer_conj,
     .decompose = FE_GRAD([](OpCall& c) { return one(op::conj(c.tensor(0))); }),
 };
 
@@ -408,7 +406,6 @@ Source: torch.sgn.
 )"),
     .examples = FE_DOC("z(2, 3)\nf(3)"),
     .reference = FE_DOC("input / np.abs(input)"),
-    .infer = infer_unary,
     .decompose = FE_GRAD([](OpCall& c) { return one(op::sign(c.tensor(0))); }),
 };
 

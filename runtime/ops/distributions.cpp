@@ -277,8 +277,6 @@ Source: see randn.
                        "1.0, 2.0, (3, 2)"),
     .where = kFunction,
     .random = true,
-    .infer =
-        [](OpCall& c) { c.fail<RuntimeError>("runs by its decomposition"); },
     .decompose = FE_GRAD([](OpCall& c) {
       const bool numbers = !c.is_tensor(0) && !c.is_tensor(1);
       if (numbers != c.has(2)) {

@@ -9,14 +9,6 @@ namespace {
 constexpr double kLn2 = 0.69314718055994530942;
 constexpr double kLn10 = 2.30258509299404568402;
 
-void infer_float_power(OpCall& c) {
-  check_real(c, 0);
-  check_real(c, 1);
-  static constexpr int kBoth[] = {0, 1};
-  c.compute = DType::f64;
-  c.out(0, DType::f64, operand_shape(c, kBoth));
-}
-
 Arg as_double(const OpCall& c, int i, Tensor& held) {
   if (!c.is_tensor(i)) return Arg(c.number(i));
   held = op::cast(c.tensor(i), DType::f64);
@@ -304,8 +296,6 @@ Source: numpy.float_power.
                        "i(9, 4) + 1, i(3, 4) - 2"),
     .reference = FE_DOC("np.float_power(input, other)"),
     .has_inplace = true,
-    .saves = "input other",
-    .infer = infer_float_power,
     .decompose = FE_GRAD([](OpCall& c) {
       Tensor base;
       Tensor exponent;

@@ -328,11 +328,6 @@ from overfitting", JMLR 15 (2014).
     .reference = FE_DOC("input"),
     .where = kFunctional,
     .has_inplace = true,
-    .infer =
-        [](OpCall& c) {
-          require_probability(c, 1);
-          c.out_like(0, 0);
-        },
     .decompose = FE_GRAD([](OpCall& c) {
       require_probability(c, 1);
       Results r;

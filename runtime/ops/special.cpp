@@ -139,8 +139,6 @@ Source: scipy.special.logit, torch.logit.
                         "else np.clip(input, eps, 1 - eps))"),
     .aliases = FE_DOC("special.logit"),
     .has_inplace = true,
-    .saves = "input",
-    .infer = infer_real_unary_float,
     .decompose = FE_GRAD([](OpCall& c) {
       Tensor p = c.tensor(0);
       if (c.has(1)) p = op::clamp(p, c.f(1), 1 - c.f(1));

@@ -471,8 +471,6 @@ Source: numpy.deg2rad.
                        "f()"),
     .reference = FE_DOC("np.deg2rad(input)"),
     .has_inplace = true,
-    .saves = "input",
-    .infer = infer_real_unary_float,
     .decompose = FE_GRAD([](OpCall& c) { return scaled(c, kPi / 180); }),
 };
 
@@ -502,8 +500,6 @@ Source: numpy.rad2deg.
                        "f()"),
     .reference = FE_DOC("np.rad2deg(input)"),
     .has_inplace = true,
-    .saves = "input",
-    .infer = infer_real_unary_float,
     .decompose = FE_GRAD([](OpCall& c) { return scaled(c, 180 / kPi); }),
 };
 

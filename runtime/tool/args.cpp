@@ -48,6 +48,12 @@ const std::string& Args::file() const {
   return positional_[0];
 }
 
+void Args::no_files() const {
+  if (positional_.empty()) return;
+  throw UsageError{
+      concat(command_, " takes no file, got '", positional_[0], "'")};
+}
+
 const std::vector<std::string>& Args::files() const {
   if (positional_.empty()) {
     throw UsageError{concat(command_, " takes one or more model files")};

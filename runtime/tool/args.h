@@ -33,6 +33,7 @@ class Args {
 
   // The one positional argument: the model file.
   const std::string& file() const;
+  void no_files() const;  // of a command that takes none
   // One or more of them.
   const std::vector<std::string>& files() const;
   bool has(std::string_view name) const;

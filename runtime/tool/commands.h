@@ -17,7 +17,7 @@ struct Command {
   int (*run)(int argc, char** argv);  // argv[0]: the name
 };
 
-extern const Command kRun, kInspect, kTrain, kCheck;
+extern const Command kRun, kInspect, kTrain, kCheck, kOps;
 
 // The signature asked for; throws ValueError that lists what there is.
 const Signature& find_signature(const Program& program, const std::string& key);

@@ -8,7 +8,7 @@
 namespace ferrule::tool {
 namespace {
 
-const Command* const kCommands[] = {&kRun, &kTrain, &kInspect, &kCheck};
+const Command* const kCommands[] = {&kRun, &kTrain, &kInspect, &kCheck, &kOps};
 
 void print_help(std::FILE* to) {
   std::fputs("usage: ferrule COMMAND [arguments]\n\n", to);
