@@ -1235,6 +1235,46 @@ def test_zero_grad_in_any_form_is_noticed(reset):
             reset(model, optimizer)
 
 
+@pytest.mark.parametrize(
+    ("loss", "activation", "target"),
+    [
+        (F.cross_entropy, fe.nn.Softmax(1), fe.tensor([0, 1])),
+        (fe.nn.CrossEntropyLoss(), fe.nn.Softmax(1), fe.tensor([0, 1])),
+        (F.binary_cross_entropy_with_logits, fe.sigmoid, fe.ones((2, 3))),
+        (fe.nn.BCEWithLogitsLoss(), fe.sigmoid, fe.ones((2, 3))),
+    ],
+)
+def test_activation_before_a_loss_that_applies_it_warns(loss, activation, target):
+    x = fe.ones((2, 3), requires_grad=True)
+    with pytest.warns(fe.FerruleWarning, match="leave the s.* out") as caught:
+        loss(activation(x), target)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x * 2, target)
+        loss(activation(x.detach()), target)  # nothing is trained
+        loss(input=x, target=target)
+
+
+def test_forgotten_eval_warns():
+    model = fe.nn.Sequential(fe.nn.Linear(2, 2), fe.nn.Dropout(0.5))
+    x = fe.ones((3, 2))
+    for mode in (fe.no_grad, fe.inference_mode):
+        evaluate = mode()(lambda: model(x))
+        with pytest.warns(fe.FerruleWarning, match=r"call model.eval\(\)") as caught:
+            evaluate()
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(x)
+        fe.optim.swa_utils.update_bn([x], fe.nn.Sequential(model, fe.nn.BatchNorm1d(2)))
+        fe.export(model, (x,))
+        model.summary(x)
+        with fe.no_grad():
+            fe.nn.Dropout(0.0)(x)
+            model.eval()(x)
+
+
 def test_reading_grad_of_an_inner_tensor_warns():
     x = leaf(1.0)
     y = x * 2

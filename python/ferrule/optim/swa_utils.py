@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from math import cos, pi
@@ -214,7 +215,9 @@ def update_bn(
         for m in norms:
             m.reset_running_stats()
             m.momentum = None  # the mean of all batches
-        with no_grad():
+        with no_grad(), warnings.catch_warnings():
+            # Of dropout, which draws as in training: that is meant here.
+            warnings.filterwarnings("ignore", r"\[\w+\] is in training mode")
             for batch in loader:
                 x = batch[0] if isinstance(batch, (list, tuple)) else batch
                 model(x if device is None else x.to(device))

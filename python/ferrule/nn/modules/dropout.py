@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..._ferrule import InvalidValue, Tensor, ops
+from .._warnings import warn_of_training_mode
 from ..module import Module
 
 __all__ = [
@@ -26,6 +27,12 @@ class _Dropout(Module):
             )
         self.p = p
         self.inplace = inplace
+
+    def _draws(self) -> bool:
+        """Is it in training mode?"""
+        if self.training and self.p > 0.0:
+            warn_of_training_mode(type(self).__name__)
+        return self.training
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
@@ -52,7 +59,7 @@ class Dropout(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.dropout(input, self.p, self.training, inplace=self.inplace)
+        return ops.dropout(input, self.p, self._draws(), inplace=self.inplace)
 
 
 class Dropout1d(_Dropout):
@@ -72,7 +79,7 @@ class Dropout1d(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.dropout1d(input, self.p, self.training, inplace=self.inplace)
+        return ops.dropout1d(input, self.p, self._draws(), inplace=self.inplace)
 
 
 class Dropout2d(_Dropout):
@@ -85,7 +92,7 @@ class Dropout2d(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.dropout2d(input, self.p, self.training, inplace=self.inplace)
+        return ops.dropout2d(input, self.p, self._draws(), inplace=self.inplace)
 
 
 class Dropout3d(_Dropout):
@@ -98,7 +105,7 @@ class Dropout3d(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.dropout3d(input, self.p, self.training, inplace=self.inplace)
+        return ops.dropout3d(input, self.p, self._draws(), inplace=self.inplace)
 
 
 class AlphaDropout(_Dropout):
@@ -117,7 +124,7 @@ class AlphaDropout(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.alpha_dropout(input, self.p, self.training, inplace=self.inplace)
+        return ops.alpha_dropout(input, self.p, self._draws(), inplace=self.inplace)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -131,5 +138,5 @@ class FeatureAlphaDropout(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         return ops.feature_alpha_dropout(
-            input, self.p, self.training, inplace=self.inplace
+            input, self.p, self._draws(), inplace=self.inplace
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..._ferrule import InvalidValue, Tensor, ops
+from .. import functional
 from ..module import Module
 
 __all__ = [
@@ -68,7 +69,7 @@ class CrossEntropyLoss(Loss):
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.cross_entropy(
+        return functional.cross_entropy(
             input,
             target,
             self.weight,
@@ -182,6 +183,6 @@ class BCEWithLogitsLoss(Loss):
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return ops.binary_cross_entropy_with_logits(
+        return functional.binary_cross_entropy_with_logits(
             input, target, self.weight, self.reduction, self.pos_weight
         )
