@@ -419,7 +419,8 @@ Results run_dense(OpCall& c) {
   return r;
 }
 
-Results run_any_layout(OpCall& c) {
+// Inlined, so that asking for the profiler costs no call.
+[[gnu::always_inline]] inline Results run_any_layout(OpCall& c) {
   const bool channels_last = c.op.keeps_channels_last && c.is_tensor(0) &&
                              !c.in(0).contiguous && is_channels_last(c.in(0));
   Results r = run_dense(c);

@@ -34,7 +34,7 @@ SHORTER = {
     "mnist_cnn": {"epochs = 5": "epochs = 1"},
     "fashion_resnet": {"epochs = 20": "epochs = 1"},
     "char_gpt": {
-        "steps = 4000": "steps = 8",
+        "steps = 6000": "steps = 8",
         "context = 128": "context = 32",
         "width = 192": "width = 32",
     },
