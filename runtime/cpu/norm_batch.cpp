@@ -7,9 +7,11 @@
 
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/elementwise.h"
+#include "runtime/cpu/in_float.h"
 #include "runtime/cpu/norm_planes.h"
 #include "runtime/cpu/reduce.h"
 #include "runtime/cpu/rows.h"
+#include "runtime/cpu/slots.h"
 
 namespace ferrule {
 namespace cpu {
@@ -46,31 +48,33 @@ class Channelwise {
     for (int d = 2; d < x.ndim; ++d) length *= x.shape[d];
     planes_ = {x.shape[0], length, channels_ * length};
   }
-  // Are the runs long enough, and all tensors dense and of the arithmetic's
-  // dtype?
+  // Are the runs long enough, and all tensors dense, of the arithmetic's dtype
+  // or of one 16-bit dtype?
   bool fits(std::initializer_list<const TensorImpl*> tensors) const {
+    const DType stored = (*tensors.begin())->dtype;
     return planes_.length >= kShortest &&
+           (stored == dtype_ || is_16_bit_float(stored)) &&
            std::ranges::all_of(tensors, [&](const TensorImpl* t) {
-             return t->contiguous && t->dtype == dtype_;
+             return t->contiguous && t->dtype == stored;
            });
   }
   const Planes& planes() const { return planes_; }
 
-  // The first element of a channel.
-  template <class T>
-  T* at(const TensorImpl& t, int64_t channel) const {
-    return t.ptr<T>() + channel * planes_.length;
-  }
-
-  // Calls visit(first, count) for all channels: some at a time where their runs
-  // are short, so that memory is read and written in long pieces.
+  // Calls visit(first, count, own) for all channels: some at a time where their
+  // runs are short, so that memory is read and written in long pieces. `own` is
+  // scratch for `copies` copies of them in float.
   template <class Visit>
-  void each(const Visit& visit) const {
-    const int64_t together = std::max<int64_t>(1, kLong / planes_.length);
-    const int64_t grain = std::max(together, grain_of(planes_.count));
-    parallel_for(channels_, grain, [&](int64_t i, int64_t end) {
-      for (; i < end; i += together) visit(i, std::min(together, end - i));
-    });
+  void each(int copies, void* scratch, const Visit& visit) const {
+    slots(copies).each_unit(
+        static_cast<char*>(scratch), [&](int64_t unit, char* own) {
+          const int64_t i = unit * together();
+          visit(i, std::min(together(), channels_ - i), own);
+        });
+  }
+  int64_t scratch_bytes(int copies) const { return slots(copies).total(); }
+  int64_t copy_bytes() const {
+    return align64(planes_.count * together() * planes_.length *
+                   int64_t{sizeof(float)});
   }
 
   // Calls visit(image, first, count) for all channels of all images, in the
@@ -91,6 +95,13 @@ class Channelwise {
   static constexpr int64_t kLong = 1024;
   static constexpr int64_t kGrain = 1 << 15;  // elements worth a thread
 
+  int64_t together() const {
+    return std::max<int64_t>(1, kLong / std::max<int64_t>(1, planes_.length));
+  }
+  Slots slots(int copies) const {
+    return {(channels_ + together() - 1) / together(), copies * copy_bytes(),
+            std::max<int64_t>(1, grain_of(planes_.count) / together())};
+  }
   int64_t grain_of(int64_t runs) const {
     return std::max<int64_t>(
         1, kGrain / std::max<int64_t>(1, runs * planes_.length));
@@ -99,6 +110,56 @@ class Channelwise {
   DType dtype_;
   int64_t channels_;
   Planes planes_;
+};
+
+// Runs of 16-bit floats, `step` elements from one to the next, and dense copies
+// of them in float: fills the copies, or, if `back`, the runs.
+void convert_runs(char* runs, DType t, int64_t step, char* copies,
+                  int64_t count, int64_t length, bool back) {
+  const Route route = back ? Route(DType::f32, t) : Route(t, DType::f32);
+  for (int64_t k = 0; k < count; ++k) {
+    for (int64_t i = 0; i < length; i += kTile) {
+      char* run = runs + (k * step + i) * itemsize(t);
+      char* copy = copies + (k * length + i) * int64_t{sizeof(float)};
+      route.convert(back ? run : copy, back ? copy : run,
+                    std::min(kTile, length - i));
+    }
+  }
+}
+
+// Some channels of a dense tensor as T: where they are, or, of 16-bit floats, a
+// copy without the others between them, which is small enough for a cache.
+template <class T>
+class Piece {
+ public:
+  Piece(const TensorImpl& t, const Planes& all, int64_t first, int64_t some,
+        char* copy)
+      : planes(all),
+        own_(t.bytes() + first * all.length * itemsize(t.dtype)),
+        stored_(t.dtype),
+        step_(all.step) {
+    if (copied()) planes.step = some * all.length;
+    data = reinterpret_cast<T*>(copied() ? copy : own_);
+  }
+
+  Planes planes;
+  T* data;
+
+  // Between the tensor and the copy, if there is one.
+  void read() const { convert(false); }
+  void write() const { convert(true); }
+
+ private:
+  bool copied() const { return sizeof(T) == 4 && is_16_bit_float(stored_); }
+  void convert(bool back) const {
+    if (!copied()) return;
+    convert_runs(own_, stored_, step_, reinterpret_cast<char*>(data),
+                 planes.count, planes.step, back);
+  }
+
+  char* own_;
+  DType stored_;
+  int64_t step_;
 };
 
 int64_t channel_bytes(const TensorImpl& x, DType t) {
@@ -138,11 +199,14 @@ void update(const OpCall& c, int arg, const T* now, double factor,
 }
 
 // Scratch: biased variance, weight * rstd, copies of weight, bias and running
-// statistics, partial sums.
+// statistics; copies of channels, or partial sums.
 int64_t forward_scratch(const OpCall& c) {
+  const TensorImpl& x = c.in(0);
   const DType t = compute_type(c.compute);
-  return 5 * channel_bytes(c.in(0), t) +
-         reduction_of(c.in(0), t).scratch_bytes();
+  const int copies = is_16_bit_float(x.dtype) ? 1 : 0;
+  return 5 * channel_bytes(x, t) +
+         std::max(Channelwise(x, t).scratch_bytes(copies),
+                  reduction_of(x, t).scratch_bytes());
 }
 
 template <class T>
@@ -157,7 +221,7 @@ void forward(OpCall& c) {
   const T* weight = parameters<T>(c, 3, n, T(1), scratch + 2 * bytes);
   const T* bias = parameters<T>(c, 4, n, T(0), scratch + 3 * bytes);
   void* spare = scratch + 4 * bytes;
-  void* partial = scratch + 5 * bytes;
+  void* rest = scratch + 5 * bytes;
   T* mean = c.outs[1]->ptr<T>();
   T* rstd = c.outs[2]->ptr<T>();
   const bool training = c.b(5);
@@ -174,38 +238,48 @@ void forward(OpCall& c) {
 
   const Channelwise channels(x, t);
   if (channels.fits({&x, c.outs[0]})) {
-    Planes planes = channels.planes();
-    const auto normalize = [&](int64_t image, int64_t first, int64_t some) {
-      const int64_t at = image * planes.step + first * planes.length;
+    const int copies = is_16_bit_float(x.dtype) ? 1 : 0;
+    const auto normalize = [&](const Planes& planes, T* out, const T* from,
+                               int64_t first, int64_t some) {
       FE_BEST(normalize_planes)
-      (planes,
-       {some, c.outs[0]->ptr<T>() + at, x.ptr<T>() + at, mean + first,
-        scale + first, bias + first},
-       t);
+      (planes, {some, out, from, mean + first, scale + first, bias + first}, t);
     };
-    if (training) {
-      channels.each([&](int64_t first, int64_t some) {
-        for (int64_t i = first; i < first + some; ++i) {
-          const T* from = channels.at<T>(x, i);
-          const double sum = FE_BEST(sum_of_planes)(planes, from, t);
-          mean[i] = static_cast<T>(sum) / count;
-          const double squares =
-              FE_BEST(squares_of_planes)(planes, from, mean + i, t);
-          var[i] = static_cast<T>(squares) / count;
-          scale_channel(i);
+    const auto find_statistics = [&](int64_t i, const Planes& planes,
+                                     const T* from) {
+      const double sum = FE_BEST(sum_of_planes)(planes, from, t);
+      mean[i] = static_cast<T>(sum) / count;
+      const double squares =
+          FE_BEST(squares_of_planes)(planes, from, mean + i, t);
+      var[i] = static_cast<T>(squares) / count;
+    };
+    if (training || copies > 0) {
+      channels.each(copies, rest, [&](int64_t first, int64_t some, char* own) {
+        const Piece<T> in(x, channels.planes(), first, some, own);
+        const Piece<T> out(*c.outs[0], channels.planes(), first, some, own);
+        in.read();
+        for (int64_t k = 0; k < some; ++k) {
+          const T* from = in.data + k * in.planes.length;
+          if (training) find_statistics(first + k, in.planes, from);
+          scale_channel(first + k);
         }
-        normalize(0, first, some);
+        normalize(in.planes, out.data, in.data, first, some);
+        out.write();
       });
     } else {
       for (int64_t i = 0; i < n; ++i) scale_channel(i);
+      Planes planes = channels.planes();
       planes.count = 1;
-      channels.each_in_order(normalize);
+      channels.each_in_order([&](int64_t image, int64_t first, int64_t some) {
+        const int64_t at = image * planes.step + first * planes.length;
+        normalize(planes, c.outs[0]->ptr<T>() + at, x.ptr<T>() + at, first,
+                  some);
+      });
     }
   } else {
     if (training) {
-      r.run(Fold::sum, {.a = &x}, mean, partial);
+      r.run(Fold::sum, {.a = &x}, mean, rest);
       for (int64_t i = 0; i < n; ++i) mean[i] /= count;
-      r.run(Fold::square, {.a = &x, .centre = mean}, var, partial);
+      r.run(Fold::square, {.a = &x, .centre = mean}, var, rest);
       for (int64_t i = 0; i < n; ++i) var[i] /= count;
     }
     for (int64_t i = 0; i < n; ++i) scale_channel(i);
@@ -229,12 +303,15 @@ void forward_kernel(OpCall& c) {
                                         : forward<double>(c);
 }
 
-// Scratch: two sums' shares, weight * rstd, copies of mean, rstd and weight,
-// partial sums.
+// Scratch: two sums' shares, weight * rstd, copies of mean, rstd and weight;
+// copies of channels, or partial sums.
 int64_t backward_scratch(const OpCall& c) {
+  const TensorImpl& x = c.in(1);
   const DType t = compute_type(c.compute);
-  return 6 * channel_bytes(c.in(1), t) +
-         reduction_of(c.in(1), t).scratch_bytes();
+  const int copies = is_16_bit_float(x.dtype) ? 2 : 0;
+  return 6 * channel_bytes(x, t) +
+         std::max(Channelwise(x, t).scratch_bytes(copies),
+                  reduction_of(x, t).scratch_bytes());
 }
 
 template <class T>
@@ -251,7 +328,7 @@ void backward(OpCall& c) {
   const T* mean = parameters<T>(c, 2, n, T(0), scratch + 3 * bytes);
   const T* rstd = parameters<T>(c, 3, n, T(0), scratch + 4 * bytes);
   const T* weight = parameters<T>(c, 4, n, T(1), scratch + 5 * bytes);
-  void* partial = scratch + 6 * bytes;
+  void* rest = scratch + 6 * bytes;
   T* weight_grad = c.outs[1]->ptr<T>();
   T* bias_grad = c.outs[2]->ptr<T>();
 
@@ -267,30 +344,36 @@ void backward(OpCall& c) {
 
   const Channelwise channels(x, t);
   if (channels.fits({&grad, &x, c.outs[0]})) {
-    const Planes& planes = channels.planes();
-    const auto find_sums = [&](int64_t i) {
-      const T* slope = channels.at<T>(grad, i);
-      bias_grad[i] = static_cast<T>(FE_BEST(sum_of_planes)(planes, slope, t));
-      weight_grad[i] = static_cast<T>(FE_BEST(products_of_planes)(
-          planes, slope, channels.at<T>(x, i), mean + i, t));
-    };
-    channels.each([&](int64_t first, int64_t some) {
-      for (int64_t i = first; i < first + some; ++i) {
-        find_sums(i);
+    const Planes& all = channels.planes();
+    const int copies = is_16_bit_float(x.dtype) ? 2 : 0;
+    channels.each(copies, rest, [&](int64_t first, int64_t some, char* own) {
+      const Piece<T> slopes(grad, all, first, some, own);
+      const Piece<T> in(x, all, first, some, own + channels.copy_bytes());
+      const Piece<T> out(*c.outs[0], all, first, some, own);
+      slopes.read();
+      in.read();
+      for (int64_t k = 0; k < some; ++k) {
+        const int64_t i = first + k;
+        const T* slope = slopes.data + k * in.planes.length;
+        const T* from = in.data + k * in.planes.length;
+        bias_grad[i] =
+            static_cast<T>(FE_BEST(sum_of_planes)(in.planes, slope, t));
+        weight_grad[i] = static_cast<T>(
+            FE_BEST(products_of_planes)(in.planes, slope, from, mean + i, t));
         scale_channel(i);
       }
       FE_BEST(normalize_planes_backward)
-      (planes,
-       {some, channels.at<T>(*c.outs[0], first), channels.at<T>(grad, first),
-        channels.at<T>(x, first), mean + first, a + first, b + first,
-        scale + first},
+      (in.planes,
+       {some, out.data, slopes.data, in.data, mean + first, a + first,
+        b + first, scale + first},
        t);
+      out.write();
     });
     return;
   }
-  r.run(Fold::sum, {.a = &grad}, bias_grad, partial);
+  r.run(Fold::sum, {.a = &grad}, bias_grad, rest);
   r.run(Fold::product, {.a = &grad, .b = &x, .centre = mean}, weight_grad,
-        partial);
+        rest);
   for (int64_t i = 0; i < n; ++i) scale_channel(i);
   const Channels means(mean, x, t);
   const Channels sums(a, x, t);

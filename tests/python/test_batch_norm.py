@@ -4,6 +4,8 @@ and longer than vectors and blocks, few and many channels, dense and strided.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -104,12 +106,12 @@ def test_same_bits_for_any_number_of_threads() -> None:
     threads = fe.get_num_threads()
     try:
         for shape in (5, 70, 7, 7), (40, 3, 2049), (3, 40, 1024):
-            for training in True, False:
+            for training, dtype in product((True, False), ("float32", "bfloat16")):
                 data = arrays(shape)
                 bits = set()
                 for count in (1, 2, 3, 4, 8):
                     fe.set_num_threads(count)
-                    got = results(data, "float32", training=training)
+                    got = results(data, dtype, training=training)
                     bits.add(b"".join(a.tobytes() for a in got))
                 assert len(bits) == 1
     finally:
