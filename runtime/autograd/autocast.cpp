@@ -64,11 +64,13 @@ void drop_forgotten(State& s) {
 Tensor cast_parameter(State& s, TensorImpl* t, DType dtype) {
   if (auto at = s.cache.find(t); at != s.cache.end()) {
     const CachedCast& known = at->second;
-    // What was cast while nothing was recorded passes no gradient on.
+    // What was cast while nothing was recorded passes no gradient on, and what
+    // was cast in a graph inside of the parameter's is a value of that one.
     const bool recorded = known.cast->history || !modes.grad;
     if (recorded && known.cast.dtype() == dtype &&
         known.written == writes_of(t) &&
-        known.cast->inference == modes.inference) {
+        known.cast->inference == modes.inference &&
+        known.cast->graph_epoch == t->graph_epoch) {
       return known.cast;
     }
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import numpy as np
@@ -155,6 +156,23 @@ class autocast:
                 '`with fe.autocast("cpu"):`'
             )
         return decorated(lambda: self, function)  # type: ignore[return-value]
+
+
+def autocast_as_now(device_types: Iterable[str]) -> Callable[[], ExitStack]:
+    """For what is computed again later: makes contexts with autocast as it is now."""
+    states = [
+        (kind, get_autocast_dtype(kind), is_autocast_enabled(kind))
+        for kind in sorted(device_types)
+    ]
+    cache_enabled = is_autocast_cache_enabled()
+
+    def contexts() -> ExitStack:
+        stack = ExitStack()
+        for state in states:
+            stack.enter_context(autocast(*state, cache_enabled))
+        return stack
+
+    return contexts
 
 
 def _warn(text: str) -> None:

@@ -12,15 +12,12 @@ from .._ferrule import (
     AutogradError,
     Tensor,
     enable_grad,
-    get_autocast_dtype,
-    is_autocast_cache_enabled,
-    is_autocast_enabled,
     is_capturing,
     is_grad_enabled,
     rng_state,
     set_rng,
 )
-from ..amp import autocast
+from ..amp.autocast_mode import autocast_as_now
 from ..autograd.graph import saved_tensors_hooks
 
 __all__ = [
@@ -179,21 +176,6 @@ class _Segment:
         return CheckpointError(text)
 
 
-def _autocast_as_now(values: Iterable[Any]) -> Callable[[], contextlib.ExitStack]:
-    """Makes contexts with autocast as it is now, for the devices of tensors."""
-    types = {"cpu", *(v.device.type for v in values if isinstance(v, Tensor))}
-    states = [(t, get_autocast_dtype(t), is_autocast_enabled(t)) for t in sorted(types)]
-    cache_enabled = is_autocast_cache_enabled()
-
-    def contexts() -> contextlib.ExitStack:
-        stack = contextlib.ExitStack()
-        for state in states:
-            stack.enter_context(autocast(*state, cache_enabled))
-        return stack
-
-    return contexts
-
-
 def checkpoint(
     function: Callable[..., Any],
     *args: Any,
@@ -265,7 +247,9 @@ def checkpoint(
     rng = rng_state() if preserve_rng_state else None
     values = [*args, *kwargs.values()]
     versions = [v._version if isinstance(v, Tensor) else 0 for v in values]
-    same_autocast = _autocast_as_now(values)
+    same_autocast = autocast_as_now(
+        {"cpu", *(v.device.type for v in values if isinstance(v, Tensor))}
+    )
 
     def again() -> None:
         for value, version in zip(values, versions, strict=True):
