@@ -139,8 +139,8 @@ Transform::Transform(const OpCall& c, Kind kind) : kind_(kind) {
   if (kind != Kind::complex) pairs_ = c.f(at + 2);
   const DType t = to_real(c.out_impl().dtype);
   loops_ = FE_BEST(fft_loops)(t);
-  plan_ = plan_fft(even_real() ? n_ / 2 : n_, lines_, inner_, even_real(), t,
-                   loops_.lanes);
+  plan_ =
+      plan_fft(even_real() ? n_ / 2 : n_, lines_, even_real(), t, loops_.lanes);
   in_ = lines(c.in(0));
   out_ = lines(c.out_impl());
   split_lines_ = plan_.way != FftWay::lanes && lines_ < kFewLines &&

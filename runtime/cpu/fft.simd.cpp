@@ -14,7 +14,7 @@ const T* table(const char* tables, int64_t offset) {
 
 // --- passes over a buffer
 
-constexpr int kAnyOdd = 31;  // the largest radix
+constexpr int kAnyOdd = kMaxRadix;
 
 // The numbers of a butterfly are s apart; `turns` has radix - 1 powers for each
 // of s butterflies side by side, or is null where all are 1.
@@ -42,8 +42,10 @@ void pass(T* buffer, int64_t n, int radix, int64_t s, const T* turns,
         butterfly_4(z[0], z[1], z[2], z[3]);
       } else if constexpr (most == 8) {
         butterfly_8(z);
+      } else if constexpr (most < kAnyOdd) {
+        butterfly_odd<most>(z, roots);
       } else {
-        butterfly_odd<most>(z, r, roots);
+        butterfly_any(z, r, roots);
       }
 #pragma GCC unroll 8
       for (int q = 0; q < r; ++q) put(buffer, k + q * s, z[q]);
@@ -76,6 +78,18 @@ void transform(const LaneFft& plan, const char* tables, void* memory) {
 
 // --- between memory and buffers
 
+// Calls f(i) for i < n, at most `most` times; unrolled where it is all of them,
+// so that vectors stay in registers.
+template <int most, class F>
+FE_INLINE void each(int64_t n, F f) {
+  if (n >= most) {
+#pragma GCC unroll 16
+    for (int i = 0; i < most; ++i) f(i);
+  } else {
+    for (int i = 0; i < n; ++i) f(i);
+  }
+}
+
 // How lines [first, first + n) lie.
 enum class Look { rows, columns, scattered };
 
@@ -85,7 +99,13 @@ Look look_of(const FftLines& x, int64_t first, int n) {
   return one_block ? Look::columns : Look::scattered;
 }
 
-// n lanes of one number: neighbours in `x.inner`.
+template <class T>
+T* line_at(const FftLines& x, int64_t line) {
+  return reinterpret_cast<T*>(x.data) + line / x.inner * x.block +
+         line % x.inner * x.lane;
+}
+
+// n lanes of one number, which are neighbours.
 template <class T>
 FE_INLINE Complex<T> load_column(const FftLines& x, const T* at, int64_t n) {
   if (x.lane == 2) return load_numbers(at, n);
@@ -98,37 +118,55 @@ FE_INLINE void store_column(const FftLines& x, T* at, Complex<T> z, int64_t n) {
   if (x.imag) store(at + x.imag, z.im, n);
 }
 
-// n numbers of one line, from number k.
+// What `read` does with number k.
 template <class T>
-FE_INLINE Complex<T> load_row(const FftLines& x, const T* line, int64_t k,
-                              int64_t n) {
-  if (x.imag) return load_numbers(line + 2 * k, n);
-  return {load(line + k, n), Vec<T>{}};
-}
-template <class T>
-FE_INLINE void store_row(const FftLines& x, T* line, int64_t k, Complex<T> z,
-                         int64_t n) {
-  if (x.imag) return store_numbers(line + 2 * k, z, n);
-  store(line + k, z.re, n);
-}
+struct Reader {
+  T* buffer;
+  const int32_t* places;
+  bool swap;
+  FE_INLINE void operator()(int64_t k, Complex<T> z) const {
+    put(buffer, places ? places[k] : k, swapped(z, swap));
+  }
+};
 
+// Rows of numbers, half as many at a time as there are lanes, or of real ones.
 template <class T>
-T* line_at(const FftLines& x, int64_t line) {
-  return reinterpret_cast<T*>(x.data) + line / x.inner * x.block +
-         line % x.inner * x.lane;
+void read_rows(const FftLines& from, const T* const* line,
+               const Reader<T>& take) {
+  constexpr int kLanes = lanes<T>, kHalf = kLanes / 2;
+  for (int64_t k = 0; from.imag && k < from.count; k += kHalf) {
+    const int64_t left = from.count - k;
+    Vec<T> low[kHalf], high[kHalf];
+#pragma GCC unroll 8
+    for (int l = 0; l < kHalf; ++l) {
+      low[l] = load(line[l] + 2 * k, 2 * left);
+      high[l] = load(line[l + kHalf] + 2 * k, 2 * left);
+    }
+    transpose<2>(low);
+    transpose<2>(high);
+    each<kHalf>(left, [&](int i) { take(k + i, apart<T>(low[i], high[i])); });
+  }
+  for (int64_t k = 0; !from.imag && k < from.count; k += kLanes) {
+    const int64_t left = from.count - k;
+    Vec<T> re[kLanes];
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes; ++l) re[l] = load(line[l] + k, left);
+    transpose<1>(re);
+    each<kLanes>(left,
+                 [&](int i) { take(k + i, Complex<T>{re[i], Vec<T>{}}); });
+  }
 }
 
 template <class T>
 void read_lines(const FftLines& from, int64_t first, int n,
                 const int32_t* places, void* memory, bool swap) {
   constexpr int kLanes = lanes<T>;
-  auto* buffer = static_cast<T*>(memory);
-  const auto place = [places](int64_t k) { return places ? places[k] : k; };
+  const Reader<T> take{static_cast<T*>(memory), places, swap};
   const Look look = look_of(from, first, n);
   if (look == Look::columns) {
     const T* x = line_at<T>(from, first);
     for (int64_t k = 0; k < from.count; ++k, x += from.step) {
-      put(buffer, place(k), swapped(load_column(from, x, n), swap));
+      take(k, load_column(from, x, n));
     }
     return;
   }
@@ -136,23 +174,7 @@ void read_lines(const FftLines& from, int64_t first, int n,
   for (int l = 0; l < kLanes; ++l) {
     line[l] = line_at<T>(from, first + (l < n ? l : n - 1));
   }
-  if (look == Look::rows) {
-    for (int64_t k = 0; k < from.count; k += kLanes) {
-      const int64_t left = from.count - k;
-      Vec<T> re[kLanes], im[kLanes];
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) {
-        const Complex<T> z = swapped(load_row(from, line[l], k, left), swap);
-        re[l] = z.re;
-        im[l] = z.im;
-      }
-      transpose<T>(re, im);
-      for (int i = 0; i < kLanes && i < left; ++i) {
-        put(buffer, place(k + i), Complex<T>{re[i], im[i]});
-      }
-    }
-    return;
-  }
+  if (look == Look::rows) return read_rows(from, line, take);
   for (int64_t k = 0; k < from.count; ++k) {
     T parts[2 * kLanes];
     for (int l = 0; l < kLanes; ++l) {
@@ -160,7 +182,46 @@ void read_lines(const FftLines& from, int64_t first, int n,
       parts[l] = x[0];
       parts[kLanes + l] = from.imag ? x[from.imag] : T(0);
     }
-    put(buffer, place(k), swapped(get(parts, 0), swap));
+    take(k, get(parts, 0));
+  }
+}
+
+// Number k as `write` wants it.
+template <class T>
+struct Source {
+  const T* buffer;
+  bool swap;
+  T scale;
+  FE_INLINE Complex<T> operator()(int64_t k) const {
+    return scaled(swapped(get(buffer, k), swap), scale);
+  }
+};
+
+template <class T>
+void write_rows(const FftLines& to, T* const* line, int n,
+                const Source<T>& number) {
+  constexpr int kLanes = lanes<T>, kHalf = kLanes / 2;
+  for (int64_t k = 0; to.imag && k < to.count; k += kHalf) {
+    const int64_t left = to.count - k;
+    Vec<T> low[kHalf], high[kHalf];
+#pragma GCC unroll 8
+    for (int i = 0; i < kHalf; ++i) {
+      together(number(i < left ? k + i : k), low[i], high[i]);
+    }
+    transpose<2>(low);
+    transpose<2>(high);
+    each<kHalf>(n, [&](int l) { store(line[l] + 2 * k, low[l], 2 * left); });
+    each<kHalf>(n - kHalf, [&](int l) {
+      store(line[l + kHalf] + 2 * k, high[l], 2 * left);
+    });
+  }
+  for (int64_t k = 0; !to.imag && k < to.count; k += kLanes) {
+    const int64_t left = to.count - k;
+    Vec<T> re[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) re[i] = number(i < left ? k + i : k).re;
+    transpose<1>(re);
+    each<kLanes>(n, [&](int l) { store(line[l] + k, re[l], left); });
   }
 }
 
@@ -168,11 +229,8 @@ template <class T>
 void write_lines(const FftLines& to, int64_t first, int n, const void* memory,
                  bool swap, double scale) {
   constexpr int kLanes = lanes<T>;
-  const auto* buffer = static_cast<const T*>(memory);
-  const T by = static_cast<T>(scale);
-  const auto number = [&](int64_t k) {
-    return scaled(swapped(get(buffer, k), swap), by);
-  };
+  const Source<T> number{static_cast<const T*>(memory), swap,
+                         static_cast<T>(scale)};
   const Look look = look_of(to, first, n);
   if (look == Look::columns) {
     T* x = line_at<T>(to, first);
@@ -183,23 +241,7 @@ void write_lines(const FftLines& to, int64_t first, int n, const void* memory,
   }
   T* line[kLanes];
   for (int l = 0; l < n; ++l) line[l] = line_at<T>(to, first + l);
-  if (look == Look::rows) {
-    for (int64_t k = 0; k < to.count; k += kLanes) {
-      const int64_t left = to.count - k;
-      Vec<T> re[kLanes], im[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) {
-        const Complex<T> z = number(i < left ? k + i : k);
-        re[i] = z.re;
-        im[i] = z.im;
-      }
-      transpose<T>(re, im);
-      for (int l = 0; l < n; ++l) {
-        store_row(to, line[l], k, Complex<T>{re[l], im[l]}, left);
-      }
-    }
-    return;
-  }
+  if (look == Look::rows) return write_rows(to, line, n, number);
   for (int64_t k = 0; k < to.count; ++k) {
     T parts[2 * kLanes];
     put(parts, 0, number(k));
@@ -233,10 +275,11 @@ void turn(const FftPlan& plan, const char* tables, const void* rows,
       re[l] = z.re;
       im[l] = z.im;
     }
-    transpose<T>(re, im);
-    for (int i = 0; i < kLanes && k + i < n2; ++i) {
+    transpose<1>(re);
+    transpose<1>(im);
+    each<kLanes>(n2 - k, [&](int i) {
       put(buffer, places[k + i], Complex<T>{re[i], im[i]});
-    }
+    });
     block += n1 * 2 * kLanes;
     of_blocks += 2 * n1;
   }

@@ -60,32 +60,38 @@ FE_INLINE void put(T* buffer, int64_t k, Complex<T> z) {
   store(at + lanes<T>, z.im);
 }
 
-// Numbers whose parts lie side by side; the first n.
+// Numbers whose parts lie side by side, in two vectors, and the same with parts
+// in vectors of their own.
 template <class T>
-FE_INLINE Complex<T> load_numbers(const T* at, int64_t n) {
-  const Vec<T> a = load(at, 2 * n);
-  const Vec<T> b =
-      n > lanes<T> / 2 ? load(at + lanes<T>, 2 * n - lanes<T>) : Vec<T>{};
-  return [a, b]<int... i>(std::integer_sequence<int, i...>) {
-    return Complex<T>{__builtin_shufflevector(a, b, (2 * i)...),
-                      __builtin_shufflevector(a, b, (2 * i + 1)...)};
+FE_INLINE Complex<T> apart(Vec<T> low, Vec<T> high) {
+  return [=]<int... i>(std::integer_sequence<int, i...>) {
+    return Complex<T>{__builtin_shufflevector(low, high, (2 * i)...),
+                      __builtin_shufflevector(low, high, (2 * i + 1)...)};
+  }(std::make_integer_sequence<int, lanes<T>>());
+}
+template <class T>
+FE_INLINE void together(Complex<T> z, Vec<T>& low, Vec<T>& high) {
+  [&]<int... i>(std::integer_sequence<int, i...>) {
+    low = __builtin_shufflevector(z.re, z.im, (i / 2 + i % 2 * lanes<T>)...);
+    high = __builtin_shufflevector(
+        z.re, z.im, (lanes<T> / 2 + i / 2 + i % 2 * lanes<T>)...);
   }(std::make_integer_sequence<int, lanes<T>>());
 }
 
+// The first n numbers.
+template <class T>
+FE_INLINE Complex<T> load_numbers(const T* at, int64_t n) {
+  const int64_t rest = 2 * n - lanes<T>;
+  return apart<T>(load(at, 2 * n),
+                  rest > 0 ? load(at + lanes<T>, rest) : Vec<T>{});
+}
 template <class T>
 FE_INLINE void store_numbers(T* at, Complex<T> z, int64_t n) {
-  constexpr int kHalf = lanes<T> / 2;
-  const auto mix = [z]<int from, int... i>(std::integral_constant<int, from>,
-                                           std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(z.re, z.im,
-                                   (from + i / 2 + (i % 2) * lanes<T>)...);
-  };
-  constexpr auto all = std::make_integer_sequence<int, lanes<T>>();
-  store(at, mix(std::integral_constant<int, 0>(), all), 2 * n);
-  if (n > kHalf) {
-    store(at + lanes<T>, mix(std::integral_constant<int, kHalf>(), all),
-          2 * n - lanes<T>);
-  }
+  const int64_t rest = 2 * n - lanes<T>;
+  Vec<T> low, high;
+  together(z, low, high);
+  store(at, low, 2 * n);
+  if (rest > 0) store(at + lanes<T>, high, rest);
 }
 
 // Lanes in opposite order.
@@ -96,8 +102,7 @@ FE_INLINE V reversed(V v) {
   }(std::make_integer_sequence<int, width<V>>());
 }
 
-// Swaps rows and columns of as many vectors as there are lanes: blocks of 1, 2,
-// 4, ... that lie across the diagonal change places.
+// Blocks of `step` lanes that lie across the diagonal change places.
 template <int step, class V>
 FE_INLINE void exchange(V& a, V& b) {
   [&]<int... i>(std::integer_sequence<int, i...>) {
@@ -109,21 +114,16 @@ FE_INLINE void exchange(V& a, V& b) {
   }(std::make_integer_sequence<int, width<V>>());
 }
 
-template <class V, int step = 1>
+// Swaps rows and columns of a square of elements of `unit` lanes.
+template <int unit, class V, int step = unit>
 FE_INLINE void transpose(V* rows) {
   if constexpr (step < width<V>) {
 #pragma GCC unroll 16
-    for (int i = 0; i < width<V>; ++i) {
-      if (!(i & step)) exchange<step>(rows[i], rows[i + step]);
+    for (int i = 0; i < width<V> / unit; ++i) {
+      if (!(i & (step / unit))) exchange<step>(rows[i], rows[i + step / unit]);
     }
-    transpose<V, 2 * step>(rows);
+    transpose<unit, V, 2 * step>(rows);
   }
-}
-
-template <class T>
-FE_INLINE void transpose(Vec<T>* re, Vec<T>* im) {
-  transpose(re);
-  transpose(im);
 }
 
 }  // namespace ferrule::cpu::FE_ISA

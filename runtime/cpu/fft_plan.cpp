@@ -10,9 +10,9 @@
 namespace ferrule::cpu {
 namespace {
 
-constexpr int kMaxRadix = 31;        // larger primes by way of a convolution
-constexpr int64_t kMostLanes = 512;  // numbers of a line, where lines are lanes
-constexpr int64_t kFewestSteps = 64;  // worth two steps
+constexpr int kAloneRadix = 61;  // the largest radix of a line alone
+constexpr int64_t kMostLaneBytes = 128 << 10;  // of a buffer: half of a cache
+constexpr int64_t kFewestSteps = 64;  // numbers of a line alone worth two steps
 
 constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
 
@@ -49,9 +49,9 @@ Root root_of_unity(int64_t k, int64_t n) {
   }
 }
 
-// The radices of n; false: it has a larger prime factor. Odd ones come first,
-// where the powers are few.
-bool factor(int64_t n, LaneFft* fft) {
+// The radices of n; false: it has a prime factor above `most`. Odd ones come
+// first, where the powers are few.
+bool factor(int64_t n, LaneFft* fft, int64_t most = kMaxRadix) {
   fft->n = n;
   fft->passes = 0;
   const auto add = [&](int64_t r) {
@@ -59,7 +59,7 @@ bool factor(int64_t n, LaneFft* fft) {
   };
   int twos = 0;
   for (; n % 2 == 0; n /= 2) ++twos;
-  for (int64_t r = 3; r <= kMaxRadix && n > 1; r += 2) {
+  for (int64_t r = 3; r <= most && n > 1; r += 2) {
     for (; n % r == 0; n /= r) add(r);
   }
   if (n > 1) return false;
@@ -205,22 +205,23 @@ void fill_chirp(const FftPlan& plan, char* tables) {
 
 }  // namespace
 
-FftPlan plan_fft(int64_t n, int64_t lines, int64_t inner, bool halves, DType t,
-                 int lanes) {
+FftPlan plan_fft(int64_t n, int64_t lines, bool halves, DType t, int lanes) {
   FftPlan plan;
   plan.n = plan.length = n;
   plan.dtype = t;
   plan.lanes = lanes;
-  if (!factor(n, &plan.first)) {
+  // Are there lanes enough for a butterfly by definition to be worth it?
+  const bool full = lines >= lanes / 2 || n > kMaxRadix * lanes;
+  if (!factor(n, &plan.first, full ? kMaxRadix : kAloneRadix)) {
     plan.way = FftWay::chirp;
     plan.length = convolution_length(2 * n - 1);
     split(&plan);
   } else {
     const LaneFft whole = plan.first;
-    const int64_t most = inner > 1 || lines >= lanes / 2
-                             ? (inner > 1 ? kMostLanes : kMostLanes / 4)
-                             : kFewestSteps - 1;
-    const bool steps = n > most && split(&plan);
+    const bool as_lanes = lines >= lanes / 2
+                              ? plan.buffer_bytes(n) <= kMostLaneBytes
+                              : n < kFewestSteps;
+    const bool steps = !as_lanes && split(&plan);
     plan.way = steps ? FftWay::two_steps : FftWay::lanes;
     if (!steps) plan.first = whole;
   }

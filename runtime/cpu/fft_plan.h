@@ -17,6 +17,9 @@
 
 namespace ferrule::cpu {
 
+// The largest prime factor that is transformed by its definition.
+inline constexpr int kMaxRadix = 127;
+
 // A transform of lanes, in place: one pass a prime factor, or 4 or 8, over
 // numbers that were put in the order of reversed digits.
 struct LaneFft {
@@ -55,10 +58,8 @@ struct FftPlan {
   }
 };
 
-// `lines` of them, their numbers `inner` lines apart. `halves`: for real
-// transforms of length 2n, too. Looks at sizes alone.
-FftPlan plan_fft(int64_t n, int64_t lines, int64_t inner, bool halves, DType t,
-                 int lanes);
+// Of so many lines. `halves`: for real transforms of length 2n, too.
+FftPlan plan_fft(int64_t n, int64_t lines, bool halves, DType t, int lanes);
 
 // Fills in the tables but for the spectrum, in whose place the function stands
 // that is to be transformed.

@@ -3,6 +3,7 @@
     tools/bench gemm          matrix products
     tools/bench conv          convolutions of ResNet-50 and MobileNetV2, and gradients
     tools/bench ops           elementwise ops, reductions, softmax, norms, optimizers
+    tools/bench fft           Fourier transforms
     tools/bench train         training steps of small models
     tools/bench infer         latency of models with one example
     tools/bench busy          training steps while another process has a core
@@ -26,6 +27,9 @@ import sys
 
 COMMANDS = ["gemm", "conv", "ops", "train", "infer", "busy", "overhead", "indexing"]
 COMMANDS += ["data"]
+COMMANDS = [
+    *("gemm", "conv", "ops", "fft", "train", "infer", "busy", "overhead", "indexing")
+]
 
 
 def main() -> int:

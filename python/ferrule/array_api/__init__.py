@@ -14,7 +14,7 @@ Names, arguments and dtypes are the standard's: `axis`, `keepdims`, `correction`
 
 - There are no dtypes uint16, uint32 and uint64. Sums of uint8 are int64, as in
   `ferrule.sum`.
-- The extensions `linalg` and `fft` are not part of the namespace.
+- The extension `linalg` is not part of the namespace; `fft` is.
 - A tensor has at most 8 dimensions.
 
 Source: https://data-apis.org/array-api/2025.12/
@@ -49,6 +49,7 @@ from . import (
     _sets,
     _statistics,
     _utility,
+    fft,
 )
 from ._creation import *  # noqa: F403
 from ._data_types import *  # noqa: F403
@@ -79,6 +80,7 @@ __all__ = [
     "complex64",
     "complex128",
     "e",
+    "fft",
     "float32",
     "float64",
     "inf",
