@@ -22,4 +22,9 @@ def philox(*key: int) -> np.random.Philox:
 
 def permutation(n: int, *key: int) -> np.ndarray:
     """A random order of 0..n-1: that of n random 64-bit numbers."""
-    return np.argsort(philox(*key).random_raw(n), kind="stable")
+    numbers = philox(*key).random_raw(n)
+    order = np.argsort(numbers)
+    ranked = numbers[order]
+    if (ranked[1:] == ranked[:-1]).any():  # the quick sort leaves their order open
+        return np.argsort(numbers, kind="stable")
+    return order

@@ -118,9 +118,12 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
 
-    def get_batch(self, indices: Sequence[int]) -> list[Tensor]:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> list[Tensor]:
         """Returns the rows `indices` of every tensor."""
-        rows = from_numpy(wrap_indices(indices, len(self)))
+        # An array comes from a sampler, and the op checks it anyway.
+        if not isinstance(indices, np.ndarray):
+            indices = wrap_indices(indices, len(self))
+        rows = from_numpy(indices)
         with no_grad():
             return [t.index_select(0, rows) for t in self.tensors]
 
