@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "ferrule/op.h"
+#include "runtime/cpu/fft_line.h"
 #include "runtime/cpu/fft_tables.h"
 #include "runtime/cpu/slots.h"
 
@@ -26,22 +26,6 @@ constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
 
 enum class Kind { complex, to_half, from_half };
 
-// Scratch that is handed out piece by piece; without memory, to count it.
-class Pieces {
- public:
-  explicit Pieces(char* memory) : memory_(memory) {}
-  char* take(int64_t bytes) {
-    char* piece = memory_ ? memory_ + used_ : nullptr;
-    used_ += align64(bytes);
-    return piece;
-  }
-  int64_t used() const { return used_; }
-
- private:
-  char* memory_;
-  int64_t used_ = 0;
-};
-
 // One call: transforms of length n along a dimension.
 class Transform {
  public:
@@ -50,13 +34,6 @@ class Transform {
   void run(char* scratch) const;
 
  private:
-  // Memory for one line at a time. `blocks` of the first step; a buffer for the
-  // second; two more lines for a convolution.
-  struct Work {
-    char *blocks, *buffer, *line[2];
-  };
-  Work work(Pieces* from) const;
-
   bool even_real() const { return kind_ != Kind::complex && n_ % 2 == 0; }
   bool odd_real() const { return kind_ != Kind::complex && n_ % 2 == 1; }
   int64_t part() const { return itemsize(plan_.dtype); }
@@ -64,10 +41,6 @@ class Transform {
   FftLines lines(const TensorImpl& t) const;
   FftLines rows(char* data, int64_t numbers) const;
   FftHalves halves() const;
-  const int32_t* places(const LaneFft& fft, const char* tables) const {
-    return reinterpret_cast<const int32_t*>(tables + fft.places);
-  }
-
   // Groups of lines that become lanes.
   struct Group {
     int64_t first;
@@ -99,11 +72,6 @@ class Transform {
   void take_half(const FftLines& from, int64_t first, int lines,
                  char* buffer) const;
   void mirror_line(const char* from, char* to) const;
-  void line(const char* from, char* to, const char* tables, const Work& w,
-            bool swap, double scale) const;
-  void steps(const char* from, char* to, const char* tables, const Work& w,
-             bool swap, double scale) const;
-  void fill(char* tables, const Work& w) const;
 
   Kind kind_;
   bool inverse_;
@@ -113,7 +81,8 @@ class Transform {
   FftLoops loops_;
   FftPlan plan_;
   FftLines in_, out_;
-  bool split_lines_;  // threads share a line
+  bool shared_;  // threads share a line
+  FftLine line() const { return {plan_, shared_}; }
 };
 
 // --- what is asked for
@@ -143,8 +112,8 @@ Transform::Transform(const OpCall& c, Kind kind) : kind_(kind) {
       plan_fft(even_real() ? n_ / 2 : n_, lines_, even_real(), t, loops_.lanes);
   in_ = lines(c.in(0));
   out_ = lines(c.out_impl());
-  split_lines_ = plan_.way != FftWay::lanes && lines_ < kFewLines &&
-                 plan_.length >= kLongLine;
+  shared_ = plan_.way != FftWay::lanes && lines_ < kFewLines &&
+            plan_.length >= kLongLine;
 }
 
 FftLines Transform::lines(const TensorImpl& t) const {
@@ -200,7 +169,8 @@ int64_t Transform::group_bytes() const {
 
 void Transform::run_group(const Group& g, const char* tables,
                           char* memory) const {
-  const int32_t* at = places(plan_.first, tables);
+  const auto* at =
+      reinterpret_cast<const int32_t*>(tables + plan_.first.places);
   char* buffer = memory;
   if (even_real() && kind_ == Kind::to_half) {
     loops_.read(in_, g.first, g.lines, at, buffer, false);
@@ -235,83 +205,6 @@ void Transform::run_group(const Group& g, const char* tables,
 }
 
 // --- line by line
-
-Transform::Work Transform::work(Pieces* from) const {
-  Work w = {};
-  if (plan_.way == FftWay::lanes) return w;
-  w.blocks = from->take(plan_.blocks() * plan_.buffer_bytes(plan_.first.n));
-  const int64_t buffer = align64(plan_.buffer_bytes(plan_.second.n));
-  const Slots slots{(plan_.first.n + plan_.lanes - 1) / plan_.lanes, buffer};
-  w.buffer = from->take(split_lines_ ? slots.total() : buffer);
-  if (plan_.way == FftWay::chirp) {
-    for (char*& line : w.line) line = from->take(plan_.length * number());
-  }
-  return w;
-}
-
-// The two steps, from and to memory of which numbers lie side by side.
-void Transform::steps(const char* from, char* to, const char* tables,
-                      const Work& w, bool swap, double scale) const {
-  const int64_t n1 = plan_.first.n, n2 = plan_.second.n;
-  const int64_t lanes = plan_.lanes;
-  const int64_t block_bytes = plan_.buffer_bytes(n1);
-  const auto lanes_at = [lanes](int64_t first, int64_t n) {
-    return static_cast<int>(std::min(lanes, n - first));
-  };
-  // Read only; what is written has the same type.
-  const FftLines columns = {const_cast<char*>(from), n1, 2 * n2, 1, 2, n2, 0};
-  const auto first_step = [&](int64_t b) {
-    char* block = w.blocks + b * block_bytes;
-    loops_.read(columns, b * lanes, lanes_at(b * lanes, n2),
-                places(plan_.first, tables), block, swap);
-    loops_.transform(plan_.first, tables, block);
-  };
-  const FftLines result = {to, n2, 2 * n1, 1, 2, n1, 0};
-  const auto second_step = [&](int64_t g, char* buffer) {
-    loops_.turn(plan_, tables, w.blocks, g * lanes, buffer);
-    loops_.transform(plan_.second, tables, buffer);
-    loops_.write(result, g * lanes, lanes_at(g * lanes, n1), buffer, swap,
-                 scale);
-  };
-  const int64_t groups = (n1 + lanes - 1) / lanes;
-  if (split_lines_) {
-    parallel_for(plan_.blocks(), kGrain / (lanes * n1) + 1,
-                 [&](int64_t b, int64_t end) {
-                   for (; b < end; ++b) first_step(b);
-                 });
-    Slots(groups, align64(plan_.buffer_bytes(n2)))
-        .each_unit(w.buffer, second_step);
-  } else {
-    for (int64_t b = 0; b < plan_.blocks(); ++b) first_step(b);
-    for (int64_t g = 0; g < groups; ++g) second_step(g, w.buffer);
-  }
-}
-
-// One line, of which the plan tells the way.
-void Transform::line(const char* from, char* to, const char* tables,
-                     const Work& w, bool swap, double scale) const {
-  if (plan_.way == FftWay::two_steps) {
-    return steps(from, to, tables, w, swap, scale);
-  }
-  const char* chirp = tables + plan_.chirp;
-  const int64_t bytes = plan_.n * number();
-  loops_.multiply(w.line[0], from, chirp, plan_.n, 1, swap, false);
-  std::memset(w.line[0] + bytes, 0, plan_.length * number() - bytes);
-  steps(w.line[0], w.line[1], tables, w, false, 1);
-  loops_.multiply(w.line[1], w.line[1], tables + plan_.spectrum, plan_.length,
-                  1, false, false);
-  steps(w.line[1], w.line[0], tables, w, true, 1);
-  loops_.multiply(to, w.line[0], chirp, plan_.n, scale, false, swap);
-}
-
-void Transform::fill(char* tables, const Work& w) const {
-  fill_fft_tables(plan_, tables);
-  if (plan_.way != FftWay::chirp) return;
-  char* spectrum = tables + plan_.spectrum;
-  steps(spectrum, w.line[0], tables, w, false,
-        1 / static_cast<double>(plan_.length));
-  std::memcpy(spectrum, w.line[0], plan_.length * number());
-}
 
 // A few numbers of several lines at a time, through a buffer.
 void Transform::copy(const FftLines& from, int64_t first, const FftLines& to,
@@ -364,7 +257,7 @@ void Transform::mirror_line(const char* from, char* to) const {
 
 int64_t Transform::unit_bytes() const {
   Pieces count(nullptr);
-  work(&count);
+  line().work(&count);
   if (unit_lines() > 1) {
     count.take(plan_.buffer_bytes(loops_.lanes));
     for (int i = 0; i < 2; ++i) count.take(loops_.lanes * (n_ + 2) * number());
@@ -378,7 +271,8 @@ void Transform::run_unit(int64_t unit, const char* tables, char* memory) const {
   const int n =
       static_cast<int>(std::min<int64_t>(unit_lines(), lines_ - first));
   Pieces pieces(memory);
-  const Work w = work(&pieces);
+  const FftLine whole = line();
+  const FftLine::Work w = whole.work(&pieces);
   char *buffer = nullptr, *memory_in = nullptr, *memory_out = nullptr;
   if (unit_lines() > 1) {
     buffer = pieces.take(plan_.buffer_bytes(loops_.lanes));
@@ -410,7 +304,7 @@ void Transform::run_unit(int64_t unit, const char* tables, char* memory) const {
                   : mirror_line(x, z);
       x = z;
     }
-    line(x, y, tables, w, swap, scale_);
+    whole.run(x, y, tables, w, swap, scale_);
     if (even_real() && kind_ == Kind::to_half) {
       loops_.halves_of_line(halves(), tables, y, y);
     }
@@ -426,22 +320,21 @@ void Transform::run_unit(int64_t unit, const char* tables, char* memory) const {
 // --- all of it
 
 int64_t Transform::scratch_bytes() const {
-  const int64_t tables = align64(plan_.bytes);
-  if (plan_.way == FftWay::lanes) return tables + group_slots().total();
-  return tables + (split_lines_ ? unit_bytes() : unit_slots().total());
+  const int64_t own = plan_.way == FftWay::lanes ? group_slots().total()
+                      : shared_                  ? unit_bytes()
+                                                 : unit_slots().total();
+  return align64(plan_.bytes) + std::max(own, line().fill_bytes());
 }
 
 void Transform::run(char* scratch) const {
   char* rest = scratch + align64(plan_.bytes);
-  const FftTables tables(plan_, scratch, [&](char* fresh) {
-    Pieces pieces(rest);
-    fill(fresh, work(&pieces));
-  });
+  const FftTables tables(plan_, scratch,
+                         [&](char* fresh) { line().fill(fresh, rest); });
   const char* at = tables.get();
   if (plan_.way == FftWay::lanes) {
     group_slots().each_unit(
         rest, [&](int64_t g, char* own) { run_group(group(g), at, own); });
-  } else if (split_lines_) {
+  } else if (shared_) {
     for (int64_t u = 0; u < units(); ++u) run_unit(u, at, rest);
   } else {
     unit_slots().each_unit(rest,

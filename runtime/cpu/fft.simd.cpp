@@ -16,39 +16,48 @@ const T* table(const char* tables, int64_t offset) {
 
 constexpr int kAnyOdd = kMaxRadix;
 
-// The numbers of a butterfly are s apart; `turns` has radix - 1 powers for each
-// of s butterflies side by side, or is null where all are 1.
-template <class T, int most>
-void pass(T* buffer, int64_t n, int radix, int64_t s, const T* turns,
+// Calls f(q) for the numbers of a butterfly but the first.
+template <int radix, class F>
+FE_INLINE void each_of(int r, F f) {
+  if constexpr (radix < kAnyOdd) {
+#pragma GCC unroll 8
+    for (int q = 1; q < radix; ++q) f(q);
+  } else {
+    for (int q = 1; q < r; ++q) f(q);
+  }
+}
+
+// The numbers of a butterfly are s apart; `turns` has r - 1 powers for each of
+// s butterflies side by side, or is null where all are 1.
+template <class T, int radix>
+void pass(T* buffer, int64_t n, int r, int64_t s, const T* turns,
           const T* roots) {
-  const int r = most == kAnyOdd ? radix : most;
   for (int64_t first = 0; first < n; first += r * s) {
     const T* turn = turns;
     for (int64_t k = first; k < first + s; ++k) {
-      Complex<T> z[most];
+      Complex<T> z[radix];
       z[0] = get(buffer, k);
       if (turns) {
-#pragma GCC unroll 8
-        for (int q = 1; q < r; ++q, turn += 2) {
-          z[q] = get(buffer, k + q * s) * splat_number(turn);
-        }
+        each_of<radix>(r, [&](int q) {
+          z[q] = get(buffer, k + q * s) * splat_number(turn + 2 * (q - 1));
+        });
+        turn += 2 * (r - 1);
       } else {
-#pragma GCC unroll 8
-        for (int q = 1; q < r; ++q) z[q] = get(buffer, k + q * s);
+        each_of<radix>(r, [&](int q) { z[q] = get(buffer, k + q * s); });
       }
-      if constexpr (most == 2) {
+      if constexpr (radix == 2) {
         butterfly_2(z[0], z[1]);
-      } else if constexpr (most == 4) {
+      } else if constexpr (radix == 4) {
         butterfly_4(z[0], z[1], z[2], z[3]);
-      } else if constexpr (most == 8) {
+      } else if constexpr (radix == 8) {
         butterfly_8(z);
-      } else if constexpr (most < kAnyOdd) {
-        butterfly_odd<most>(z, roots);
+      } else if constexpr (radix < kAnyOdd) {
+        butterfly_odd<radix>(z, roots);
       } else {
         butterfly_any(z, r, roots);
       }
-#pragma GCC unroll 8
-      for (int q = 0; q < r; ++q) put(buffer, k + q * s, z[q]);
+      put(buffer, k, z[0]);
+      each_of<radix>(r, [&](int q) { put(buffer, k + q * s, z[q]); });
     }
   }
 }
@@ -78,15 +87,14 @@ void transform(const LaneFft& plan, const char* tables, void* memory) {
 
 // --- between memory and buffers
 
-// Calls f(i) for i < n, at most `most` times; unrolled where it is all of them,
-// so that vectors stay in registers.
+// Calls f(i) for i < n, at most `most` times; unrolled, so that vectors stay in
+// registers.
 template <int most, class F>
 FE_INLINE void each(int64_t n, F f) {
-  if (n >= most) {
 #pragma GCC unroll 16
-    for (int i = 0; i < most; ++i) f(i);
-  } else {
-    for (int i = 0; i < n; ++i) f(i);
+  for (int i = 0; i < most; ++i) {
+    if (i >= n) return;
+    f(i);
   }
 }
 

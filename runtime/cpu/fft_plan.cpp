@@ -184,23 +184,36 @@ void fill_steps(const FftPlan& plan, char* tables) {
   }
 }
 
-// chirp[k] = exp(-pi i k^2 / n), and its conjugate around 0 to convolve with.
-void fill_chirp(const FftPlan& plan, char* tables) {
-  const int64_t n = plan.n, m = plan.length;
-  Numbers chirp(tables + plan.chirp, plan.dtype);
-  char* around = tables + plan.spectrum;
-  std::fill_n(around, m * plan.number_bytes(), '\0');
+// exp(-pi i k^2 / n) for k < n.
+template <class Take>
+void each_of_chirp(int64_t n, const Take& take) {
   int64_t square = 0;  // k^2 modulo 2n
   for (int64_t k = 0; k < n; ++k) {
-    const Root root = root_of_unity(square, 2 * n);
-    chirp.number(root);
-    const Root other = {root.re, -root.im};
-    Numbers(around + k * plan.number_bytes(), plan.dtype).number(other);
-    if (k > 0) {
-      Numbers(around + (m - k) * plan.number_bytes(), plan.dtype).number(other);
-    }
+    take(k, root_of_unity(square, 2 * n));
     square = (square + 2 * k + 1) % (2 * n);
   }
+}
+
+void place_tables(FftPlan* plan, bool halves) {
+  const int64_t n = plan->n, bytes = plan->number_bytes();
+  int64_t at = place_lane_tables(&plan->first, 0, bytes);
+  if (plan->way != FftWay::lanes) {
+    at = place_lane_tables(&plan->second, at, bytes);
+    plan->lane_turns = at;
+    at += plan->first.n * plan->lanes * bytes;
+    plan->block_turns = at;
+    at = align64(at + plan->blocks() * plan->first.n * bytes);
+  }
+  if (plan->way == FftWay::chirp) {
+    plan->chirp = at;
+    plan->spectrum = at = align64(at + n * bytes);
+    at = align64(at + plan->length * bytes);
+  }
+  if (halves) {
+    plan->halves = at;
+    at = align64(at + (n / 2 + 1) * bytes);
+  }
+  plan->bytes = at;
 }
 
 }  // namespace
@@ -210,41 +223,34 @@ FftPlan plan_fft(int64_t n, int64_t lines, bool halves, DType t, int lanes) {
   plan.n = plan.length = n;
   plan.dtype = t;
   plan.lanes = lanes;
+  const bool filled = 2 * lines >= lanes && lines > 1;
   // Are there lanes enough for a butterfly by definition to be worth it?
-  const bool full = lines >= lanes / 2 || n > kMaxRadix * lanes;
-  if (!factor(n, &plan.first, full ? kMaxRadix : kAloneRadix)) {
+  const bool worth = filled || n > kMaxRadix * lanes;
+  if (!factor(n, &plan.first, worth ? kMaxRadix : kAloneRadix)) {
     plan.way = FftWay::chirp;
     plan.length = convolution_length(2 * n - 1);
     split(&plan);
   } else {
     const LaneFft whole = plan.first;
-    const bool as_lanes = lines >= lanes / 2
-                              ? plan.buffer_bytes(n) <= kMostLaneBytes
-                              : n < kFewestSteps;
+    const bool as_lanes =
+        filled ? plan.buffer_bytes(n) <= kMostLaneBytes : n < kFewestSteps;
     const bool steps = !as_lanes && split(&plan);
     plan.way = steps ? FftWay::two_steps : FftWay::lanes;
     if (!steps) plan.first = whole;
   }
-  const int64_t bytes = plan.number_bytes();
-  int64_t at = place_lane_tables(&plan.first, 0, bytes);
-  if (plan.way != FftWay::lanes) {
-    at = place_lane_tables(&plan.second, at, bytes);
-    plan.lane_turns = at;
-    at += plan.first.n * lanes * bytes;
-    plan.block_turns = at;
-    at = align64(at + plan.blocks() * plan.first.n * bytes);
-  }
-  if (plan.way == FftWay::chirp) {
-    plan.chirp = at;
-    plan.spectrum = at = align64(at + n * bytes);
-    at = align64(at + plan.length * bytes);
-  }
-  if (halves) {
-    plan.halves = at;
-    at = align64(at + (n / 2 + 1) * bytes);
-  }
-  plan.bytes = at;
+  place_tables(&plan, halves);
   return plan;
+}
+
+FftPlan plan_fft_of_chirp(const FftPlan& plan, int lanes) {
+  FftPlan steps;
+  steps.n = steps.length = plan.length;
+  steps.dtype = DType::f64;
+  steps.lanes = lanes;
+  steps.way = FftWay::two_steps;
+  split(&steps);
+  place_tables(&steps, false);
+  return steps;
 }
 
 void fill_fft_tables(const FftPlan& plan, char* tables) {
@@ -253,7 +259,10 @@ void fill_fft_tables(const FftPlan& plan, char* tables) {
     fill_lane_tables(plan.second, plan.dtype, tables);
     fill_steps(plan, tables);
   }
-  if (plan.way == FftWay::chirp) fill_chirp(plan, tables);
+  if (plan.way == FftWay::chirp) {
+    Numbers chirp(tables + plan.chirp, plan.dtype);
+    each_of_chirp(plan.n, [&](int64_t, Root root) { chirp.number(root); });
+  }
   if (plan.halves < 0) return;
   Numbers halves(tables + plan.halves, plan.dtype);
   for (int64_t k = 0; k <= plan.n / 2; ++k) {
@@ -262,6 +271,17 @@ void fill_fft_tables(const FftPlan& plan, char* tables) {
   for (int64_t k = 0; k <= plan.n / 2; ++k) {
     halves.part(-root_of_unity(k, 2 * plan.n).im);
   }
+}
+
+void fill_chirp(const FftPlan& plan, double* to) {
+  const int64_t m = plan.length;
+  std::fill_n(to, 2 * m, 0.0);
+  each_of_chirp(plan.n, [&](int64_t k, Root root) {
+    for (int64_t at : {k, (m - k) % m}) {
+      to[2 * at] = root.re;
+      to[2 * at + 1] = -root.im;
+    }
+  });
 }
 
 }  // namespace ferrule::cpu

@@ -60,9 +60,13 @@ struct FftPlan {
 
 // Of so many lines. `halves`: for real transforms of length 2n, too.
 FftPlan plan_fft(int64_t n, int64_t lines, bool halves, DType t, int lanes);
+// The two steps, in double, that the spectrum of a convolution is computed by.
+FftPlan plan_fft_of_chirp(const FftPlan& plan, int lanes);
 
-// Fills in the tables but for the spectrum, in whose place the function stands
-// that is to be transformed.
+// Fills in the tables but for the spectrum.
 void fill_fft_tables(const FftPlan& plan, char* tables);
+// What the spectrum is of: exp(pi i k^2 / n) for |k| < n, round the end of
+// `length` complex numbers.
+void fill_chirp(const FftPlan& plan, double* to);
 
 }  // namespace ferrule::cpu

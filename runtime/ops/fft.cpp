@@ -107,9 +107,9 @@ Computation of Discrete Fourier Transform", 1970.
 )"),
     .examples = FE_DOC("z(2, 8), 1, True\nz(5, 3), 0, False, \"1/n\"\n"
                        "f(3, 6), -1, True, \"1/sqrt n\"\n"
-                       "z(2, 12, 3), 1, False\nz(1, 37), 1, True\n"
+                       "z(2, 12, 3), 1, False\nz(1, 67), 1, True\n"
                        "z(64), 0, False, \"1/n\"\nz(1), 0, True\n"
-                       "z(2, 74, 2), 1, True"),
+                       "z(134, 1), 0, True"),
     .reference = FE_DOC(
         "(np.fft.fft(input, axis=dim) if forward else np.fft.ifft(input, "
         "axis=dim, norm=\"forward\")) * {\"1\": 1, \"1/n\": 1 / "
@@ -160,8 +160,8 @@ Source: Sorensen et al., "Real-valued Fast Fourier Transform Algorithms", 1987.
 )"),
     .examples = FE_DOC("f(2, 8), 1, True\nf(5, 3), 0, False, \"1/n\"\n"
                        "f(3, 6), -1, True, \"1/sqrt n\", 2.0\n"
-                       "f(2, 12, 3), 1, False\nf(1, 37), 1, True, \"1\", 0.5\n"
-                       "f(128), 0, True\nf(2, 74), 1, False\nf(1), 0, True\n"
+                       "f(2, 12, 3), 1, False\nf(1, 67), 1, True, \"1\", 0.5\n"
+                       "f(128), 0, True\nf(134), 0, False\nf(1), 0, True\n"
                        "f(3, 2), 1, True"),
     .reference = FE_DOC(
         "(lambda n, x: x * np.expand_dims([pairs if 0 < k < n - k else 1 for k "
@@ -216,8 +216,8 @@ Source: Sorensen et al., "Real-valued Fast Fourier Transform Algorithms", 1987.
     .examples = FE_DOC("z(2, 5), 1, 8, False\nz(3, 3), 0, 5, True, \"1/n\"\n"
                        "z(3, 4), -1, 6, False, \"1/sqrt n\", 2.0\n"
                        "z(2, 7, 3), 1, 12, True\n"
-                       "z(1, 19), 1, 37, False, \"1\", 0.5\n"
-                       "z(65), 0, 128, False\nz(2, 38), 1, 74, True\n"
+                       "z(1, 34), 1, 67, False, \"1\", 0.5\n"
+                       "z(65), 0, 128, False\nz(68), 0, 134, True\n"
                        "z(1), 0, 1, False\nz(3, 2), 1, 2, False"),
     .reference = FE_DOC(
         "(lambda x: np.fft.irfft(x if not forward else np.conj(x), n, "

@@ -169,6 +169,7 @@ OTHERS = [
     "complex64",
     "complex128",
     "e",
+    "fft",
     "inf",
     "nan",
     "newaxis",
@@ -176,6 +177,23 @@ OTHERS = [
     "finfo",
     "iinfo",
     "__array_api_version__",
+]
+# The extension fft.
+TRANSFORMS = [
+    "fft(x, /, *, n=None, axis=-1, norm='backward')",
+    "ifft(x, /, *, n=None, axis=-1, norm='backward')",
+    "rfft(x, /, *, n=None, axis=-1, norm='backward')",
+    "irfft(x, /, *, n=None, axis=-1, norm='backward')",
+    "hfft(x, /, *, n=None, axis=-1, norm='backward')",
+    "ihfft(x, /, *, n=None, axis=-1, norm='backward')",
+    "fftn(x, /, *, s=None, axes=None, norm='backward')",
+    "ifftn(x, /, *, s=None, axes=None, norm='backward')",
+    "rfftn(x, /, *, s=None, axes=None, norm='backward')",
+    "irfftn(x, /, *, s=None, axes=None, norm='backward')",
+    "fftfreq(n, /, *, d=1.0, dtype=None, device=None)",
+    "rfftfreq(n, /, *, d=1.0, dtype=None, device=None)",
+    "fftshift(x, /, *, axes=None)",
+    "ifftshift(x, /, *, axes=None)",
 ]
 TENSOR = [
     "dtype",
@@ -271,7 +289,7 @@ def test_names():
     for name in TENSOR:
         assert hasattr(fe.Tensor, name), name
     assert not hasattr(xp, "linalg")
-    assert not hasattr(xp, "fft")
+    assert set(xp.fft.__all__) == {line[: line.index("(")] for line in TRANSFORMS}
 
 
 def test_namespace_of_tensors():

@@ -243,24 +243,21 @@ SIZES = (16, 60, 127, 128, 251, 1000, 1009, 1024, 4096, 10007, 65536, 1 << 18)
 
 @pytest.mark.parametrize("n", SIZES)
 def test_errors_of_rounding(n):
-    """No larger than PyTorch's (float32) and NumPy's (float64), against sums in a
-    wider type.
+    """Against float64, in float32: few of the last bits, no more than PyTorch has
+    (but for a few numbers, where instruction sets without fused products differ).
     """
+    rng = np.random.default_rng(n)
     lines = max(1, 20_000 // n)
-    z = complex_(lines, n).astype(np.complex64)
-    x = real(lines, n).astype(np.float32)
-    ours = rms(fe.fft.fft(fe.tensor(z)).numpy(), np.fft.fft(z.astype(complex)))
-    ours_real = rms(fe.fft.rfft(fe.tensor(x)).numpy(), np.fft.rfft(x.astype(float)))
-    assert max(ours, ours_real) < 2.0**-24 * (1 + 0.5 * np.log2(n))
-    if torch is not None:
-        theirs = rms(
-            torch.fft.fft(torch.tensor(z)).numpy(), np.fft.fft(z.astype(complex))
-        )
-        assert ours < 1.15 * theirs
-        theirs = rms(
-            torch.fft.rfft(torch.tensor(x)).numpy(), np.fft.rfft(x.astype(float))
-        )
-        assert ours_real < 1.15 * theirs
+    x = rng.standard_normal((lines, n)).astype(np.float32)
+    z = (x + 1j * rng.standard_normal((lines, n))).astype(np.complex64)
+    for name, array, wide in (("fft", z, complex), ("rfft", x, float)):
+        exact = getattr(np.fft, name)(array.astype(wide))
+        ours = rms(getattr(fe.fft, name)(fe.tensor(array)).numpy(), exact)
+        assert ours < 2.0**-24 * (1 + 0.5 * np.log2(n)), name
+        if torch is None:
+            continue
+        theirs = rms(getattr(torch.fft, name)(torch.tensor(array)).numpy(), exact)
+        assert ours < (1.25 if n < 100 else 1.1) * theirs, name
 
 
 # --- gradients, graphs
