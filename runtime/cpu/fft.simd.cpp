@@ -316,20 +316,19 @@ FE_INLINE void halves(const FftHalves& h, Vec<T> c, Vec<T> s, Complex<T>* a,
   }
 }
 
-// x[0] and x[m] are real and belong to z[0].
+// x[0] and x[m] are real and belong to z[0]. Of one line.
 template <class T>
-void ends(const FftHalves& h, const T* from, T* to, int64_t step,
-          int64_t imag) {
-  const int64_t last = h.m * step;
+void ends(const FftHalves& h, const T* from, T* to) {
+  const int64_t last = 2 * h.m;
   if (h.to_half) {
-    const T re = from[0], im = from[imag];
+    const T re = from[0], im = from[1];
     to[0] = re + im;
     to[last] = re - im;
-    to[imag] = to[last + imag] = 0;
+    to[1] = to[last + 1] = 0;
   } else {
     const T x = from[0], y = from[last];
     to[0] = x + y;
-    to[imag] = x - y;
+    to[1] = x - y;
   }
 }
 
@@ -368,12 +367,12 @@ void halves_of_line(const FftHalves& h, const char* tables, const void* from,
   auto* result = static_cast<T*>(to);
   const T* c = table<T>(tables, h.turns);
   const T* s = c + h.m / 2 + 1;
-  ends(h, x, result, 2, 1);
+  ends(h, x, result);
   const auto backwards = [](Complex<T> z) {
     return Complex<T>{reversed(z.re), reversed(z.im)};
   };
   int64_t k = 1;
-  // Numbers from both ends; `low` and `high` may be the same place.
+  // Numbers from both ends, up to the middle, which both may reach.
   for (; k + kLanes <= h.m / 2 + 1; k += kLanes) {
     const int64_t mirrored = h.m - k - kLanes + 1;
     Complex<T> a = load_numbers(x + 2 * k, kLanes);

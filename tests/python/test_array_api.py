@@ -265,9 +265,12 @@ TENSOR = [
 ]
 
 
-@pytest.mark.parametrize("line", FUNCTIONS)
-def test_signature(line):
-    function = getattr(xp, line[: line.index("(")])
+@pytest.mark.parametrize(
+    ("space", "line"),
+    [(xp, line) for line in FUNCTIONS] + [(xp.fft, line) for line in TRANSFORMS],
+)
+def test_signature(space, line):
+    function = getattr(space, line[: line.index("(")])
     signature = inspect.signature(function)
     bare = signature.replace(
         parameters=[

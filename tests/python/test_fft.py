@@ -5,6 +5,7 @@ rounding; graphs of any size; stft and its inverse against PyTorch.
 from __future__ import annotations
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -351,6 +352,26 @@ def test_tables_are_dropped_and_made_again():
     for n in range(66_000, 66_020):
         fe.fft.fft(x[:n])
     assert fe._ferrule.same_bits(fe.fft.fft(x[:512]), before)
+
+
+def test_tables_are_shared_by_threads():
+    """Threads that look for tables, make some and drop all at the same time."""
+    signals = [fe.tensor(complex_(n)) for n in (500, 4096, 10007, 65536, 65537, 70_000)]
+    expected = [fe.fft.fft(x) for x in signals]
+    wrong = []
+
+    def work(first):
+        for k in range(30):
+            at = (first + k) % len(signals)
+            if not fe._ferrule.same_bits(fe.fft.fft(signals[at]), expected[at]):
+                wrong.append(at)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
 
 
 # --- short-time transforms
