@@ -272,7 +272,7 @@ def test_no_samples_and_one() -> None:
         images, weights = fe.zeros(n, 1, 2, 5, 5), fe.zeros(n, 4, 2, 3, 3)
         assert vmap(F.conv2d)(images, weights).shape == (n, 1, 4, 3, 3)
         w = fe.ones(3, 2, requires_grad=True)
-        vmap(lambda t: t @ w)(x).sum().backward()
+        vmap(lambda t, w=w: t @ w)(x).sum().backward()
         assert w.grad.shape == (3, 2) and w.grad.abs().sum().item() == 0
 
 
