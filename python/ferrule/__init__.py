@@ -133,6 +133,7 @@ if TYPE_CHECKING:
         signal,
         special,
         utils,
+        vision,
     )
     from ._control_flow import cond, map, scan, while_loop
     from ._export import Dim, Program, export, load_program
@@ -168,6 +169,7 @@ _LAZY = {
     "signal": ("signal", None),
     "special": ("special", None),
     "utils": ("utils", None),
+    "vision": ("vision", None),
     "Dim": ("_export", "Dim"),
     "Program": ("_export", "Program"),
     "cond": ("_control_flow", "cond"),
@@ -333,6 +335,7 @@ __all__ = [
     "unravel_index",
     "utils",
     "vmap",
+    "vision",
     "vsplit",
     "where",
     "while_loop",

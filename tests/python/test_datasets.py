@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import http.server
+import io
 import os
 import sys
+import tarfile
 import threading
 
 import numpy as np
@@ -168,6 +170,106 @@ def test_download_without_network(tmp_path, monkeypatch):
     with pytest.raises(fe.FerruleError, match="Connection refused"):
         Mirrored(tmp_path, train=False)
     assert os.listdir(tmp_path / "mnist") == []
+
+
+# --- CIFAR
+
+
+class Cifar(fe.datasets.CIFAR10):
+    """Two files of training images, so that an archive is quickly made."""
+
+    files = (("test_batch.bin",), ("data_batch_1.bin", "data_batch_2.bin"))
+
+
+def cifar_records(n, label_bytes, seed):
+    key = np.random.default_rng(seed)
+    records = key.integers(0, 256, (n, label_bytes + 3072), dtype=np.uint8)
+    records[:, :label_bytes] %= 10
+    return records
+
+
+def cifar_files(cls, n=4):
+    """Records by file name."""
+    names = [name for part in cls.files for name in part]
+    return {
+        name: cifar_records(n, cls.label_bytes, seed) for seed, name in enumerate(names)
+    }
+
+
+def write_archive(path, cls, files):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, records in files.items():
+            info = tarfile.TarInfo(f"{cls.inside}/{name}")
+            info.size = records.nbytes
+            archive.addfile(info, io.BytesIO(records.tobytes()))
+
+
+@pytest.mark.parametrize("cls", [Cifar, fe.datasets.CIFAR100])
+@pytest.mark.parametrize("folder", ["", "in its own folder"])
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_cifar_reads_files(tmp_path, cls, folder, unpacked):
+    place = tmp_path / (cls.folder if folder else "")
+    files = cifar_files(cls)
+    if unpacked:
+        (place / cls.inside).mkdir(parents=True)
+        for name, records in files.items():
+            (place / cls.inside / name).write_bytes(records.tobytes())
+    else:
+        write_archive(place / cls.archive, cls, files)
+    for train in (False, True):
+        dataset = cls(tmp_path, train=train, download=False)
+        want = np.concatenate([files[name] for name in cls.files[train]])
+        assert dataset.labels.tolist() == want[:, cls.label_bytes - 1].tolist()
+        pixels = want[:, cls.label_bytes :].reshape(-1, 3, 32, 32)
+        assert np.array_equal(dataset.images.numpy(), pixels)
+        x, y = next(iter(data.DataLoader(dataset, batch_size=3)))
+        assert x.shape == (3, 3, 32, 32) and y.dtype == fe.int64
+        assert np.array_equal(
+            x.numpy(), pixels[:3].astype(np.float32) / np.float32(255)
+        )
+        assert dataset[1][0].shape == (3, 32, 32)
+
+
+def test_cifar_damaged_files(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"cifar-10-binary\.tar\.gz or cifar-10-b"
+    ):
+        Cifar(tmp_path, download=False)
+    path = tmp_path / Cifar.archive
+    files = cifar_files(Cifar)
+    write_archive(path, Cifar, files)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(fe.FormatError, match=r"tar\.gz is damaged"):
+        Cifar(tmp_path)
+    write_archive(path, Cifar, {"test_batch.bin": files["test_batch.bin"]})
+    with pytest.raises(fe.FormatError, match="is damaged: .*data_batch_1"):
+        Cifar(tmp_path)
+    short = {name: records.reshape(-1)[:-1] for name, records in files.items()}
+    write_archive(path, Cifar, short)
+    with pytest.raises(fe.FormatError, match="has 12291 bytes, .* of the 3073"):
+        Cifar(tmp_path)
+    for records in files.values():
+        records[0, 0] = 10
+    write_archive(path, Cifar, files)
+    with pytest.raises(fe.FormatError, match="a label 10; there are 10 classes"):
+        Cifar(tmp_path)
+
+
+def test_cifar_download(tmp_path, monkeypatch, server):
+    url, folder, asked = server
+    write_archive(folder / Cifar.archive, Cifar, cifar_files(Cifar))
+    digest = hashlib.sha256((folder / Cifar.archive).read_bytes()).hexdigest()
+    monkeypatch.setattr(Cifar, "mirrors", (url,))
+    monkeypatch.setattr(Cifar, "sha256", digest)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert len(Cifar()) == 8
+    assert len(Cifar(train=False)) == 4
+    assert asked == [f"/{Cifar.archive}"]
+    monkeypatch.setattr(Cifar, "sha256", "0" * 64)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    with pytest.raises(fe.FerruleError, match="SHA-256 is"):
+        Cifar()
 
 
 def test_digits():

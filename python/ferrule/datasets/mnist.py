@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .._ferrule import FormatError, Tensor
 from ._download import cache_dir, download
+from ._files import not_found, places
 from ._idx import read_idx
 from ._images import ImageDataset
 
@@ -101,15 +102,9 @@ class MNIST(ImageDataset):
             )
         super().__init__(images, labels, transform)
 
-    def _places(self, root: str | os.PathLike[str] | None) -> Iterator[Path]:
-        for base in (root, os.environ.get("FERRULE_DATA"), cache_dir()):
-            if base:
-                yield Path(base) / self.folder
-                yield Path(base)
-
     def _find(self, root: str | os.PathLike[str] | None) -> list[Path]:
         """Paths of images and labels in the first place that has both."""
-        for place in self._places(root):
+        for place in places(root, self.folder):
             found = []
             for name in _NAMES[self.train]:
                 candidates = (place / f"{name}.gz", place / name)
@@ -121,12 +116,8 @@ class MNIST(ImageDataset):
     def _get(self, root: str | os.PathLike[str] | None, allowed: bool) -> list[Path]:
         names = _NAMES[self.train]
         if not allowed:
-            places = "".join(f"\n  {place}" for place in self._places(root))
-            raise FileNotFoundError(
-                f"[{type(self).__name__}] no files {names[0]}[.gz] and "
-                f"{names[1]}[.gz] in:{places}\nset root or $FERRULE_DATA, or "
-                "download=True"
-            )
+            what = f"{names[0]}[.gz] and {names[1]}[.gz]"
+            raise not_found(type(self).__name__, what, root, self.folder)
         target = (Path(root) if root else cache_dir()) / self.folder
         return [
             download(f"{name}.gz", self.sha256[name], self.mirrors, target)

@@ -1,0 +1,470 @@
+"""Transforms of images as functions, made of tensor ops.
+
+An image is (..., C, H, W), uint8 from 0 to 255 or floating-point from 0 to 1. What
+is written here runs in an exported file as it runs in training.
+
+Source: torchvision.transforms.v2.functional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from ..._ferrule import (
+    DTypeError,
+    InvalidValue,
+    ShapeError,
+    Tensor,
+    from_numpy,
+    ops,
+    tensor,
+)
+from ..._ferrule import float32 as _float32
+from ...nn.functional import interpolate
+from ...nn.functional import pad as _pad_constant
+from .color import adjust_hue, rgb_to_grayscale
+from .dtypes import bound_of, convert_image_dtype, is_float, to_dtype
+
+__all__ = [
+    "InterpolationMode",
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_gamma",
+    "adjust_hue",
+    "adjust_saturation",
+    "center_crop",
+    "convert_image_dtype",
+    "crop",
+    "erase",
+    "get_dimensions",
+    "get_size",
+    "hflip",
+    "horizontal_flip",
+    "invert",
+    "normalize",
+    "pad",
+    "pil_to_tensor",
+    "resize",
+    "resized_crop",
+    "rgb_to_grayscale",
+    "to_dtype",
+    "to_image",
+    "to_tensor",
+    "vertical_flip",
+    "vflip",
+]
+
+Size = int | Sequence[int]
+
+
+class InterpolationMode(Enum):
+    """How `resize` finds values between the pixels."""
+
+    NEAREST = "nearest"
+    NEAREST_EXACT = "nearest-exact"
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+
+
+def get_size(inpt: Tensor) -> list[int]:
+    """[height, width] of an image."""
+    _check_image(inpt, "get_size")
+    return [inpt.shape[-2], inpt.shape[-1]]
+
+
+def get_dimensions(inpt: Tensor) -> list[int]:
+    """[channels, height, width] of an image."""
+    _check_image(inpt, "get_dimensions")
+    return list(inpt.shape[-3:])
+
+
+def resize(
+    inpt: Tensor,
+    size: Size | None,
+    interpolation: InterpolationMode | str = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Tensor:
+    """Resizes images.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        size: [height, width]; or one number for the shorter side, the other keeps
+            the proportions; None with `max_size`, which is then the longer side.
+        interpolation: an `InterpolationMode` or its value.
+        max_size: the longer side must not exceed this; for one number only.
+        antialias: True widens the filter where the result is smaller.
+
+    Returns:
+        Shape (..., C, height, width), the dtype of `inpt`.
+
+    Example:
+        >>> import ferrule as fe
+        >>> resize = fe.vision.transforms.functional.resize
+        >>> resize(fe.rand(3, 40, 60), 20).shape
+        (3, 20, 30)
+    """
+    _check_image(inpt, "resize")
+    height, width = inpt.shape[-2], inpt.shape[-1]
+    new = _resized(height, width, size, max_size)
+    if not isinstance(interpolation, InterpolationMode):
+        interpolation = InterpolationMode(interpolation)
+    mode = interpolation.value
+    smooth = mode in ("bilinear", "bicubic")
+    lead = tuple(inpt.shape[:-3])
+    images = inpt
+    if len(lead) != 1:
+        images = inpt.reshape(-1, *inpt.shape[-3:])
+    images = interpolate(
+        images,
+        size=tuple(new),
+        mode=mode,
+        align_corners=False if smooth else None,
+        antialias=bool(antialias) and smooth,
+    )
+    return images if len(lead) == 1 else images.reshape(*lead, *images.shape[-3:])
+
+
+def _resized(
+    height: int, width: int, size: Size | None, max_size: int | None
+) -> list[int]:
+    if size is not None and not isinstance(size, int):
+        if len(size) == 2:
+            if max_size is not None:
+                raise InvalidValue("[resize] max_size is for one number as size")
+            return list(size)
+        (size,) = size
+    if size is None and max_size is None:
+        raise InvalidValue("[resize] give size or max_size")
+    short, long = (height, width) if height <= width else (width, height)
+    if size is None:
+        assert max_size is not None
+        new_short, new_long = max_size * short // long, max_size
+    else:
+        new_short, new_long = size, size * long // short
+        if max_size is not None:
+            if max_size <= size:
+                raise InvalidValue(
+                    f"[resize] max_size {max_size} must be greater than size {size}"
+                )
+            if new_long > max_size:
+                new_short, new_long = max_size * new_short // new_long, max_size
+    return [new_short, new_long] if height <= width else [new_long, new_short]
+
+
+def crop(inpt: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """Cuts out a rectangle; what lies beyond the image is 0.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        top: first row; may be negative.
+        left: first column; may be negative.
+        height: number of rows.
+        width: number of columns.
+
+    Returns:
+        Shape (..., C, height, width).
+
+    Example:
+        >>> import ferrule as fe
+        >>> crop = fe.vision.transforms.functional.crop
+        >>> crop(fe.arange(6).reshape(1, 2, 3), 1, 1, 2, 2).tolist()
+        [[[4, 5], [0, 0]]]
+    """
+    _check_image(inpt, "crop")
+    h, w = inpt.shape[-2], inpt.shape[-1]
+    bottom, right = top + height, left + width
+    before = [max(-left, 0), max(-top, 0)]
+    after = [max(right - w, 0), max(bottom - h, 0)]
+    inpt = inpt[..., max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if any(before) or any(after):
+        return _crop_padded(inpt, before, height, width)
+    return inpt
+
+
+def _crop_padded(inpt: Tensor, before: list[int], height: int, width: int) -> Tensor:
+    h, w = inpt.shape[-2], inpt.shape[-1]
+    left, top = min(before[0], width), min(before[1], height)
+    return _pad_constant(inpt, (left, width - w - left, top, height - h - top))
+
+
+def center_crop(inpt: Tensor, output_size: Size) -> Tensor:
+    """Cuts out the middle; an image that is smaller gets a border of 0.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        output_size: [height, width], or one number for both.
+
+    Example:
+        >>> import ferrule as fe
+        >>> center_crop = fe.vision.transforms.functional.center_crop
+        >>> center_crop(fe.rand(3, 8, 9), 4).shape
+        (3, 4, 4)
+    """
+    _check_image(inpt, "center_crop")
+    height, width = pair(output_size)
+    h, w = inpt.shape[-2], inpt.shape[-1]
+    # A border that is odd is wider below and to the right.
+    top = -((height - h) // 2) if height > h else round((h - height) / 2.0)
+    left = -((width - w) // 2) if width > w else round((w - width) / 2.0)
+    return crop(inpt, top, left, height, width)
+
+
+def resized_crop(
+    inpt: Tensor,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: Size,
+    interpolation: InterpolationMode | str = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Tensor:
+    """`crop`, then `resize`."""
+    cut = crop(inpt, top, left, height, width)
+    return resize(cut, size, interpolation, antialias=antialias)
+
+
+def pad(
+    inpt: Tensor,
+    padding: Size,
+    fill: float | Sequence[float] | None = None,
+    padding_mode: str = "constant",
+) -> Tensor:
+    """Adds a border.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        padding: [left, top, right, bottom], [left and right, top and bottom], or
+            one number for all sides.
+        fill: the border's value, or one for each channel; None is 0.
+        padding_mode: "constant", "edge", "reflect" (without the edge) or
+            "symmetric" (with it).
+
+    Example:
+        >>> import ferrule as fe
+        >>> pad = fe.vision.transforms.functional.pad
+        >>> pad(fe.arange(3).reshape(1, 1, 3), [2, 0], padding_mode="reflect").tolist()
+        [[[2, 1, 0, 1, 2, 1, 0]]]
+    """
+    _check_image(inpt, "pad")
+    left, top, right, bottom = _sides(padding)
+    if padding_mode == "constant":
+        sides = (left, right, top, bottom)
+        if fill is None or isinstance(fill, (int, float)):
+            return _pad_constant(inpt, sides, value=fill or 0)
+        fills = list(fill) * (inpt.shape[-3] if len(fill) == 1 else 1)
+        if len(fills) != inpt.shape[-3]:
+            raise ShapeError(
+                f"[pad] fill has {len(fills)} values for {inpt.shape[-3]} channels"
+            )
+        channels = [
+            _pad_constant(inpt[..., c : c + 1, :, :], sides, value=value)
+            for c, value in enumerate(fills)
+        ]
+        return ops.cat(channels, -3)
+    if padding_mode not in ("edge", "reflect", "symmetric"):
+        raise InvalidValue(
+            "[pad] padding_mode must be 'constant', 'edge', 'reflect' or "
+            f"'symmetric', got {padding_mode!r}"
+        )
+    for dim, before, after in ((-2, top, bottom), (-1, left, right)):
+        index = np.arange(int(inpt.shape[dim]))
+        index = np.pad(index, (before, after), mode=padding_mode)  # type: ignore[call-overload]
+        inpt = ops.index_select(inpt, dim, from_numpy(index))
+    return inpt
+
+
+def _sides(padding: Size) -> tuple[int, int, int, int]:
+    if isinstance(padding, int):
+        return (padding,) * 4
+    sides = list(padding)
+    if len(sides) == 1:
+        sides *= 4
+    elif len(sides) == 2:
+        sides *= 2
+    if len(sides) != 4:
+        raise InvalidValue(f"[pad] padding must be 1, 2 or 4 numbers, got {padding}")
+    return sides[0], sides[1], sides[2], sides[3]
+
+
+def horizontal_flip(inpt: Tensor) -> Tensor:
+    """Exchanges left and right.
+
+    Example:
+        >>> import ferrule as fe
+        >>> flip = fe.vision.transforms.functional.horizontal_flip
+        >>> flip(fe.arange(3).reshape(1, 1, 3)).tolist()
+        [[[2, 1, 0]]]
+    """
+    return ops.flip(inpt, (-1,))
+
+
+def vertical_flip(inpt: Tensor) -> Tensor:
+    """Exchanges top and bottom."""
+    return ops.flip(inpt, (-2,))
+
+
+hflip, vflip = horizontal_flip, vertical_flip
+
+
+def normalize(
+    inpt: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    inplace: bool = False,
+) -> Tensor:
+    """Takes the mean off and divides by the deviation, channel by channel.
+
+    Args:
+        inpt: floating-point, shape (..., C, H, W).
+        mean: one for each channel, or one for all.
+        std: as `mean`.
+        inplace: True writes over `inpt`.
+
+    Raises:
+        DTypeError: `inpt` is not floating-point.
+        InvalidValue: a deviation is 0.
+
+    Example:
+        >>> import ferrule as fe
+        >>> normalize = fe.vision.transforms.functional.normalize
+        >>> normalize(fe.ones(1, 1, 2), [0.5], [0.25]).tolist()
+        [[[2.0, 2.0]]]
+    """
+    _check_image(inpt, "normalize")
+    if not is_float(inpt.dtype):
+        raise DTypeError(
+            f"[normalize] expected a floating-point image, got {inpt.dtype}; use "
+            "to_dtype(image, ferrule.float32, scale=True) first"
+        )
+    if any(s == 0 for s in std):
+        raise InvalidValue(f"[normalize] std must not be 0, got {list(std)}")
+    shift = tensor(list(mean), dtype=inpt.dtype).reshape(-1, 1, 1)
+    scale = tensor(list(std), dtype=inpt.dtype).reshape(-1, 1, 1)
+    if inplace:
+        return inpt.sub_(shift).div_(scale)
+    return (inpt - shift) / scale
+
+
+def invert(inpt: Tensor) -> Tensor:
+    """The negative: 255 - x, or 1 - x."""
+    return bound_of(inpt.dtype) - inpt
+
+
+def adjust_brightness(inpt: Tensor, brightness_factor: float) -> Tensor:
+    """Multiplies by a factor: 0 is black, 1 the image itself.
+
+    Example:
+        >>> import ferrule as fe
+        >>> adjust_brightness = fe.vision.transforms.functional.adjust_brightness
+        >>> adjust_brightness(fe.tensor([[[0.25, 0.75]]]), 2.0).tolist()
+        [[[0.5, 1.0]]]
+    """
+    _check_factor("adjust_brightness", brightness_factor)
+    return _blend(inpt, None, brightness_factor)
+
+
+def adjust_contrast(inpt: Tensor, contrast_factor: float) -> Tensor:
+    """Blends with the mean of its grey image: 0 is grey, 1 the image itself."""
+    _check_factor("adjust_contrast", contrast_factor)
+    grey = _grey(inpt)
+    return _blend(inpt, grey.mean((-3, -2, -1), keepdim=True), contrast_factor)
+
+
+def adjust_saturation(inpt: Tensor, saturation_factor: float) -> Tensor:
+    """Blends with its grey image: 0 is grey, 1 the image itself."""
+    _check_factor("adjust_saturation", saturation_factor)
+    if inpt.shape[-3] == 1:
+        return inpt
+    return _blend(inpt, _grey(inpt), saturation_factor)
+
+
+def adjust_gamma(inpt: Tensor, gamma: float, gain: float = 1) -> Tensor:
+    """gain * x ** gamma, of values from 0 to 1."""
+    _check_factor("adjust_gamma", gamma)
+    values = inpt if is_float(inpt.dtype) else to_dtype(inpt, _float32, scale=True)
+    values = (values**gamma * gain).clamp(0.0, 1.0)
+    return values if is_float(inpt.dtype) else to_dtype(values, inpt.dtype, scale=True)
+
+
+def _grey(inpt: Tensor) -> Tensor:
+    """The grey image as floating-point numbers, whole ones of whole ones."""
+    if is_float(inpt.dtype):
+        return rgb_to_grayscale(inpt)
+    return ops.floor(rgb_to_grayscale(inpt.to(_float32)))
+
+
+def _blend(inpt: Tensor, other: Tensor | None, ratio: float) -> Tensor:
+    """ratio * inpt + (1 - ratio) * other; no `other` is black."""
+    values = inpt if is_float(inpt.dtype) else inpt.to(_float32)
+    result = values * ratio
+    if other is not None:
+        result = result + other * (1.0 - ratio)
+    return result.clamp(0.0, bound_of(inpt.dtype)).to(inpt.dtype)
+
+
+def erase(
+    inpt: Tensor, i: int, j: int, h: int, w: int, v: Tensor, inplace: bool = False
+) -> Tensor:
+    """Writes `v` over the rectangle of h x w whose upper left corner is (i, j)."""
+    result = inpt if inplace else inpt.clone()
+    result[..., i : i + h, j : j + w] = v
+    return result
+
+
+def pil_to_tensor(pic: Any) -> Tensor:
+    """An image of Pillow as (C, H, W), without scaling."""
+    from ..io import tensor_of
+
+    return tensor_of(pic)
+
+
+def to_image(inpt: Any) -> Tensor:
+    """An image of Pillow, an array (H, W, C) or a tensor as a tensor (C, H, W)."""
+    return inpt if isinstance(inpt, Tensor) else pil_to_tensor(inpt)
+
+
+def to_tensor(pic: Any) -> Tensor:
+    """An image of Pillow, or an array (H, W, C), as (C, H, W); uint8 becomes 0 to 1.
+
+    Example:
+        >>> import numpy as np
+        >>> import ferrule as fe
+        >>> to_tensor = fe.vision.transforms.functional.to_tensor
+        >>> to_tensor(np.full((2, 3, 1), 255, np.uint8))[0, 0, 0].item()
+        1.0
+    """
+    image = pil_to_tensor(pic)
+    return image if is_float(image.dtype) else to_dtype(image, _float32, scale=True)
+
+
+def pair(size: Size) -> tuple[int, int]:
+    """(height, width) of a size."""
+    if isinstance(size, int):
+        return size, size
+    sizes = list(size) * (2 if len(size) == 1 else 1)
+    if len(sizes) != 2:
+        raise InvalidValue(f"[vision] a size is one number or two, got {size}")
+    return sizes[0], sizes[1]
+
+
+def _check_image(inpt: Any, who: str) -> None:
+    if not isinstance(inpt, Tensor):
+        raise TypeError(
+            f"[{who}] expected a tensor, got {type(inpt).__name__}; use ToImage or "
+            "pil_to_tensor first"
+        )
+    if inpt.ndim < 3:
+        raise ShapeError(
+            f"[{who}] expected an image of shape (..., C, H, W), got {inpt.shape}"
+        )
+
+
+def _check_factor(who: str, factor: float) -> None:
+    if factor < 0:
+        raise InvalidValue(f"[{who}] the factor must not be negative, got {factor}")
