@@ -171,3 +171,20 @@ def test_lazy_layers() -> None:
     model = nn.Sequential(nn.LazyLinear(3))
     found = model.summary(fe.ones(2, 4))
     assert found.total_params == 15 and found.total_macs == 24
+
+
+def test_modules_in_notebooks() -> None:
+    html = small_net()._repr_html_()
+    assert html.count("<details open>") == 3  # the net and its two blocks
+    assert html.count("<details") == html.count("</details>")
+    assert html.count("<div") == html.count("</div>")
+    assert "<b>conv</b>: <code>Conv2d(16, 16, kernel_size=(3, 3)" in html
+    assert "<small>2,320 parameters</small>" in html
+
+    class Odd(nn.Module):
+        def extra_repr(self) -> str:
+            return "<script>"
+
+    assert "&lt;script&gt;" in nn.Sequential(Odd())._repr_html_()
+    many = nn.Sequential(*(nn.ReLU() for _ in range(40)))
+    assert many._repr_html_().startswith("<details><summary>")

@@ -724,6 +724,12 @@ class Module:
             lines.append("\n".join([f"({name}): {first}", *("  " + r for r in rest)]))
         return self._layout(lines)
 
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from ._html import module_html
+
+        return module_html(self)
+
     def _layout(self, lines: list[str]) -> str:
         extra = self.extra_repr()
         head = extra.split("\n") if extra else []
