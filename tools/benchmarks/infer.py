@@ -30,42 +30,48 @@ from .harness import (
     torch,
 )
 
-MODELS: list[tuple[str, Callable[[Any], Any], tuple[int, ...]]] = [
-    ("MLP", models.mlp, (1, 784)),
-    ("LeNet", models.lenet, (1, 1, 28, 28)),
-    ("MobileNetV2", models.mobilenet_v2, (1, 3, 224, 224)),
+Shapes = list[tuple[int, ...]]
+
+MODELS: list[tuple[str, Callable[[Any], Any], Shapes]] = [
+    ("MLP", models.mlp, [(1, 784)]),
+    ("LeNet", models.lenet, [(1, 1, 28, 28)]),
+    ("MobileNetV2", models.mobilenet_v2, [(1, 3, 224, 224)]),
+    ("ResNet-50", models.resnet50, [(1, 3, 224, 224)]),
+    ("BERT base, 128 tokens", models.bert, [(1, 128, 768)]),
+    ("GPT-2 small, a token", models.gpt_step, [(1, 1, 768), (12, 2, 1, 12, 127, 64)]),
 ]
 
 
-def exported(model: Any, x: Any) -> bytes:
+def exported(model: Any, inputs: list[Any]) -> bytes:
     """As an ONNX file, by PyTorch's exporter that needs no further package."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, (x,), file, dynamo=False)
+        torch.onnx.export(model, tuple(inputs), file, dynamo=False)
     return file.getvalue()
 
 
-def build(model: Any, shape: tuple[int, ...], settings: Settings) -> dict[str, Work]:
-    array = np.random.default_rng(0).standard_normal(shape, np.float32)
+def build(model: Any, shapes: Shapes, settings: Settings) -> dict[str, Work]:
+    key = np.random.default_rng(0)
+    arrays = [key.standard_normal(shape, np.float32) for shape in shapes]
     own = model(fe.nn).eval()
-    x = tensor_in(fe, array)
-    program = fe.export(own, (x,), check=False)
+    xs = [tensor_in(fe, array) for array in arrays]
+    program = fe.export(own, xs, check=False)
 
     def eager() -> None:
         with fe.no_grad():
-            own(x)
+            own(*xs)
 
-    works: dict[str, Work] = {OWN: eager, f"{OWN} graph": lambda: program(x)}
+    works: dict[str, Work] = {OWN: eager, f"{OWN} graph": lambda: program(*xs)}
     if torch is None:
         return works
     other = model(torch.nn).eval()
-    y = tensor_in(torch, array)
+    ys = [tensor_in(torch, array) for array in arrays]
 
     def inference(run: Any) -> Work:
         def work() -> None:
             with torch.inference_mode():
-                run(y)
+                run(*ys)
 
         return work
 
@@ -73,15 +79,15 @@ def build(model: Any, shape: tuple[int, ...], settings: Settings) -> dict[str, W
     if settings.compile:
         works["torch compiled"] = inference(torch.compile(other))
     if onnx:
-        session = onnx_session(exported(other, y), settings)
-        feed = {session.get_inputs()[0].name: array}
+        session = onnx_session(exported(other, ys), settings)
+        feed = {i.name: a for i, a in zip(session.get_inputs(), arrays)}
         works["onnx"] = lambda: session.run(None, feed)
     return works
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    for name, model, shape in MODELS:
-        yield Case(name, lambda m=model, s=shape: build(m, s, settings), goal=">= 1.0x")
+    for name, model, shapes in MODELS:
+        yield Case(name, lambda m=model, s=shapes: build(m, s, settings), goal=">= 1.0x")
 
 
 def run(settings: Settings) -> list[Row]:
