@@ -174,6 +174,9 @@ typedef struct fer_session_options {
   int32_t max_plans;  /* memory plans kept, by input shapes; 0: the default */
   int64_t max_memory; /* cap in bytes; 0: what the machine has */
   int64_t max_steps;  /* of one loop in the model, in a run; 0: 2^40 */
+  /* What is done to graphs before they run: NULL or "" for the usual passes,
+   * "none", or a list such as "-epilogues" that leaves one out. */
+  const char* passes;
 } fer_session_options;
 
 FER_API fer_status fer_session_create(fer_model model,

@@ -302,6 +302,19 @@ struct OpDef {
 // by OpCall::report. It may run on any thread.
 using Kernel = void (*)(OpCall&);
 
+// The form that a kernel reads an operand in: where the operand never changes,
+// it is brought into it once (OpCall::prepared), and not in every run. Results
+// have the same bits.
+struct PrepareDef {
+  int arg;  // the operand's parameter
+  // Bytes of the form, which depends on the operand alone; 0: for the shapes
+  // of this call the operand is read as it is.
+  int64_t (*bytes)(const OpCall&);
+  void (*run)(const OpCall&, void* to);
+};
+
+struct Epilogue;  // runtime/cpu/epilogue.h
+
 struct KernelDef {
   const char* name;  // of the op
   Kernel run;
@@ -315,6 +328,14 @@ struct KernelDef {
   // Result 0 may be written over argument 0, of any strides, if no other
   // argument shares its memory.
   bool over_input = false;
+  // Null: operands are read as they are.
+  const PrepareDef* prepare = nullptr;
+  // The kernel applies OpCall::epilogue to what it has just written. Does it,
+  // for these shapes?
+  bool (*has_epilogue)(const OpCall&) = nullptr;
+  // Adds this call to what is done to the elements of its argument `arg` when
+  // they are made, and so replaces it. False: it cannot be done there.
+  bool (*join)(const OpCall&, int arg, Epilogue&) = nullptr;
   uint16_t version = 1;
 };
 
@@ -374,6 +395,8 @@ class OpCall {
   // Results are preset (executor): out() reuses outs[i] instead of making one.
   bool preset = false;
   void* scratch = nullptr;
+  const void* prepared = nullptr;  // the operand of KernelDef::prepare
+  Epilogue* epilogue = nullptr;    // what follows on result 0
   struct {
     uint64_t seed = 0, offset = 0;
   } rng;

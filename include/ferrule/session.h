@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ferrule/program.h"
 #include "ferrule/random.h"
@@ -26,6 +27,10 @@ struct SessionOptions {
   int max_plans = 16;
   // Steps that one loop of the model may take in a run; 0: 2^40.
   int64_t max_steps = 0;
+  // What is done to a graph before it runs: "" for the usual passes, "none",
+  // or a list such as "-epilogues" (docs/design.md). "" also stands for the
+  // environment variable FERRULE_PASSES, where that is set.
+  std::string passes;
 };
 
 // What one run of a signature needs, for given input shapes.
@@ -55,6 +60,11 @@ class Session {
 
   // Checks the inputs and plans without running.
   RunCost prepare(std::string_view signature, std::span<const Tensor> inputs);
+
+  // The kernels that a run calls, in order, as passes left them: "conv2d +
+  // batch_norm + relu" is one, and so is "linear, prepared".
+  std::vector<std::string> steps(std::string_view signature,
+                                 std::span<const Tensor> inputs);
 
   // Weights, buffers and optimizer slots by name, as they are now. `state`
   // returns a copy; `set_state` wants the same dtype and shape.

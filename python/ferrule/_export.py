@@ -182,14 +182,20 @@ def export(
     return program
 
 
-def load_program(path: str | os.PathLike[str], *, verify: bool = False) -> Program:
+def load_program(
+    path: str | os.PathLike[str], *, verify: bool = False, passes: str = ""
+) -> Program:
     """Opens a `.fer` file; weights are mapped, nothing in it is executed.
 
     Args:
         path: the file.
         verify: check every byte of the weights at once, not on first use.
+        passes: how graphs are made faster before they run: "" for the usual
+            passes, "none", or a list such as "-epilogues" that leaves one out.
+            The usual ones keep every bit of the results.
 
     Raises:
+        ValueError: there is no such pass.
         FormatError: the file is damaged or needs a newer version; says which.
 
     Example:
@@ -198,7 +204,7 @@ def load_program(path: str | os.PathLike[str], *, verify: bool = False) -> Progr
         >>> fe.load_program("/tmp/m.fer")(fe.zeros(1, 4)).shape
         (1, 2)
     """
-    return Program(_ferrule.open_program(os.fspath(path), verify))
+    return Program(_ferrule.open_program(os.fspath(path), verify), passes)
 
 
 class Program:
@@ -208,9 +214,9 @@ class Program:
     `program.run("train_step", x, y)` trains, and the program's state changes.
     """
 
-    def __init__(self, handle: _ferrule.Program) -> None:
+    def __init__(self, handle: _ferrule.Program, passes: str = "") -> None:
         self._handle = handle
-        self._session = _ferrule.Session(handle)
+        self._session = _ferrule.Session(handle, passes)
         self._signatures = {s[0]: s for s in handle.signatures()}
 
     @property

@@ -264,11 +264,20 @@ void bind_capture(nb::module_& m) {
       .def("metadata", [](const Program& p) { return p.metadata; });
 
   nb::class_<Session>(m, "Session", "Runs a program and owns its state.")
-      .def("__init__",
-           [](Session* self, std::shared_ptr<Program> p) {
-             new (self) Session(std::move(p));
-           })
+      .def(
+          "__init__",
+          [](Session* self, std::shared_ptr<Program> p, std::string passes) {
+            SessionOptions options;
+            options.passes = std::move(passes);
+            new (self) Session(std::move(p), std::move(options));
+          },
+          "program"_a, "passes"_a = "")
       .def("run", &run)
+      .def("steps",
+           [](Session& s, const std::string& signature,
+              const std::vector<Tensor>& inputs) {
+             return s.steps(signature, inputs);
+           })
       .def("state",
            [](const Session& s, const std::string& n) { return s.state(n); })
       .def("set_state", [](Session& s, const std::string& n,

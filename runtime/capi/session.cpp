@@ -84,6 +84,7 @@ fer_status fer_session_create(fer_model model,
     o.max_memory = given.max_memory;
     o.max_steps = given.max_steps;
     if (given.max_plans > 0) o.max_plans = given.max_plans;
+    if (given.passes) o.passes = given.passes;
     *out = new fer_session_s{model->program, Session(model->program, o), {}};
   });
 }

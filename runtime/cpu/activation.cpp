@@ -1,6 +1,8 @@
 // CPU kernels of activations: which tile function, on which operands.
 #include "runtime/cpu/activation.h"
 
+#include "runtime/cpu/epilogue.h"
+
 namespace ferrule {
 namespace cpu {
 namespace {
@@ -12,6 +14,15 @@ void kernel(OpCall& c) {
   const Input in[] = {{c, arg, t}...};
   elementwise(FE_BEST(activation_tile)(op, t), c.out_impl(), t, in,
               op >= Activation::silu ? kCostlyGrain : kCheapGrain);
+}
+
+template <Activation op>
+bool join_activation(const OpCall& c, int, Epilogue& e) {
+  return e.set_then(c, FE_BEST(activation_tile)(op, DType::f32));
+}
+
+bool join_hardtanh(const OpCall& c, int, Epilogue& e) {
+  return e.set_limits(c, c.number(1), c.number(2));
 }
 
 void hardtanh_kernel(OpCall& c) {
@@ -42,6 +53,7 @@ extern const KernelDef hardtanh_cpu = {
     .run = cpu::hardtanh_kernel,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_hardtanh,
 };
 extern const KernelDef hardtanh_backward_cpu = {
     .name = "hardtanh_backward",
@@ -54,12 +66,14 @@ extern const KernelDef hardsigmoid_cpu = {
     .run = cpu::kernel<Activation::hardsigmoid, 0>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_activation<Activation::hardsigmoid>,
 };
 extern const KernelDef hardswish_cpu = {
     .name = "hardswish",
     .run = cpu::kernel<Activation::hardswish, 0>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_activation<Activation::hardswish>,
 };
 extern const KernelDef hardswish_backward_cpu = {
     .name = "hardswish_backward",
@@ -72,6 +86,7 @@ extern const KernelDef silu_cpu = {
     .run = cpu::kernel<Activation::silu, 0>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_activation<Activation::silu>,
 };
 extern const KernelDef silu_backward_cpu = {
     .name = "silu_backward",
@@ -84,6 +99,7 @@ extern const KernelDef mish_cpu = {
     .run = cpu::kernel<Activation::mish, 0>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_activation<Activation::mish>,
 };
 extern const KernelDef mish_backward_cpu = {
     .name = "mish_backward",

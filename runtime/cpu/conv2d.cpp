@@ -3,6 +3,7 @@
 #include "runtime/cpu/conv2d.h"
 #include "runtime/cpu/conv_plain.h"
 #include "runtime/cpu/conv_winograd.h"
+#include "runtime/cpu/epilogue.h"
 
 namespace ferrule {
 namespace cpu {
@@ -86,7 +87,7 @@ struct Forward {
     return p;
   }
 
-  void run(const Operands<T>& x) const {
+  void run(const Operands<T>& x, const Epilogue* epilogue) const {
     if (!planes_fit(m, planes)) return plain_conv2d(m, x);
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
     auto* row = reinterpret_cast<int64_t*>(x.scratch + offset_bytes());
@@ -123,6 +124,8 @@ struct Forward {
           p.b = compact ? matrix : b;
           p.rest = rest;
           if (x.in[2] != nullptr) p.bias = x.in[2] + channel;
+          p.epilogue = epilogue;
+          p.channel = channel;
           p.out = x.out + unit * m.out_group * m.positions;
           cpu::run(cut.piece(p, piece));
         });
@@ -157,15 +160,57 @@ Winograd<T> winograd_of(const ConvGroups& m) {
   return {m.s.batch, m.s.groups, m.in_group, m.out_group, m.s.h, m.s.w};
 }
 
-void depthwise_forward(const ConvGroups& m, const Operands<float>& x) {
-  each_depthwise(m, [&](int64_t plane, int64_t output) {
-    const int64_t channel = output % m.s.out_channels;
-    DepthwisePlane p = depthwise_plane(m.s);
-    p.input = x.in[0] + plane * m.in_plane();
-    p.weight = x.in[1] + channel * m.taps;
-    if (x.in[2] != nullptr) p.bias = x.in[2][channel];
-    p.out = x.out + output * m.positions;
-    FE_BEST(depthwise)(p);
+// To Winograd::weight_bytes() of memory.
+template <class T>
+void transform_weight(const ConvGroups& m, const T* from, T* to) {
+  WinogradWeight<T> weight{.from = from};
+  weight.from_row = m.in_group * m.taps;
+  weight.from_col = m.taps;
+  winograd_of<T>(m).transform(weight, m.out_group * m.in_group * m.taps, to);
+}
+
+constexpr PrepareDef kTransformedWeight = {
+    .arg = 1,
+    .bytes =
+        [](const OpCall& c) {
+          return by_float(c, [&]<class T>(T) {
+            const Winograd<T> fast = winograd_of<T>(ConvGroups(shape_of(c)));
+            const bool as_is = widened_bytes(c.in(1)) == 0;
+            return as_is && fast.fits() ? fast.weight_bytes() : 0;
+          });
+        },
+    .run =
+        [](const OpCall& c, void* to) {
+          by_float(c, [&]<class T>(T) {
+            transform_weight<T>(ConvGroups(shape_of(c)), c.in(1).ptr<T>(),
+                                static_cast<T*>(to));
+          });
+        },
+};
+
+void depthwise_forward(const ConvGroups& m, const Operands<float>& x,
+                       const Epilogue* epilogue) {
+  // So many elements stay in the first-level cache until the epilogue.
+  constexpr int64_t kNear = 4096;
+  const int64_t channels = m.s.out_channels;
+  const int64_t together = std::max<int64_t>(1, kNear / m.positions);
+  each_depthwise_range(m, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin, n; first < end; first += n) {
+      const int64_t channel = first % channels;
+      n = std::min({together, end - first, channels - channel});
+      for (int64_t i = 0; i < n; ++i) {
+        DepthwisePlane p = depthwise_plane(m.s);
+        p.input = x.in[0] + (first + i) / m.out_group * m.in_plane();
+        p.weight = x.in[1] + (channel + i) * m.taps;
+        if (x.in[2] != nullptr) p.bias = x.in[2][channel + i];
+        p.out = x.out + (first + i) * m.positions;
+        FE_BEST(depthwise)(p);
+      }
+      if (epilogue == nullptr) continue;
+      FE_BEST(finish_rows)
+      (*epilogue, channel, n, x.out + first * m.positions, m.positions,
+       m.positions);
+    }
   });
 }
 
@@ -173,8 +218,9 @@ int64_t conv2d_scratch(const OpCall& c) {
   const Conv2dShape s = shape_of(c);
   return operand_bytes(c, 3) + by_float(c, [&]<class T>(T) {
            const Winograd<T> fast = winograd_of<T>(ConvGroups(s));
-           return fast.fits() ? fast.scratch_bytes()
-                              : Forward<T>(s).scratch_bytes();
+           if (!fast.fits()) return Forward<T>(s).scratch_bytes();
+           return fast.scratch_bytes() +
+                  (c.prepared != nullptr ? 0 : fast.weight_bytes());
          });
 }
 
@@ -187,22 +233,34 @@ void conv2d(OpCall& c) {
     const Winograd<T> fast = winograd_of<T>(m);
     if constexpr (sizeof(T) == sizeof(float)) {
       if (depthwise_fits(s)) {
-        depthwise_forward(m, x);
+        depthwise_forward(m, x, c.epilogue);
         x.finish();
         return;
       }
     }
     if (fast.fits()) {
-      WinogradWeight<T> weight{.from = x.in[1]};
-      weight.from_row = m.in_group * m.taps;
-      weight.from_col = m.taps;
-      fast.run(x.in[0], weight, m.out_group * m.in_group * m.taps, x.in[2],
-               x.out, x.scratch);
+      char* scratch = x.scratch;
+      const T* weight = static_cast<const T*>(c.prepared);
+      if (weight == nullptr) {
+        T* const to = reinterpret_cast<T*>(scratch);
+        transform_weight(m, x.in[1], to);
+        weight = to;
+        scratch += fast.weight_bytes();
+      }
+      fast.run(x.in[0], weight, x.in[2], x.out, scratch, c.epilogue);
     } else {
-      Forward<T>(s).run(x);
+      Forward<T>(s).run(x, c.epilogue);
     }
     x.finish();
   });
+}
+
+// What is computed by the definition has none.
+bool has_epilogue(const OpCall& c) {
+  const Conv2dShape s = shape_of(c);
+  const Forward<float> plain(s);
+  return depthwise_fits(s) || winograd_of<float>(plain.m).fits() ||
+         planes_fit(plain.m, plain.planes);
 }
 
 }  // namespace
@@ -212,6 +270,8 @@ extern const KernelDef conv2d_cpu = {
     .name = "conv2d",
     .run = cpu::conv2d,
     .scratch = cpu::conv2d_scratch,
+    .prepare = &cpu::kTransformedWeight,
+    .has_epilogue = cpu::has_epilogue,
 };
 
 }  // namespace ferrule

@@ -47,20 +47,28 @@ struct ConvGroups {
   int64_t in_plane() const { return s.h.in * s.w.in; }
 };
 
-// Calls visit(plane, output): the planes of the input and of the result that
-// belong together, where every channel is a group.
+// Where every channel is a group: calls visit(begin, end) for planes of the
+// result, some of which follow one another. Plane i is made from plane i /
+// m.out_group of the input.
 template <class Visit>
-void each_depthwise(const ConvGroups& m, const Visit& visit) {
+void each_depthwise_range(const ConvGroups& m, const Visit& visit) {
   constexpr int64_t kGrain = 1 << 14;  // multiply-adds
   const int64_t work = m.out_group * m.positions * m.taps;
   parallel_for(m.s.batch * m.s.groups, kGrain / std::max<int64_t>(work, 1),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t plane = begin; plane < end; ++plane) {
-                   for (int64_t o = 0; o < m.out_group; ++o) {
-                     visit(plane, plane * m.out_group + o);
-                   }
-                 }
+                 visit(begin * m.out_group, end * m.out_group);
                });
+}
+
+// Calls visit(plane, output): the planes of the input and of the result that
+// belong together.
+template <class Visit>
+void each_depthwise(const ConvGroups& m, const Visit& visit) {
+  each_depthwise_range(m, [&](int64_t begin, int64_t end) {
+    for (int64_t output = begin; output < end; ++output) {
+      visit(output / m.out_group, output);
+    }
+  });
 }
 
 // What all three kernels tell of a plane.
@@ -142,6 +150,7 @@ struct ProductCut {
     p.rows = std::min(p.rows - row, row_block);
     p.a += row * p.depth;
     if (p.bias != nullptr) p.bias += row;
+    p.channel += row;
     p.out += row * p.out_plane;
     return p;
   }

@@ -261,7 +261,7 @@ int64_t conv2d_dx_scratch(const OpCall& c) {
   return operand_bytes(c, 2) + by_float(c, [&]<class T>(T) {
            const Winograd<T> fast = winograd_of<T>(ConvGroups(s));
            const ColumnsInputGradient<T> columns(s);
-           return fast.fits()      ? fast.scratch_bytes()
+           return fast.fits()      ? fast.weight_bytes() + fast.scratch_bytes()
                   : columns.fits() ? columns.scratch_bytes()
                                    : InputGradient<T>(s).scratch_bytes();
          });
@@ -287,8 +287,10 @@ void conv2d_dx(OpCall& c) {
       weight.from_row = m.taps;
       weight.from_col = m.in_group * m.taps;
       weight.flipped = true;
-      fast.run(x.in[0], weight, m.out_group * m.in_group * m.taps, nullptr,
-               x.out, x.scratch);
+      T* const transformed = reinterpret_cast<T*>(x.scratch);
+      fast.transform(weight, m.out_group * m.in_group * m.taps, transformed);
+      fast.run(x.in[0], transformed, nullptr, x.out,
+               x.scratch + fast.weight_bytes());
     } else if (columns.fits()) {
       columns.run(x);
     } else {

@@ -7,6 +7,9 @@
 
 #include "runtime/cpu/isa.h"
 
+namespace ferrule {
+struct Epilogue;
+}
 namespace ferrule::cpu {
 
 // No instruction set's tile is wider, in positions; planes that tiles read are
@@ -44,6 +47,10 @@ struct ConvProduct {
   int64_t out_plane = 0;
   int64_t out_row = 0;
   int64_t out_col = 1;
+  // What follows on the result, whose channels are the rows; or null. Only
+  // where out_col is 1.
+  const Epilogue* epilogue = nullptr;
+  int64_t channel = 0;  // of row 0
 };
 
 // to[k * to_row + p] = from[offset[k] + r * pitch + c] for k < count and

@@ -1,6 +1,7 @@
 // Register tiles of convolution, and the loops over them.
 #include "runtime/cpu/conv_tile.h"
 
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/gemm_pack.h"
 #include "runtime/cpu/gemm_tile.h"
 #include "runtime/cpu/simd.h"
@@ -221,6 +222,24 @@ void product_rests(const ConvProduct<T>& c, int64_t row, int64_t rows,
   }
 }
 
+// What follows on the elements of so many rows that were made for positions
+// [begin, end). Their place in the result has no gaps.
+template <class T>
+void finish(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t begin,
+            int64_t end) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    // Elements of the result before position p.
+    const auto place = [&](int64_t p) {
+      return p / c.pitch * c.cols + least(p % c.pitch, c.cols);
+    };
+    const int64_t rests = end == c.end ? c.rests : 0;
+    const int64_t from = place(begin);
+    finish_rows(*c.epilogue, c.channel + row, rows,
+                c.out + row * c.out_plane + from, c.out_plane,
+                place(end) - from + rests);
+  }
+}
+
 // All rows at positions [begin, end), in tiles of `vectors` vectors.
 template <class T>
 void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
@@ -262,6 +281,7 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       }
     }
     if (c.rests > 0 && end == c.end) product_rests(c, row, rows, start);
+    if (c.epilogue != nullptr) finish(c, row, rows, begin, end);
   }
 }
 

@@ -58,6 +58,8 @@ struct WinogradTiles {
   int64_t out_image = 0;
   int64_t height = 0;  // of the result
   int64_t width = 0;
+  const Epilogue* epilogue = nullptr;  // what follows on the result, or null
+  int64_t channel = 0;                 // of the group's first
 };
 
 FE_SIMD(void winograd_weight_f32(const WinogradWeight<float>& w);
@@ -119,15 +121,16 @@ struct Winograd {
             align64((copy_elements() + spread_elements() + sum_elements()) *
                     sizeof(T))};
   }
-  int64_t scratch_bytes() const {
-    return weight_bytes() + parts().scratch_bytes();
+  // Of the kernel, transformed, and of what run() needs beside it.
+  int64_t weight_bytes() const {
+    return align64(kWinogradProducts * weight_product() * sizeof(T));
   }
+  int64_t scratch_bytes() const { return parts().scratch_bytes(); }
 
   // `weight` tells how the kernel of group 0 is read; the next group's is
   // `group_elements` further.
-  void run(const T* input, WinogradWeight<T> weight, int64_t group_elements,
-           const T* bias, T* result, char* scratch) const {
-    T* const transformed = reinterpret_cast<T*>(scratch);
+  void transform(WinogradWeight<T> weight, int64_t group_elements,
+                 T* transformed) const {
     weight.to_product = weight_product();
     weight.to_row = weight_row();
     weight.cols = channels;
@@ -140,25 +143,31 @@ struct Winograd {
         cpu::run(one);
       }
     });
+  }
+
+  void run(const T* input, const T* transformed, const T* bias, T* result,
+           char* scratch, const Epilogue* epilogue = nullptr) const {
     WinogradTiles<T> all{.in_channels = channels,
                          .out_channels = out,
                          .tile_rows = tile_rows,
                          .tile_cols = tile_cols};
     all.planes = {axis(h, 0), axis(w, tile_cols)};
     all.input_image = groups * channels * h.in * w.in;
-    all.weight_product = weight.to_product;
+    all.weight_product = weight_product();
     all.weight_row = weight_row();
     all.spread_product = spread_product();
     all.sum_rows = sum_rows;
     all.out_image = groups * out * h.out * w.out;
     all.height = h.out;
     all.width = w.out;
-    parts().run(scratch + weight_bytes(), [&](int64_t unit, char* own) {
+    all.epilogue = epilogue;
+    parts().run(scratch, [&](int64_t unit, char* own) {
       const int64_t group = unit / blocks();
       WinogradTiles<T> t = all;
       t.begin = unit % blocks() * block;
       t.end = std::min(t.begin + block, tiles);
       t.input = input + group * channels * h.in * w.in;
+      t.channel = group * out;
       t.weight = transformed + group * out * weight_row();
       if (bias != nullptr) t.bias = bias + group * out;
       t.copy = reinterpret_cast<T*>(own);
@@ -200,9 +209,6 @@ struct Winograd {
   int64_t weight_row() const { return round_to(channels, kMostLanes) + 16; }
   int64_t weight_product() const {
     return groups * out * weight_row() + kMostLanes;
-  }
-  int64_t weight_bytes() const {
-    return align64(kWinogradProducts * weight_product() * sizeof(T));
   }
 };
 

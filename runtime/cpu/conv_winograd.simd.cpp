@@ -2,6 +2,7 @@
 #include "runtime/cpu/conv_winograd.h"
 
 #include "runtime/cpu/conv_winograd_tile.h"
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/gemm_pack.h"
 #include "runtime/cpu/gemm_tile.h"
 #include "runtime/cpu/simd.h"
@@ -147,6 +148,9 @@ void multiply(const WinogradTiles<T>& t, int64_t first, int64_t rows,
       const int64_t row = rows * i / row_tiles;
       const int64_t row_end = rows * (i + 1) / row_tiles;
       m.a = t.weight + x * t.weight_product + (first + row) * t.weight_row;
+      // The next rows come near meanwhile: they may be in memory only.
+      m.fetch = m.a + (row_end - row) * t.weight_row;
+      m.fetch_row = kCols;
       for (int64_t p = 0; p < n; p += kCols) {
         m.b = t.spread + x * t.spread_product + p;
         m.c = t.sums + (x * rows + row) * n + p;
@@ -195,9 +199,19 @@ void transform_sums(const T* from, int64_t product, T bias, int64_t count,
   }
 }
 
+// What follows on n elements of a channel.
+template <class T>
+FE_INLINE void finish(const WinogradTiles<T>& t, int64_t channel, T* to,
+                      int64_t n) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    finish_rows(*t.epilogue, t.channel + channel, 1, to, 0, n);
+  }
+}
+
 template <class T>
 void run_tiles(const WinogradTiles<T>& t) {
   constexpr int64_t kCols = kTileCols<T>;
+  const bool finishes = t.epilogue != nullptr;
   alignas(64) T lines[2][2 * kCols];
   const int64_t n = (t.end - t.begin + kCols - 1) / kCols * kCols;
   const int64_t plane = t.height * t.width;
@@ -212,6 +226,11 @@ void run_tiles(const WinogradTiles<T>& t) {
         const int64_t end = least(begin + kCols, t.end);
         transform_sums(t.sums + i * n + p, rows * n, bias, end - begin,
                        lines[0], 2 * kCols);
+        // What is added lies as the result does; all else is done here.
+        const bool here = finishes && t.epilogue->addend == nullptr;
+        for (int k = 0; here && k < 2; ++k) {
+          finish(t, first + i, lines[k], 2 * (end - begin));
+        }
         each_part(t, begin, end,
                   [&](int64_t image, int64_t row, int64_t col, int64_t count,
                       int64_t at) {
@@ -223,6 +242,7 @@ void run_tiles(const WinogradTiles<T>& t) {
                       for (int64_t v = 0; v < width; v += lanes<T>) {
                         store(to + v, load(from + v, width - v), width - v);
                       }
+                      if (finishes && !here) finish(t, first + i, to, width);
                       to += t.width;
                     }
                   });

@@ -1,6 +1,6 @@
 // CPU kernels of the elementwise ops: which tile function, on which dtype.
 #include "runtime/cpu/check_operand.h"
-#include "runtime/cpu/elementwise.h"
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/strided_copy.h"
 
 namespace ferrule {
@@ -31,6 +31,15 @@ void run_compare(const OpCall& c, Binary op, int first = 0, int second = 1) {
 template <Unary op>
 void unary_kernel(OpCall& c) {
   run_unary(c, op);
+}
+
+template <Unary op>
+bool join_unary(const OpCall& c, int, Epilogue& e) {
+  return e.set_then(c, FE_BEST(unary_tile)(op, DType::f32).fn);
+}
+
+bool join_add(const OpCall& c, int arg, Epilogue& e) {
+  return e.set_addend(c, 1 - arg);
 }
 
 template <Binary op>
@@ -89,6 +98,11 @@ void gelu_kernel(OpCall& c) {
   run_unary(c, tanh_form(c, 1) ? Unary::gelu_tanh : Unary::gelu);
 }
 
+bool join_gelu(const OpCall& c, int arg, Epilogue& e) {
+  return tanh_form(c, 1) ? join_unary<Unary::gelu_tanh>(c, arg, e)
+                         : join_unary<Unary::gelu>(c, arg, e);
+}
+
 void gelu_backward_kernel(OpCall& c) {
   run_binary(
       c, tanh_form(c, 2) ? Binary::gelu_tanh_backward : Binary::gelu_backward);
@@ -128,6 +142,7 @@ extern const KernelDef relu_cpu = {
     .run = cpu::unary_kernel<cpu::Unary::relu>,
     .contiguous = false,
     .elementwise = true,
+    .join = [](const OpCall& c, int, Epilogue& e) { return e.set_relu(c); },
 };
 extern const KernelDef square_cpu = {
     .name = "square",
@@ -170,12 +185,14 @@ extern const KernelDef sigmoid_cpu = {
     .run = cpu::unary_kernel<cpu::Unary::sigmoid>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_unary<cpu::Unary::sigmoid>,
 };
 extern const KernelDef tanh_cpu = {
     .name = "tanh",
     .run = cpu::unary_kernel<cpu::Unary::tanh>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_unary<cpu::Unary::tanh>,
 };
 extern const KernelDef erf_cpu = {
     .name = "erf",
@@ -200,6 +217,7 @@ extern const KernelDef add_cpu = {
     .run = cpu::binary_kernel<cpu::Binary::add>,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_add,
 };
 extern const KernelDef sub_cpu = {
     .name = "sub",
@@ -296,6 +314,7 @@ extern const KernelDef gelu_cpu = {
     .run = cpu::gelu_kernel,
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_gelu,
 };
 extern const KernelDef gelu_backward_cpu = {
     .name = "gelu_backward",

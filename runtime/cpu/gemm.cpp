@@ -382,6 +382,16 @@ void pack_b(const Gemm<T>& g, T* to) {
   }
 }
 
+template <class T>
+bool packs_b(const Gemm<T>& g) {
+  if (DepthParts<T, T>(g).count > 1) return false;
+  const GemmPlan plan = plan_gemm(g);
+  // Swapped, the sums of a block of the depth are added up before C gets them.
+  return plan.way == GemmWay::swapped
+             ? g.k <= plan.depth
+             : plan.way == GemmWay::tiles && plan.pack_b;
+}
+
 #define FE_GEMM_FOR(T, S)                                                \
   template GemmPlan plan_gemm(const Gemm<T, S>&);                        \
   template void gemm(const Gemm<T, S>&, void*);                          \
@@ -399,5 +409,7 @@ template int64_t packed_b_bytes<float>(int64_t, int64_t);
 template int64_t packed_b_bytes<double>(int64_t, int64_t);
 template void pack_b(const Gemm<float>&, float*);
 template void pack_b(const Gemm<double>&, double*);
+template bool packs_b(const Gemm<float>&);
+template bool packs_b(const Gemm<double>&);
 
 }  // namespace ferrule::cpu

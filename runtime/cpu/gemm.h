@@ -84,6 +84,9 @@ template <class T>
 int64_t packed_b_bytes(int64_t k, int64_t n);
 template <class T>
 void pack_b(const Gemm<T>& g, T* to);
+// Would the product pack B by itself, and has it the same bits with B packed?
+template <class T>
+bool packs_b(const Gemm<T>& g);
 
 // What these call.
 FE_SIMD(void gemm_f32(const Gemm<float>& g, void* scratch);

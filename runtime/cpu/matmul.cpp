@@ -232,8 +232,36 @@ Gemm<T, S> linear_gemm(const OpCall& c) {
   g.a = {nullptr, g.k, 1};
   g.b = {nullptr, 1, g.k};
   g.c_row = g.n;
+  if constexpr (std::is_same_v<T, S>) {
+    g.b_packed = static_cast<const T*>(c.prepared);
+  }
   return g;
 }
+
+// The weight in panels, for products that would make them anew.
+constexpr PrepareDef kPackedWeight = {
+    .arg = 1,
+    .bytes =
+        [](const OpCall& c) {
+          return by_types(c, [&]<class T, class S>(T, S) -> int64_t {
+            if constexpr (std::is_same_v<T, S>) {
+              const Gemm<T> g = linear_gemm<T, T>(c);
+              if (packs_b(g)) return packed_b_bytes<T>(g.k, g.n);
+            }
+            return 0;
+          });
+        },
+    .run =
+        [](const OpCall& c, void* to) {
+          by_types(c, [&]<class T, class S>(T, S) {
+            if constexpr (std::is_same_v<T, S>) {
+              Gemm<T> g = linear_gemm<T, T>(c);
+              g.b.data = c.in(1).ptr<T>();
+              pack_b(g, static_cast<T*>(to));
+            }
+          });
+        },
+};
 
 // Of a bias in 16 bits, for its sums in float.
 int64_t bias_bytes(const OpCall& c) {
@@ -301,6 +329,7 @@ extern const KernelDef linear_cpu = {
     .name = "linear",
     .run = cpu::linear,
     .scratch = cpu::linear_scratch,
+    .prepare = &cpu::kPackedWeight,
 };
 
 extern const KernelDef int_mm_cpu = {

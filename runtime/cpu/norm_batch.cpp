@@ -7,6 +7,7 @@
 
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/elementwise.h"
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/in_float.h"
 #include "runtime/cpu/norm_planes.h"
 #include "runtime/cpu/reduce.h"
@@ -198,6 +199,11 @@ void update(const OpCall& c, int arg, const T* now, double factor,
   Writer(running, layout, t).done(values, running.numel);
 }
 
+template <class T>
+T reciprocal_root(const OpCall& c, T var) {
+  return T(1) / std::sqrt(var + static_cast<T>(c.f(7)));
+}
+
 // Scratch: biased variance, weight * rstd, copies of weight, bias and running
 // statistics; copies of channels, or partial sums.
 int64_t forward_scratch(const OpCall& c) {
@@ -232,7 +238,7 @@ void forward(OpCall& c) {
   const Reduction r = reduction_of(x, t);
   const T count = static_cast<T>(r.count());
   const auto scale_channel = [&](int64_t i) {
-    rstd[i] = T(1) / std::sqrt(var[i] + static_cast<T>(c.f(7)));
+    rstd[i] = reciprocal_root(c, var[i]);
     scale[i] = rstd[i] * weight[i];
   };
 
@@ -390,6 +396,15 @@ void backward_kernel(OpCall& c) {
 }
 
 }  // namespace
+
+void batch_norm_scales(const OpCall& c, float* scale) {
+  const float* var = c.in(2).ptr<float>();
+  const float* weight = c.in(3).ptr<float>();
+  for (int64_t i = 0; i < c.in(0).shape[1]; ++i) {
+    scale[i] = reciprocal_root(c, var[i]) * weight[i];
+  }
+}
+
 }  // namespace cpu
 
 extern const KernelDef batch_norm_cpu = {
@@ -398,6 +413,8 @@ extern const KernelDef batch_norm_cpu = {
     .contiguous = false,
     .scratch = cpu::forward_scratch,
     .over_input = true,
+    .join = [](const OpCall& c, int arg,
+               Epilogue& e) { return arg == 0 && e.set_norm(c); },
 };
 extern const KernelDef batch_norm_backward_cpu = {
     .name = "batch_norm_backward",

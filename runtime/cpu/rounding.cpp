@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/map.h"
 #include "runtime/cpu/strided_copy.h"
 
@@ -59,6 +60,14 @@ void run_clamp(const OpCall& c, int low, int high) {
   elementwise(FE_BEST(clamp_tile)(t), c.out_impl(), t, in);
 }
 
+bool join_clamp(const OpCall& c, int, Epilogue& e) {
+  const auto limit = [&](int arg, double infinity) {
+    return c.has(arg) ? c.number(arg) : infinity;
+  };
+  if (c.is_tensor(1) || c.is_tensor(2)) return false;
+  return e.set_limits(c, limit(1, -INFINITY), limit(2, INFINITY));
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -97,6 +106,7 @@ extern const KernelDef clamp_cpu = {
     .run = [](OpCall& c) { cpu::run_clamp(c, 1, 2); },
     .contiguous = false,
     .elementwise = true,
+    .join = cpu::join_clamp,
 };
 extern const KernelDef clamp_min_cpu = {
     .name = "clamp_min",

@@ -4,6 +4,7 @@
 
 #include "ferrule/op.h"
 #include "runtime/core/allocator.h"
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/strided_copy.h"
 
 namespace ferrule {
@@ -54,6 +55,7 @@ Workspace::~Workspace() {
 int64_t workspace_bytes(const OpCall& c) {
   const KernelDef& k = kernel_of(c);
   int64_t bytes = k.scratch ? align64(k.scratch(c)) : 0;
+  if (c.epilogue) bytes += c.epilogue->scratch_bytes();
   if (k.contiguous) {
     each_strided_input(c, [&](int i) { bytes += align64(c.in(i).nbytes()); });
   }
@@ -82,6 +84,10 @@ void run_cpu_kernel(OpCall& c, void* workspace) {
       strided[i] = from;
       c.args[i].tensor = dense;
     });
+  }
+  if (c.epilogue) {
+    c.epilogue->begin(c.out_impl(), p);
+    p += c.epilogue->scratch_bytes();
   }
   c.scratch = p;
   k.run(c);

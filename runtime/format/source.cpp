@@ -85,6 +85,16 @@ void FileSource::check(size_t index, const std::string& name,
   checked_[index].store(true, std::memory_order_relaxed);
 }
 
+void FileSource::release_pages(const TensorImpl& data) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(data.bytes());
+  const uintptr_t begin = (first + page - 1) / page * page;
+  const uintptr_t end = (first + data.nbytes()) / page * page;
+  const auto map = reinterpret_cast<uintptr_t>(data_);
+  if (!mapped_ || begin >= end || first < map || end > map + size_) return;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 void check_blob(const std::string& name, const Tensor& data, uint32_t crc) {
   const size_t bytes = static_cast<size_t>(data->nbytes());
   if (crc32c(data->bytes(), bytes) != crc) {

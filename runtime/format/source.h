@@ -31,6 +31,9 @@ class FileSource {
   // Compares constant `index` with its checksum, the first time it is asked.
   // Throws FormatError that names it. Thread-safe.
   void check(size_t index, const std::string& name, const Tensor& data) const;
+  // The system may take back the memory of whole pages of `data` if it is in a
+  // mapped file: who reads them again gets them from there.
+  void release_pages(const TensorImpl& data) const;
 
  private:
   FileSource() = default;

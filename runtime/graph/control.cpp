@@ -62,11 +62,11 @@ size_t result_count(const BoundRegion& r) {
 
 // --- binding ----------------------------------------------------------------
 
-BoundRegion::BoundRegion(const Program& program, const Graph& g,
-                         std::span<TensorImpl* const> like,
+BoundRegion::BoundRegion(const Program& program, int32_t graph_number,
+                         const Graph& g, std::span<TensorImpl* const> like,
                          std::span<const Tensor> constants,
                          const std::vector<int64_t>& symbols, Nesting& nesting)
-    : storage(new Storage[like.size()]) {
+    : number(graph_number), storage(new Storage[like.size()]) {
   std::vector<TensorImpl*> impls;
   for (size_t i = 0; i < like.size(); ++i) {
     Tensor t = header(like[i]->dtype, Dims(like[i]->sizes()));
@@ -85,15 +85,15 @@ BoundRegion::BoundRegion(const Program& program, const Graph& g,
 }
 
 BoundRegion bind_signature(const Program& program, const Signature& signature,
-                           std::span<const Tensor> inputs,
+                           const Graph& graph, std::span<const Tensor> inputs,
                            std::span<const Tensor> constants) {
   std::vector<TensorImpl*> impls;
   for (const Tensor& t : inputs) impls.push_back(t.impl());
   std::vector<int64_t> symbols;
   bind_symbols(program, signature, impls, symbols);
   Nesting nesting;
-  return BoundRegion(program, program.graphs[signature.graph], impls, constants,
-                     symbols, nesting);
+  return BoundRegion(program, signature.graph, graph, impls, constants, symbols,
+                     nesting);
 }
 
 BoundControl::BoundControl(const Program& program, const Node& node,
@@ -136,7 +136,7 @@ BoundControl::BoundControl(const Program& program, const Node& node,
   operands.insert(operands.end(), consts.begin(), consts.end());
   for (const Tensor& t : slices) operands.push_back(t.impl());
   for (int32_t g : node.regions) {
-    regions.emplace_back(program, program.graphs[g], operands, constants,
+    regions.emplace_back(program, g, program.graphs[g], operands, constants,
                          symbols, nesting);
   }
 
@@ -184,8 +184,8 @@ BoundControl::BoundControl(const Program& program, const Node& node,
 
 struct ControlStep::Region {
   Region(BoundRegion bound, std::span<const Tensor> constants,
-         const Limits& limits)
-      : plan(std::move(bound), {}, constants, &arena, limits) {
+         const PlanOptions& options)
+      : plan(std::move(bound), {}, constants, &arena, options) {
     arena.release = [](Storage*) {};
   }
   int64_t bytes() const {
@@ -215,9 +215,9 @@ int64_t reserve(int64_t& end, int64_t bytes) {
 
 ControlStep::ControlStep(BoundControl& control,
                          std::span<const Tensor> constants,
-                         const Limits& limits)
+                         const PlanOptions& options)
     : control_(control),
-      max_steps_(limits.steps),
+      max_steps_(options.max_steps),
       carry_(control.carry.size()),
       consts_(control.consts.size()),
       xs_(control.xs.size()) {
@@ -232,12 +232,12 @@ ControlStep::ControlStep(BoundControl& control,
   int64_t bytes = 0;
   for (BoundRegion& r : control.regions) {
     regions_.push_back(
-        std::make_unique<Region>(std::move(r), constants, limits));
+        std::make_unique<Region>(std::move(r), constants, options));
     bytes = std::max(bytes, regions_.back()->bytes());
   }
-  if (bytes > limits.bytes - region_at_) {
+  if (bytes > options.limit - region_at_) {
     fail<MemoryError>("needs ", region_at_, " + ", bytes,
-                      " bytes, over the cap of ", limits.bytes,
+                      " bytes, over the cap of ", options.limit,
                       " bytes of memory");
   }
   workspace_ = region_at_ + bytes;

@@ -13,28 +13,26 @@ namespace ferrule {
 
 class Plan;
 
-// What a run may take.
-struct Limits {
-  int64_t bytes = INT64_MAX;         // of arena and scratch together
-  int64_t steps = int64_t{1} << 40;  // of one loop
-};
+struct PlanOptions;
 
 // A graph with headers of its own for its inputs, whose memory comes with each
 // run.
 struct BoundRegion {
-  BoundRegion(const Program& program, const Graph& graph,
+  BoundRegion(const Program& program, int32_t number, const Graph& graph,
               std::span<TensorImpl* const> like,
               std::span<const Tensor> constants,
               const std::vector<int64_t>& symbols, Nesting& nesting);
 
+  int32_t number;  // of Program::graphs
   std::unique_ptr<Storage[]> storage;
   std::vector<Tensor> inputs;
   std::unique_ptr<BoundGraph> graph;
 };
 
-// The graph of a signature, for inputs of the shapes of these.
+// The graph of a signature, as passes left it, for inputs of the shapes of
+// these.
 BoundRegion bind_signature(const Program& program, const Signature& signature,
-                           std::span<const Tensor> inputs,
+                           const Graph& graph, std::span<const Tensor> inputs,
                            std::span<const Tensor> constants);
 
 enum class ControlKind : uint8_t { cond, while_loop, scan };
@@ -60,7 +58,7 @@ struct BoundControl {
 class ControlStep {
  public:
   ControlStep(BoundControl& control, std::span<const Tensor> constants,
-              const Limits& limits);
+              const PlanOptions& options);
   ~ControlStep();
   ControlStep(const ControlStep&) = delete;
 

@@ -7,6 +7,7 @@
 #include "runtime/core/allocator.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/graph/memory_plan.h"
+#include "runtime/graph/passes/fold.h"
 
 namespace ferrule {
 
@@ -41,28 +42,35 @@ class Plan::Builder {
         constants_(constants),
         bound_(*plan.region_.graph),
         end_(static_cast<int32_t>(bound_.calls.size())),
+        done_(bound_.calls.size()),
+        folded_(bound_.impls.size()),
+        fused_(bound_.calls.size()),
         block_(bound_.impls.size(), -1),
         last_use_(bound_.impls.size(), -1) {}
 
-  void build(Storage* arena, const Limits& limits) {
+  void build(Storage* arena, const PlanOptions& options) {
+    if (options.passes.has(Pass::fold)) fold(options);
+    if (options.passes.has(Pass::prepare)) prepare(options);
+    if (options.passes.has(Pass::epilogues)) fuse();
     find_uses();
     for (int32_t n = 0; n < end_; ++n) {
       if (bound_.controls[n]) {
-        place_control(n, limits);
+        place_control(n, options);
       } else {
         place_node(n);
       }
     }
     place_outputs();
     place_updates();
-    plan_.cost_.arena_bytes = plan_memory(blocks_, limits.bytes);
-    add_scratch(limits.bytes);
+    plan_.cost_.arena_bytes = plan_memory(blocks_, options.limit);
+    add_scratch(options.limit);
     give_memory(arena);
   }
 
  private:
   bool in_arena(int32_t value) const {
-    return bound_.graph.values[bound_.root[value]].role == ValueRole::temp;
+    const int32_t root = bound_.root[value];
+    return bound_.graph.values[root].role == ValueRole::temp && !folded_[root];
   }
 
   template <class Visit>
@@ -76,11 +84,88 @@ class Plan::Builder {
     }
   }
 
-  // Last node that touches each root; `end_`: needed after the run.
+  bool is_fixed(int32_t constant, const PlanOptions& options) const {
+    const auto written = [&](const StateUpdate& u) {
+      return u.constant == constant;
+    };
+    return options.fixed(constant) && std::ranges::none_of(updates_, written);
+  }
+
+  void fold(const PlanOptions& options) {
+    const Graph& g = bound_.graph;
+    done_ = find_constant_nodes(
+        bound_, [&](int32_t c) { return is_fixed(c, options); });
+    for (int32_t n = 0; n < end_; ++n) {
+      OpCall& call = bound_.calls[n];
+      const auto& outputs = g.nodes[n].outputs;
+      if (done_[n] && call.nouts > 0 && has_work(call)) {
+        count_folded(call, options.limit);
+        try {
+          take_results(n, options.prepared.results(call, plan_.region_.number,
+                                                   outputs[0]));
+        } catch (Error& e) {
+          e.prepend(node_tag(g, n));
+          throw;
+        }
+      }
+      // A view was made before its root had memory.
+      for (int i = 0; i < call.nouts; ++i) {
+        const int32_t root = bound_.root[outputs[i]];
+        if (call.alias[i] < 0 || !folded_[root]) continue;
+        share_memory(*call.outs[i], *bound_.impls[root]);
+      }
+    }
+  }
+  void count_folded(const OpCall& call, int64_t limit) {
+    for (int i = 0; i < call.nouts; ++i) {
+      folded_bytes_ += call.alias[i] < 0 ? call.outs[i]->nbytes() : 0;
+    }
+    if (folded_bytes_ <= limit) return;
+    fail<MemoryError>("what is computed from weights alone needs ",
+                      folded_bytes_, " bytes or more, over the cap of ", limit,
+                      " bytes of memory");
+  }
+  void take_results(int32_t n, const std::vector<Tensor>& results) {
+    const OpCall& call = bound_.calls[n];
+    for (int i = 0; i < call.nouts; ++i) {
+      if (call.alias[i] >= 0) continue;
+      share_memory(*call.outs[i], *results[i].impl());
+      folded_[bound_.graph.nodes[n].outputs[i]] = true;
+    }
+  }
+
+  void prepare(const PlanOptions& options) {
+    const Graph& g = bound_.graph;
+    for (int32_t n = 0; n < end_; ++n) {
+      OpCall& call = bound_.calls[n];
+      const KernelDef* kernel = call.info.cpu;
+      if (done_[n] || !kernel || !kernel->prepare) continue;
+      const NodeArg& a = g.nodes[n].args[kernel->prepare->arg];
+      if (a.tag != ArgTag::tensor) continue;
+      const int32_t c = g.values[a.value].constant;
+      if (c < 0 || !is_fixed(c, options)) continue;
+      call.prepared = options.prepared.form(call, c);
+    }
+  }
+
+  void fuse() {
+    plan_.fused_ = fuse_epilogues(bound_, updates_, done_);
+    for (FusedCalls& f : plan_.fused_) {
+      fused_[f.head] = &f;
+      for (int32_t n : f.joined) fused_[n] = &f;
+    }
+  }
+  // When node n runs.
+  int32_t time_of(int32_t n) const { return fused_[n] ? fused_[n]->tail() : n; }
+
+  // When each root is touched last; `end_`: needed after the run.
   void find_uses() {
     const Graph& g = bound_.graph;
     for (int32_t n = 0; n < end_; ++n) {
-      const auto touch = [&](int32_t v) { last_use_[bound_.root[v]] = n; };
+      const auto touch = [&](int32_t v) {
+        int32_t& last = last_use_[bound_.root[v]];
+        last = std::max(last, time_of(n));
+      };
       each_input(g.nodes[n], touch);
       for (int32_t v : g.nodes[n].outputs) touch(v);
     }
@@ -96,8 +181,13 @@ class Plan::Builder {
   }
 
   void place_node(int32_t n) {
+    if (done_[n]) return;
     const Node& node = bound_.graph.nodes[n];
     OpCall& call = bound_.calls[n];
+    each_input(node, [&](int32_t v) {
+      plan_.cost_.elements += bound_.impls[v]->numel;
+    });
+    if (fused_[n]) return place_fused(n);
     for (int i = 0; i < call.nouts; ++i) {
       if (call.alias[i] >= 0) continue;
       const int32_t v = node.outputs[i];
@@ -109,17 +199,14 @@ class Plan::Builder {
       blocks_[block].last = std::max(blocks_[block].last, last_use_[v]);
       plan_.cost_.elements += bound_.impls[v]->numel;
     }
-    each_input(node, [&](int32_t v) {
-      plan_.cost_.elements += bound_.impls[v]->numel;
-    });
     if (!has_work(call)) return;
     plan_.steps_.push_back({&call, nullptr, static_cast<size_t>(n)});
   }
 
-  void place_control(int32_t n, const Limits& limits) {
+  void place_control(int32_t n, const PlanOptions& options) {
     BoundControl& control = *bound_.controls[n];
     plan_.controls_.push_back(
-        std::make_unique<ControlStep>(control, constants_, limits));
+        std::make_unique<ControlStep>(control, constants_, options));
     for (int32_t v : bound_.graph.nodes[n].outputs) {
       block_[v] = new_block(bound_.impls[v]->nbytes(), n, last_use_[v]);
       plan_.cost_.elements += bound_.impls[v]->numel;
@@ -127,6 +214,20 @@ class Plan::Builder {
     plan_.cost_.elements += plan_.controls_.back()->elements();
     plan_.steps_.push_back(
         {nullptr, plan_.controls_.back().get(), static_cast<size_t>(n)});
+  }
+
+  // One of several nodes that the first one's kernel does. The results of the
+  // first and of the last are the same memory, those between them have none.
+  void place_fused(int32_t n) {
+    const FusedCalls& f = *fused_[n];
+    if (n != f.tail()) return;
+    const int32_t made = bound_.graph.nodes[f.head].outputs[0];
+    const int32_t result = bound_.graph.nodes[n].outputs[0];
+    block_[made] = block_[result] =
+        new_block(bound_.impls[result]->nbytes(), n, last_use_[result]);
+    plan_.cost_.elements += bound_.impls[result]->numel;
+    plan_.steps_.push_back(
+        {&bound_.calls[f.head], nullptr, static_cast<size_t>(f.head)});
   }
 
   // A result that may be written over an input takes the memory of one that
@@ -252,7 +353,7 @@ class Plan::Builder {
                                  : static_cast<size_t>(bound_.calls[n].nouts);
       for (size_t i = 0; i < results; ++i) {
         const int32_t v = node.outputs[i];
-        if (!in_arena(v)) continue;
+        if (!in_arena(v) || block_[bound_.root[v]] < 0) continue;
         place(bound_.impls[v], arena, blocks_[block_[bound_.root[v]]].offset);
       }
     }
@@ -266,6 +367,10 @@ class Plan::Builder {
   std::span<const Tensor> constants_;
   BoundGraph& bound_;
   int32_t end_;
+  std::vector<bool> done_;    // nodes that do not run
+  std::vector<bool> folded_;  // roots that such a node made
+  int64_t folded_bytes_ = 0;
+  std::vector<const FusedCalls*> fused_;  // of a node, or null
   std::vector<MemoryBlock> blocks_;
   std::vector<int32_t> block_;     // of a root
   std::vector<int32_t> last_use_;  // of a root
@@ -274,16 +379,17 @@ class Plan::Builder {
 
 Plan::Plan(BoundRegion region, std::span<const StateUpdate> updates,
            std::span<const Tensor> constants, Storage* arena,
-           const Limits& limits)
+           const PlanOptions& options)
     : region_(std::move(region)) {
-  Builder(*this, updates, constants).build(arena, limits);
+  Builder(*this, updates, constants).build(arena, options);
 }
 
 Plan::Plan(const Program& program, const Signature& signature,
-           std::span<const Tensor> inputs, std::span<const Tensor> constants,
-           Storage* arena, const Limits& limits)
-    : Plan(bind_signature(program, signature, inputs, constants),
-           signature.state_updates, constants, arena, limits) {
+           const Graph& graph, std::span<const Tensor> inputs,
+           std::span<const Tensor> constants, Storage* arena,
+           const PlanOptions& options)
+    : Plan(bind_signature(program, signature, graph, inputs, constants),
+           signature.state_updates, constants, arena, options) {
   signature_ = &signature;
 }
 
@@ -298,6 +404,23 @@ bool Plan::fits(const Signature* signature,
     }
   }
   return true;
+}
+
+std::vector<std::string> Plan::steps() const {
+  std::vector<std::string> steps;
+  const BoundGraph& bound = *region_.graph;
+  for (const Step& s : steps_) {
+    std::string& step = steps.emplace_back(bound.graph.nodes[s.node].op->name);
+    if (!s.call) continue;
+    for (const FusedCalls& f : fused_) {
+      if (s.call->epilogue != &f.epilogue) continue;
+      for (int32_t n : f.joined) {
+        step += concat(" + ", bound.calls[n].op.name);
+      }
+    }
+    if (s.call->prepared) step += ", prepared";
+  }
+  return steps;
 }
 
 // --- running ----------------------------------------------------------------

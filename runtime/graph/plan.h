@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "ferrule/session.h"
+#include "runtime/core/function_ref.h"
 #include "runtime/graph/bound_graph.h"
 #include "runtime/graph/control.h"
+#include "runtime/graph/passes/epilogues.h"
+#include "runtime/graph/passes/passes.h"
+#include "runtime/graph/passes/prepared.h"
 
 namespace ferrule {
 
@@ -25,18 +29,31 @@ class Arena {
   Storage* storage_;
 };
 
+// What a plan is made for.
+struct PlanOptions {
+  Passes passes;
+  int64_t limit;              // bytes of arena and scratch together
+  int64_t max_steps;          // of one loop
+  PreparedWeights& prepared;  // outlives the plan
+  // Does a constant have the program's value as long as the plan exists, if the
+  // signature does not write it?
+  FunctionRef<bool(int32_t constant)> fixed;
+};
+
 class Plan {
  public:
   // `constants`: the session's, by index of Program::constants.
-  Plan(const Program& program, const Signature& signature,
+  // `signature` and `graph`: as passes left them.
+  Plan(const Program& program, const Signature& signature, const Graph& graph,
        std::span<const Tensor> inputs, std::span<const Tensor> constants,
-       Storage* arena, const Limits& limits);
+       Storage* arena, const PlanOptions& options);
   ~Plan();
   Plan(const Plan&) = delete;
 
   // A graph that a node runs: the same, with inputs given one by one.
   Plan(BoundRegion region, std::span<const StateUpdate> updates,
-       std::span<const Tensor> constants, Storage* arena, const Limits& limits);
+       std::span<const Tensor> constants, Storage* arena,
+       const PlanOptions& options);
 
   bool fits(const Signature* signature, std::span<const Tensor> inputs) const;
   // `rng` advances by one tick for each node that draws.
@@ -45,6 +62,9 @@ class Plan {
   void set_input(size_t i, void* data);
   int64_t input_bytes(size_t i) const { return region_.inputs[i]->nbytes(); }
   void run_given(void* scratch, RngState& rng);
+
+  // What runs, in order: "conv2d + batch_norm + relu", "linear, prepared".
+  std::vector<std::string> steps() const;
 
   std::span<const Tensor> outputs() const { return outputs_; }
   const RunCost& cost() const { return cost_; }
@@ -67,6 +87,7 @@ class Plan {
 
   const Signature* signature_ = nullptr;
   BoundRegion region_;
+  std::deque<FusedCalls> fused_;
   std::vector<Step> steps_;
   std::vector<std::unique_ptr<ControlStep>> controls_;
   std::vector<Tensor> staged_;  // dense copies of results and updates

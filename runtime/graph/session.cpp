@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "runtime/format/source.h"
 #include "runtime/format/state_out.h"
 #include "runtime/graph/difference.h"
+#include "runtime/graph/passes/graph_passes.h"
 #include "runtime/graph/plan.h"
 
 namespace ferrule {
@@ -36,14 +38,23 @@ std::string known_names(const Program& p) {
 
 }  // namespace
 
+// A signature and its graph, as passes left them.
+struct Optimized {
+  Signature signature;
+  Graph graph;
+};
+
 struct Session::Impl {
   std::shared_ptr<const Program> program;
   SessionOptions options;
+  Passes passes;
+  std::shared_ptr<PreparedWeights> prepared;
   std::vector<Tensor> constants;  // the program's, until they are written
   std::vector<bool> owned;
   RngState rng;
   Arena arena;
   Workspace scratch;
+  std::map<const Signature*, Optimized> optimized;
   std::vector<std::unique_ptr<Plan>> plans;
   uint64_t clock = 0;
 
@@ -118,19 +129,31 @@ struct Session::Impl {
     }
   }
 
+  const Optimized& optimize(const Signature& s) {
+    const auto at = optimized.find(&s);
+    if (at != optimized.end()) return at->second;
+    Optimized o{s, program->graphs[s.graph]};
+    run_graph_passes(passes, o.graph, o.signature);
+    return optimized.emplace(&s, std::move(o)).first->second;
+  }
+
   Plan& plan_for(const Signature& s, std::span<const Tensor> inputs) {
+    const Optimized& o = optimize(s);
     for (auto& p : plans) {
-      if (!p->fits(&s, inputs)) continue;
+      if (!p->fits(&o.signature, inputs)) continue;
       p->last_used = ++clock;
       return *p;
     }
     take_state(s);
-    Limits limits;
-    limits.bytes =
+    const int64_t limit =
         options.max_memory > 0 ? options.max_memory : machine_memory();
-    if (options.max_steps > 0) limits.steps = options.max_steps;
-    auto plan = std::make_unique<Plan>(*program, s, inputs, constants,
-                                       arena.storage(), limits);
+    const int64_t max_steps =
+        options.max_steps > 0 ? options.max_steps : int64_t{1} << 40;
+    // Weights of the session's own may be written again.
+    const auto fixed = [&](int32_t c) { return !owned[c]; };
+    auto plan = std::make_unique<Plan>(
+        *program, o.signature, o.graph, inputs, constants, arena.storage(),
+        PlanOptions{passes, limit, max_steps, *prepared, fixed});
     if (plans.size() >= static_cast<size_t>(std::max(options.max_plans, 1))) {
       plans.erase(std::ranges::min_element(
           plans, {}, [](const auto& p) { return p->last_used; }));
@@ -175,7 +198,9 @@ Session::Session(std::shared_ptr<const Program> program, SessionOptions options)
     : impl_(new Impl) {
   if (!program) fail<ValueError>("[Session] no program");
   impl_->program = std::move(program);
-  impl_->options = options;
+  impl_->passes = chosen_passes(options.passes);
+  impl_->prepared = PreparedWeights::of(impl_->program);
+  impl_->options = std::move(options);
   const Program& p = *impl_->program;
   for (const Constant& c : p.constants) impl_->constants.push_back(c.data);
   impl_->owned.resize(p.constants.size());
@@ -197,6 +222,12 @@ RunCost Session::prepare(std::string_view signature,
                          std::span<const Tensor> inputs) {
   return impl_->with_plan(signature, inputs,
                           [](Plan& plan) { return plan.cost(); });
+}
+
+std::vector<std::string> Session::steps(std::string_view signature,
+                                        std::span<const Tensor> inputs) {
+  return impl_->with_plan(signature, inputs,
+                          [](Plan& plan) { return plan.steps(); });
 }
 
 Tensor Session::state(std::string_view name) const {

@@ -3,6 +3,7 @@
 
 #include "runtime/format/source.h"
 #include "runtime/graph/bound_graph.h"
+#include "runtime/graph/passes/passes.h"
 #include "runtime/tool/commands.h"
 #include "runtime/tool/json.h"
 
@@ -10,18 +11,33 @@ namespace ferrule::tool {
 namespace {
 
 constexpr char kHelp[] =
-    R"(usage: ferrule inspect FILE [-v] [--json]
+    R"(usage: ferrule inspect FILE [-v] [--passes LIST] [--json]
 
 Prints the signatures of a model with their inputs, results and ops, its
 parameters, sizes and metadata.
 
-  -v       also every node and every weight
-  --json   print JSON
+  -v             also every node and every weight
+  --passes LIST  also the passes over the graph, and the steps that they leave
+                 for inputs of the sizes that the model was captured with:
+                 "default", "none", or e.g. "-epilogues"
+  --json         print JSON
 
 Exit code: 0; 2 for a wrong command line; 3 for an error.
 )";
 
-constexpr Option kOptions[] = {{"-v", false}, {"--json", false}};
+constexpr Option kOptions[] = {{"-v", false}, {"--passes"}, {"--json", false}};
+
+// What runs, with inputs of the sizes at capture.
+std::vector<std::string> steps_of(Session& session, const Signature& s) {
+  const Graph& g = session.program().graphs[s.graph];
+  std::vector<Tensor> inputs;
+  for (int32_t id : g.inputs) {
+    Dims shape;
+    for (const DimSpec& d : g.values[id].dims) shape.push(d.value);
+    inputs.push_back(Tensor::empty(shape, g.values[id].dtype));
+  }
+  return session.steps(s.key, inputs);
+}
 
 struct OpCount {
   std::string_view name;
@@ -164,6 +180,25 @@ void print_signature(const Program& p, const Signature& s, bool verbose) {
   if (verbose) print_nodes(p, g, "    ");
 }
 
+void print_passes(const std::shared_ptr<const Program>& p,
+                  const std::string& list) {
+  const Passes chosen = parse_passes(list);
+  print("\npasses");
+  const auto passes = all_passes();
+  for (size_t i = 0; i < passes.size(); ++i) {
+    print(concat(chosen.has(static_cast<Pass>(i)) ? "  on   " : "  off  ",
+                 passes[i].name, ": ", passes[i].summary));
+  }
+  SessionOptions options;
+  options.passes = list;
+  Session session(p, options);
+  for (const Signature& s : p->signatures) {
+    const std::vector<std::string> steps = steps_of(session, s);
+    print(concat("\n", s.key, ": ", steps.size(), " steps"));
+    for (const std::string& step : steps) print(concat("  ", step));
+  }
+}
+
 void print_text(const Program& p, const std::string& path, bool verbose) {
   print(concat(path, ": ", grouped(static_cast<int64_t>(p.source->size())),
                " bytes"));
@@ -280,6 +315,7 @@ int run(int argc, char** argv) {
     print_json(*program, args.file(), verbose);
   } else {
     print_text(*program, args.file(), verbose);
+    if (args.has("--passes")) print_passes(program, args.get("--passes"));
   }
   return kSuccess;
 }

@@ -23,6 +23,7 @@ Runs a model. The name may be left out where there is one input.
   --expect NAME=FILE.npy   compare a result, bit by bit, with this file
   --signature NAME         what to run (default: forward)
   --batch N                run N rows of the inputs at a time
+  --passes LIST            passes over the graph: none, or e.g. -epilogues
   --threads N              threads (default: the processors there are)
   --json                   print JSON
 
@@ -31,8 +32,8 @@ line; 3 for an error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--input"}, {"--output"},  {"--expect"},      {"--signature"},
-    {"--batch"}, {"--threads"}, {"--json", false},
+    {"--input"}, {"--output"},  {"--expect"}, {"--signature"},
+    {"--batch"}, {"--threads"}, {"--passes"}, {"--json", false},
 };
 
 // A result, put together from batches.
@@ -198,7 +199,9 @@ int run(int argc, char** argv) {
     find_result(results, name, "--expect");
   }
 
-  Session session(program);
+  SessionOptions options;
+  options.passes = args.get("--passes");
+  Session session(program, options);
   const double start = seconds();
   for (int64_t b = 0; b < batches.count(); ++b) {
     const auto outputs = session.run(s.key, batches.at(b));

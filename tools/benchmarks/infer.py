@@ -87,7 +87,9 @@ def build(model: Any, shapes: Shapes, settings: Settings) -> dict[str, Work]:
 
 def cases(settings: Settings) -> Iterator[Case]:
     for name, model, shapes in MODELS:
-        yield Case(name, lambda m=model, s=shapes: build(m, s, settings), goal=">= 1.0x")
+        yield Case(
+            name, lambda m=model, s=shapes: build(m, s, settings), goal=">= 1.0x"
+        )
 
 
 def run(settings: Settings) -> list[Row]:
