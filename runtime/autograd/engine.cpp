@@ -205,7 +205,9 @@ void Run::run_hooks(Slot& s) {
 }
 
 void Run::step(Slot& s) {
-  ProfileSpan span(s.node->name(), EventKind::backward);
+  ProfileSpan span;
+  if (profiling()) [[unlikely]]
+    span.begin(s.node->name(), EventKind::backward);
   run_hooks(s);
   TapeNode* n = s.node;
   bool only_wanted = !wanted_.empty();

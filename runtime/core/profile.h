@@ -60,6 +60,7 @@ ProfileLog profile_since(size_t first);
 // nothing at its end if its log ended meanwhile. Both happen on one thread.
 class ProfileSpan {
  public:
+  ProfileSpan() = default;
   ProfileSpan(std::string_view name, EventKind kind) {
     if (profiling()) [[unlikely]]
       begin(name, kind);
@@ -69,12 +70,11 @@ class ProfileSpan {
     if (log_) finish({});
   }
 
+  void begin(std::string_view name, EventKind kind);
   void inputs(const std::vector<const TensorImpl*>& tensors, bool in_place);
   void finish(const std::vector<const TensorImpl*>& outputs);
 
  private:
-  void begin(std::string_view name, EventKind kind);
-
   uint64_t log_ = 0;  // its number; 0: none
   int32_t event_ = -1;
   int32_t parent_ = -1;
