@@ -43,6 +43,8 @@ class Capture {
   For purpose() const { return purpose_; }
   // Random ops are an error; the text says why and what to do.
   const char* refuses_random = nullptr;
+  // Of its tensors, TensorImpl::graph_epoch; never 0.
+  uint32_t epoch() const { return epoch_; }
 
   // Symbolic input like `example`; dimension i is free where symbols[i] names a
   // symbol of the program (see Program::symbols), fixed where it is "".

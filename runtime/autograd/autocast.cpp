@@ -5,6 +5,7 @@
 #include <bit>
 #include <unordered_map>
 
+#include "ferrule/capture.h"
 #include "ferrule/ops.h"
 
 namespace ferrule {
@@ -61,16 +62,21 @@ void drop_forgotten(State& s) {
   s.cleaned_at = s.cache.size();
 }
 
+// Is it a concrete tensor, or of the capture that is running?
+bool is_here(const Tensor& t) {
+  return !t.device().is_graph() ||
+         (modes.capture && t->graph_epoch == modes.capture->epoch());
+}
+
 Tensor cast_parameter(State& s, TensorImpl* t, DType dtype) {
   if (auto at = s.cache.find(t); at != s.cache.end()) {
     const CachedCast& known = at->second;
     // What was cast while nothing was recorded passes no gradient on, and what
-    // was cast in a graph inside of the parameter's is a value of that one.
+    // was cast in another graph, around this one or inside, stays there.
     const bool recorded = known.cast->history || !modes.grad;
     if (recorded && known.cast.dtype() == dtype &&
         known.written == writes_of(t) &&
-        known.cast->inference == modes.inference &&
-        known.cast->graph_epoch == t->graph_epoch) {
+        known.cast->inference == modes.inference && is_here(known.cast)) {
       return known.cast;
     }
   }
