@@ -8,10 +8,16 @@ An example is an argument list in Python, with generators for tensors:
     i(10, 2, 3)  integers from 0 to 9
     b(2, 3)      bools
     z(2, 3)      complex numbers, both parts from a normal distribution
+
+and with matrices of a kind, made of others, along which derivatives are taken:
+
+    hermitian(f(3, 3))   the Hermitian part
+    positive(f(3, 3))    positive definite: a a^H + I
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +27,35 @@ import ferrule as fe
 from ferrule import _ferrule
 
 TABLE = {op["name"]: op for op in _ferrule.op_table()}
+
+
+@dataclass
+class Made:
+    """An argument that is a function of a free array, or of a tensor."""
+
+    free: np.ndarray
+    function: Callable[[Any], Any]
+
+    def of(self, value: Any) -> Any:
+        square = value.ndim >= 2 and value.shape[-1] == value.shape[-2]
+        return self.function(value) if square else value
+
+
+def adjoint(a: Any) -> Any:
+    return np.conj(np.swapaxes(a, -1, -2)) if isinstance(a, np.ndarray) else a.mH
+
+
+def hermitian(a: np.ndarray) -> Made:
+    return Made(a, lambda x: (x + adjoint(x)) / 2)
+
+
+def positive(a: np.ndarray) -> Made:
+    def function(x: Any) -> Any:
+        eye = np.eye(x.shape[-1])
+        one = eye if isinstance(x, np.ndarray) else fe.tensor(eye).to(x.dtype)
+        return x @ adjoint(x) + one
+
+    return Made(a, function)
 
 
 @dataclass
@@ -44,8 +79,8 @@ class Case:
             elif p["optional"]:
                 given[p["name"]] = None
         names = [p["name"] for p in TABLE[self.op]["parameters"]]
-        given.update(zip(names, self.args, strict=False))
-        given.update(self.kwargs)
+        given.update(zip(names, map_arrays(self.args, lambda a: a), strict=False))
+        given.update({k: map_arrays(v, lambda a: a) for k, v in self.kwargs.items()})
         for p in TABLE[self.op]["parameters"]:
             if p["fixed_len"] == 2 and isinstance(given[p["name"]], int):
                 given[p["name"]] = (given[p["name"]],) * 2
@@ -87,6 +122,9 @@ class Case:
 def map_arrays(value: Any, function: Any) -> Any:
     if isinstance(value, np.ndarray):
         return function(value)
+    if isinstance(value, Made):
+        result = function(value.free)
+        return None if result is None else value.of(result)
     if isinstance(value, (list, tuple)):
         return type(value)(map_arrays(v, function) for v in value)
     return value
@@ -139,6 +177,8 @@ class _Generators(dict):
             z=lambda *s: (
                 rng.standard_normal(shape(s)) + 1j * rng.standard_normal(shape(s))
             ),
+            hermitian=hermitian,
+            positive=positive,
             fe=fe,
             np=np,
             _pack=lambda *args, **kwargs: (list(args), kwargs),

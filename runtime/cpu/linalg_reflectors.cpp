@@ -1,0 +1,224 @@
+// Householder's reflectors, and the forms that they reduce matrices to. Source:
+// Golub and Van Loan, "Matrix Computations", 4th edition, sections 5.1, 5.2,
+// 5.4.8, 7.4.3 and 8.3.1.
+#include "runtime/cpu/linalg_reflectors.h"
+
+namespace ferrule::cpu {
+namespace {
+
+constexpr int64_t kRowsWork = 1 << 15;
+
+// Calls visit(i) for rows [0, m) of n elements, on all threads if it pays.
+template <class Visit>
+void each_row_of(int64_t m, int64_t n, const Visit& visit) {
+  parallel_for(m, kRowsWork / std::max<int64_t>(n, 1),
+               [&](int64_t i, int64_t end) {
+                 for (; i < end; ++i) visit(i);
+               });
+}
+
+// w = v^H A and A -= tau v w, for v of m elements, v_step apart, the first of
+// which counts as 1.
+template <class T>
+void reflect_rows(const T* v, int64_t v_step, T tau, Rows<T> a, int64_t m,
+                  int64_t n, T* w) {
+  if (tau == T(0)) return;
+  const auto v_at = [&](int64_t i) { return i == 0 ? T(1) : v[i * v_step]; };
+  std::fill_n(w, n, T(0));
+  for (int64_t i = 0; i < m; ++i) {
+    add_row(w, n, conjugate(v_at(i)), a[i]);
+  }
+  each_row_of(m, n, [&](int64_t i) { add_row(a[i], n, -tau * v_at(i), w); });
+}
+
+}  // namespace
+
+template <class T>
+T make_reflector(int64_t n, T* x, int64_t step) {
+  double below = 0;
+  for (int64_t i = 1; i < n; ++i) below += square(x[i * step]);
+  const T alpha = x[0];
+  if (below == 0 && imag_part(alpha) == 0) return 0;
+  const double length = std::sqrt(square(alpha) + below);
+  const double beta = real_part(alpha) >= 0 ? -length : length;
+  const T scale = T(1) / (alpha - beta);
+  for (int64_t i = 1; i < n; ++i) x[i * step] *= scale;
+  x[0] = beta;
+  return (beta - alpha) / beta;
+}
+
+// --- blocks
+
+template <class T>
+Reflectors<T>::Reflectors(Arena& arena, int64_t m, int64_t n,
+                          const Products<T>& products)
+    : products_(products),
+      vectors_(arena.take<T>(m * kBlock)),
+      triangle_(arena.take<T>(kBlock * kBlock)),
+      inner_(arena.take<T>(kBlock * n)),
+      outer_(arena.take<T>(kBlock * n)) {}
+
+template <class T>
+void Reflectors<T>::apply_block(Strided<T> vectors, const T* taus, int64_t m,
+                                int64_t k, Rows<T> c, int64_t n,
+                                bool adjoint) const {
+  const Rows<T> v{vectors_, k}, s{triangle_, kBlock};
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < k; ++j) {
+      v[i][j] = i > j ? vectors.at(i, j) : T(i == j ? 1 : 0);
+    }
+  }
+  // S is upper triangular: column j is -tau_j S (V^H v_j) above tau_j. First
+  // all products of the vectors, which go where S is made.
+  for (int64_t i = 0; i < k; ++i) std::fill_n(s[i], k, T(0));
+  products_.add(s, k, k, m, Strided<T>(v).adjoint(), v);
+  for (int64_t j = 0; j < k; ++j) {
+    for (int64_t i = 0; i < j; ++i) {  // reads what lies below, not above
+      T sum = 0;
+      for (int64_t l = i; l < j; ++l) sum += s[i][l] * s[l][j];
+      s[i][j] = -taus[j] * sum;
+    }
+    s[j][j] = taus[j];
+    std::fill(s[j], s[j] + j, T(0));
+  }
+  const Rows<T> inner{inner_, n}, outer{outer_, n};
+  std::fill_n(inner_, k * n, T(0));
+  std::fill_n(outer_, k * n, T(0));
+  products_.add(inner, k, n, m, Strided<T>(v).adjoint(), c);
+  const Strided<T> factor(s);
+  products_.add(outer, k, n, k, adjoint ? factor.adjoint() : factor, inner);
+  for (int64_t i = 0; i < k * n; ++i) outer_[i] = -outer_[i];
+  products_.add(c, m, n, k, v, outer);
+}
+
+template <class T>
+void Reflectors<T>::apply(Strided<T> vectors, const T* taus, int64_t m,
+                          int64_t k, Rows<T> c, int64_t n, bool adjoint) const {
+  const int64_t blocks = (k + kBlock - 1) / kBlock;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t at = (adjoint ? b : blocks - 1 - b) * kBlock;
+    apply_block(vectors.from(at, at), taus + at, m - at,
+                std::min(kBlock, k - at), c.from(at, 0), n, adjoint);
+  }
+}
+
+template <class T>
+void Reflectors<T>::form(Strided<T> vectors, const T* taus, int64_t m,
+                         int64_t k, Rows<T> q, int64_t n) const {
+  set_identity(q, m, n);
+  // Blocks from the last to the first find zeros left of and above them.
+  for (int64_t at = (k - 1) / kBlock * kBlock; k > 0 && at >= 0; at -= kBlock) {
+    apply_block(vectors.from(at, at), taus + at, m - at,
+                std::min(kBlock, k - at), q.from(at, at), n - at, false);
+  }
+}
+
+// --- reductions
+
+template <class T>
+void qr_factor(Rows<T> a, int64_t m, int64_t n, T* taus,
+               const Reflectors<T>& reflectors) {
+  const int64_t columns = std::min(m, n);
+  T row[kBlock];
+  for (int64_t begin = 0; begin < columns; begin += kBlock) {
+    const int64_t end = std::min(columns, begin + kBlock);
+    for (int64_t j = begin; j < end; ++j) {
+      taus[j] = make_reflector(m - j, a[j] + j, a.row);
+      reflect_rows(a[j] + j, a.row, conjugate(taus[j]), a.from(j, j + 1), m - j,
+                   end - j - 1, row);
+    }
+    reflectors.apply(a.from(begin, begin), taus + begin, m - begin, end - begin,
+                     a.from(begin, end), n - end, true);
+  }
+}
+
+template <class T>
+void tridiagonalize(Rows<T> a, int64_t n, double* diagonal, double* beside,
+                    T* taus, T* row) {
+  for (int64_t k = 0; k + 1 < n; ++k) {
+    const int64_t rest = n - k - 1;
+    diagonal[k] = real_part(a[k][k]);
+    T* const below = a[k + 1] + k;
+    const T tau = taus[k] = make_reflector(rest, below, a.row);
+    beside[k] = real_part(below[0]);
+    if (tau == T(0)) continue;
+    const Rows<T> trailing = a.from(k + 1, k + 1);
+    T *const v = row, *const w = row + rest;
+    for (int64_t i = 0; i < rest; ++i) v[i] = i == 0 ? T(1) : below[i * a.row];
+    each_row_of(rest, rest,
+                [&](int64_t i) { w[i] = tau * dot(trailing[i], v, rest); });
+    // H^H A H = A - v w^H - w v^H with w = tau A v - tau / 2 (w^H v) v
+    T shared = 0;
+    for (int64_t i = 0; i < rest; ++i) shared += conjugate(w[i]) * v[i];
+    add_row(w, rest, -tau * shared / 2.0, v);
+    for (int64_t i = 0; i < 2 * rest; ++i) row[i] = conjugate(row[i]);
+    each_row_of(rest, rest, [&](int64_t i) {
+      const T factors[] = {-conjugate(w[i]), -conjugate(v[i])};
+      add_rows(trailing[i], rest, factors, 1, row, rest, 2);
+    });
+  }
+  if (n > 0) diagonal[n - 1] = real_part(a[n - 1][n - 1]);
+}
+
+template <class T>
+void bidiagonalize(Rows<T> a, int64_t n, double* diagonal, double* above,
+                   T* left_taus, T* right_taus, T* row) {
+  for (int64_t k = 0; k < n; ++k) {
+    const int64_t rest = n - k - 1;
+    left_taus[k] = make_reflector(n - k, a[k] + k, a.row);
+    diagonal[k] = real_part(a[k][k]);
+    reflect_rows(a[k] + k, a.row, conjugate(left_taus[k]), a.from(k, k + 1),
+                 n - k, rest, row);
+    if (rest == 0) break;
+    // The row is reduced as the column that it is conjugated.
+    T* const right = a[k] + k + 1;
+    for (int64_t j = 0; j < rest; ++j) right[j] = conjugate(right[j]);
+    const T tau = right_taus[k] = make_reflector(rest, right, 1);
+    above[k] = real_part(right[0]);
+    if (tau == T(0)) continue;
+    T *const u = row, *const conjugated = row + rest;
+    for (int64_t j = 0; j < rest; ++j) {
+      u[j] = j == 0 ? T(1) : right[j];
+      conjugated[j] = conjugate(u[j]);
+    }
+    const Rows<T> trailing = a.from(k + 1, k + 1);
+    each_row_of(rest, rest, [&](int64_t i) {
+      add_row(trailing[i], rest, -tau * dot(trailing[i], u, rest), conjugated);
+    });
+  }
+}
+
+template <class T>
+void reduce_to_hessenberg(Rows<T> a, int64_t n, T* taus, T* row) {
+  for (int64_t k = 0; k + 2 < n; ++k) {
+    const int64_t rest = n - k - 1;
+    T* const below = a[k + 1] + k;
+    const T tau = taus[k] = make_reflector(rest, below, a.row);
+    if (tau == T(0)) continue;
+    reflect_rows(below, a.row, conjugate(tau), a.from(k + 1, k + 1), rest, rest,
+                 row);
+    T *const v = row, *const conjugated = row + rest;
+    for (int64_t i = 0; i < rest; ++i) {
+      v[i] = i == 0 ? T(1) : below[i * a.row];
+      conjugated[i] = conjugate(v[i]);
+    }
+    each_row_of(n, rest, [&](int64_t i) {
+      T* const right = a[i] + k + 1;
+      add_row(right, rest, -tau * dot(right, v, rest), conjugated);
+    });
+  }
+}
+
+#define FE_REFLECTORS_FOR(T)                                                   \
+  template T make_reflector(int64_t, T*, int64_t);                             \
+  template class Reflectors<T>;                                                \
+  template void qr_factor(Rows<T>, int64_t, int64_t, T*,                       \
+                          const Reflectors<T>&);                               \
+  template void tridiagonalize(Rows<T>, int64_t, double*, double*, T*, T*);    \
+  template void bidiagonalize(Rows<T>, int64_t, double*, double*, T*, T*, T*); \
+  template void reduce_to_hessenberg(Rows<T>, int64_t, T*, T*);
+FE_REFLECTORS_FOR(double)
+FE_REFLECTORS_FOR(Complex)
+#undef FE_REFLECTORS_FOR
+
+}  // namespace ferrule::cpu

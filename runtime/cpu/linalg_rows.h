@@ -1,0 +1,63 @@
+// Rows of matrices, in vectors: all that the decompositions of matrices spend
+// their time with, beside the matrix product.
+#pragma once
+
+#include <complex>
+#include <cstdint>
+#include <type_traits>
+
+#include "runtime/cpu/isa.h"
+
+namespace ferrule::cpu {
+
+using Complex = std::complex<double>;
+
+FE_SIMD(void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
+                          const double* x, int64_t x_row, int64_t k);
+        void add_rows_c128(Complex* y, int64_t n, const Complex* a,
+                           int64_t a_step, const Complex* x, int64_t x_row,
+                           int64_t k);
+        void dot_f64(const double* x, const double* y, int64_t n, double* sum);
+        void dot_c128(const Complex* x, const Complex* y, int64_t n,
+                      Complex* sum);
+        void rotate_f64(double* x, double* y, int64_t n, double c, double s);)
+
+// y += a[0] x[0] + ... + a[k - 1] x[k - 1]: rows of n elements; the a lie
+// a_step apart, the rows x_row. y is none of them.
+template <class T>
+void add_rows(T* y, int64_t n, const T* a, int64_t a_step, const T* x,
+              int64_t x_row, int64_t k) {
+  if constexpr (std::is_same_v<T, double>) {
+    FE_BEST(add_rows_f64)(y, n, a, a_step, x, x_row, k);
+  } else {
+    FE_BEST(add_rows_c128)(y, n, a, a_step, x, x_row, k);
+  }
+}
+
+// y += a x
+template <class T>
+void add_row(T* y, int64_t n, T a, const T* x) {
+  add_rows<T>(y, n, &a, 0, x, 0, 1);
+}
+
+// The sum of x[i] y[i]; nothing is conjugated.
+template <class T>
+T dot(const T* x, const T* y, int64_t n) {
+  T sum;
+  if constexpr (std::is_same_v<T, double>) {
+    FE_BEST(dot_f64)(x, y, n, &sum);
+  } else {
+    FE_BEST(dot_c128)(x, y, n, &sum);
+  }
+  return sum;
+}
+
+// A plane rotation: x, y = c x + s y, c y - s x.
+template <class T>
+void rotate(T* x, T* y, int64_t n, double c, double s) {
+  FE_BEST(rotate_f64)
+  (reinterpret_cast<double*>(x), reinterpret_cast<double*>(y),
+   n * static_cast<int64_t>(sizeof(T) / sizeof(double)), c, s);
+}
+
+}  // namespace ferrule::cpu

@@ -1,0 +1,107 @@
+// Rows of matrices, in vectors. Complex numbers are pairs of doubles: a b is
+// re(a) b plus im(a) times b with its parts exchanged and one negated.
+#include "runtime/cpu/linalg_rows.h"
+
+#include "runtime/cpu/simd.h"
+
+namespace ferrule::cpu::FE_ISA {
+namespace {
+
+constexpr int64_t kLanes = lanes<double>;
+
+// (re, im, ...) -> (im, re, ...)
+FE_INLINE F64 exchanged(F64 v) {
+  return [v]<int... i>(std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(v, v, (i ^ 1)...);
+  }(std::make_integer_sequence<int, static_cast<int>(kLanes)>());
+}
+
+// -1 where real parts are, 1 where imaginary ones are.
+FE_INLINE F64 signs() {
+  F64 v = splat(1.0);
+  for (int64_t i = 0; i < kLanes; i += 2) v[i] = -1;
+  return v;
+}
+
+FE_INLINE const double* parts(const Complex* z) {
+  return reinterpret_cast<const double*>(z);
+}
+
+}  // namespace
+
+void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
+                  const double* x, int64_t x_row, int64_t k) {
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    F64 sum[4];
+    for (int v = 0; v < 4; ++v) sum[v] = load(y + i + v * kLanes);
+    for (int64_t j = 0; j < k; ++j) {
+      const F64 factor = splat(a[j * a_step]);
+      const double* row = x + j * x_row + i;
+      for (int v = 0; v < 4; ++v) {
+        sum[v] = fma(factor, load(row + v * kLanes), sum[v]);
+      }
+    }
+    for (int v = 0; v < 4; ++v) store(y + i + v * kLanes, sum[v]);
+  }
+  for (; i < n; i += kLanes) {
+    F64 sum = load(y + i, n - i);
+    for (int64_t j = 0; j < k; ++j) {
+      sum = fma(splat(a[j * a_step]), load(x + j * x_row + i, n - i), sum);
+    }
+    store(y + i, sum, n - i);
+  }
+}
+
+void add_rows_c128(Complex* y, int64_t n, const Complex* a, int64_t a_step,
+                   const Complex* x, int64_t x_row, int64_t k) {
+  auto* out = reinterpret_cast<double*>(y);
+  for (int64_t i = 0; i < 2 * n; i += kLanes) {
+    const int64_t left = 2 * n - i;
+    F64 real = load(out + i, left), imag = splat(0.0);
+    for (int64_t j = 0; j < k; ++j) {
+      const double* factor = parts(a + j * a_step);
+      const F64 row = load(parts(x + j * x_row) + i, left);
+      real = fma(splat(factor[0]), row, real);
+      imag = fma(splat(factor[1]), row, imag);
+    }
+    store(out + i, fma(signs(), exchanged(imag), real), left);
+  }
+}
+
+void dot_f64(const double* x, const double* y, int64_t n, double* result) {
+  F64 sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    for (int v = 0; v < 4; ++v) {
+      sums[v] =
+          fma(load(x + i + v * kLanes), load(y + i + v * kLanes), sums[v]);
+    }
+  }
+  for (; i < n; i += kLanes) {
+    sums[0] = fma(load(x + i, n - i), load(y + i, n - i), sums[0]);
+  }
+  *result = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+void dot_c128(const Complex* x, const Complex* y, int64_t n, Complex* result) {
+  F64 real{}, imag{};
+  for (int64_t i = 0; i < 2 * n; i += kLanes) {
+    const F64 a = load(parts(x) + i, 2 * n - i);
+    const F64 b = load(parts(y) + i, 2 * n - i);
+    real = fma(a, b, real);
+    imag = fma(a, exchanged(b), imag);
+  }
+  *result = {-sum(real * signs()), sum(imag)};
+}
+
+void rotate_f64(double* x, double* y, int64_t n, double c, double s) {
+  const F64 cosine = splat(c), sine = splat(s);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const F64 a = load(x + i, n - i), b = load(y + i, n - i);
+    store(x + i, fma(sine, b, cosine * a), n - i);
+    store(y + i, cosine * b - sine * a, n - i);
+  }
+}
+
+}  // namespace ferrule::cpu::FE_ISA

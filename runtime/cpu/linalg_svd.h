@@ -1,0 +1,38 @@
+// The singular value decomposition of one matrix.
+#pragma once
+
+#include "runtime/cpu/linalg_reflectors.h"
+#include "runtime/cpu/linalg_rotations.h"
+
+namespace ferrule::cpu {
+
+// A = U diag(values) V^H for A of m x n, m >= n. U has `columns` columns, n or
+// more, or neither U nor V are wanted (0).
+template <class T>
+class Svd {
+ public:
+  Svd(Arena& arena, int64_t m, int64_t n, int64_t columns);
+  // False: the iteration did not converge. `a` has been set, and is lost.
+  bool run();
+
+  int64_t m, n, columns;
+  Rows<T> a;       // m x n
+  double* values;  // descending
+  Rows<T> u;       // m x columns
+  Rows<T> v;       // n x n: row i is the i-th vector, transposed
+
+ private:
+  void sort_descending();
+
+  double* above_;
+  T *taus_, *left_taus_, *right_taus_, *row_;
+  Rows<T> square_;  // R of A = Q R
+  Rows<T> left_;    // its left vectors, as rows
+  Rows<T> copy_;
+  int64_t* order_;
+  Products<T> products_;
+  Reflectors<T> reflectors_;
+  Rotations<T> left_rotations_, right_rotations_;
+};
+
+}  // namespace ferrule::cpu
