@@ -34,16 +34,7 @@ KINDS = {
 }
 
 # Names of PyTorch's surface (tests/python/surface.txt) that are not there, and why.
-DECOMPOSITIONS = """
-cholesky cholesky_inverse cholesky_solve linalg.cholesky linalg.cholesky_ex linalg.cond
-linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
-linalg.inv_ex linalg.lstsq linalg.lu linalg.lu_factor linalg.lu_solve
-linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.solve_ex
-linalg.solve_triangular linalg.svd linalg.svdvals logdet lu lu_solve lu_unpack
-matrix_exp pinverse qr svd svd_lowrank triangular_solve
-"""
 ABSENT = {
-    **dict.fromkeys(DECOMPOSITIONS.split(), "no matrix decompositions yet"),
     "nn.utils.parametrizations.orthogonal": "needs matrix decompositions",
 }
 

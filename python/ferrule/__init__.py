@@ -97,6 +97,8 @@ from ._more_functions import (
     combinations,
     gradient,
     histogram,
+    lu,
+    svd_lowrank,
     unravel_index,
 )
 from ._parts import (
@@ -289,6 +291,7 @@ __all__ = [
     "load",
     "load_program",
     "long",
+    "lu",
     "manual_seed",
     "map",
     "max",
@@ -327,6 +330,7 @@ __all__ = [
     "split",
     "split_with_sizes",
     "summary",
+    "svd_lowrank",
     "tensor",
     "tensor_split",
     "tensordot",

@@ -19,7 +19,15 @@ from ._ferrule import (
     tensor,
 )
 
-__all__ = ["block_diag", "combinations", "gradient", "histogram", "unravel_index"]
+__all__ = [
+    "block_diag",
+    "combinations",
+    "gradient",
+    "histogram",
+    "lu",
+    "svd_lowrank",
+    "unravel_index",
+]
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
@@ -298,3 +306,66 @@ def _derivative(x: Tensor, dim: int, step: Any, edge_order: int) -> Tensor:
     h0, h1 = part(h, 0, -1), part(h, 1, None)
     middle = (part(slopes, 0, -1) * h1 + part(slopes, 1, None) * h0) / (h0 + h1)
     return ops.cat([ends[0], middle, ends[1]], dim)
+
+
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
+    """LU decomposition in compact form; see `linalg.lu_factor_ex`.
+
+    Args:
+        A: shape (..., m, n); float32, float64 or complex.
+        pivot: exchange rows.
+        get_infos: True gives the numbers of pivots that are 0, too, and does not
+            raise an error for them.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.lu(fe.tensor([[0.0, 2.0], [1.0, 3.0]]))[1].tolist()
+        [2, 2]
+
+    Source: torch.lu.
+    """
+    result = ops.linalg_lu_factor_ex(A, pivot=pivot, check_errors=not get_infos)
+    return result if get_infos else result[:2]
+
+
+def svd_lowrank(
+    A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest singular values and their vectors, by a random projection.
+
+    Args:
+        A: shape (..., m, n); float32, float64 or complex.
+        q: how many; None: 6. The rank of `A`, or a little more, gives all.
+        niter: steps of subspace iteration; None: 2.
+        M: subtracted from `A`, such as the mean of its rows; broadcasts.
+
+    Returns:
+        U: shape (..., m, q), S: (..., q), V: (..., n, q).
+
+    Raises:
+        InvalidValue: q is more than min(m, n), or negative.
+
+    Example:
+        >>> import ferrule as fe
+        >>> U, S, V = fe.svd_lowrank(fe.diag(fe.tensor([3.0, 2.0, 0.0])), q=2)
+        >>> [round(s, 4) for s in S.tolist()]
+        [3.0, 2.0]
+
+    Source: Halko, Martinsson and Tropp, "Finding Structure with Randomness", 2009,
+    algorithms 4.4 and 5.1.
+    """
+    q = 6 if q is None else q
+    if not 0 <= q <= min(A.shape[-2:]):
+        raise InvalidValue(
+            f"[svd_lowrank] q must be between 0 and the smaller size of matrices of "
+            f"shape {A.shape}, got {q}"
+        )
+    if M is not None:
+        A = A - M
+    start = ops.randn((A.shape[-1], q), dtype=float32).to(A.dtype)
+    Q = ops.linalg_qr(ops.matmul(A, start))[0]
+    for _ in range(2 if niter is None else niter):
+        Q = ops.linalg_qr(ops.matmul(A.mH, Q))[0]
+        Q = ops.linalg_qr(ops.matmul(A, Q))[0]
+    U, S, Vh = ops.linalg_svd(ops.matmul(Q.mH, A), False)
+    return ops.matmul(Q, U), S, Vh.mH

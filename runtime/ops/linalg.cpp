@@ -1,5 +1,6 @@
 // Linear algebra without decompositions of matrices: compositions of products
 // and sums, in the module `linalg`.
+#include <cstdint>
 #include <vector>
 
 #include "ferrule/autograd.h"
@@ -96,15 +97,16 @@ Results decompose_multi_dot(OpCall& c) {
 
 // By squaring: as many products as the power has bits, and as it has ones.
 Results decompose_matrix_power(OpCall& c) {
-  const Tensor a = c.tensor(0);
+  Tensor a = c.tensor(0);
   int64_t n = c.i(1);
   if (a.ndim() < 2 || a.size(a.ndim() - 1) != a.size(a.ndim() - 2)) {
     c.fail<ShapeError>("'A' must be a matrix or a batch of square ones, got ",
                        "shape ", a.shape());
   }
   if (n < 0) {
-    c.fail<ValueError>("n must be 0 or more, got ", n,
-                       "; invert the matrix first");
+    if (n == INT64_MIN) c.fail<ValueError>("n is out of range: ", n);
+    a = op::inverse(a);
+    n = -n;
   }
   if (n == 0) {
     const Int size = size_of(a.impl(), a.ndim() - 1);
@@ -345,14 +347,14 @@ extern const OpDef matrix_power_op = {
 
 Args:
     A: shape (..., N, N).
-    n: the power, 0 or more; 0 gives the identity.
+    n: the power; 0 gives the identity, negative ones take the inverse.
 
 Returns:
     Tensor of the same shape.
 
 Raises:
     ShapeError: the matrices are not square.
-    ValueError: a negative power.
+    RuntimeError: a negative power of a singular matrix.
 
 Example:
     >>> import ferrule as fe
@@ -361,8 +363,9 @@ Example:
 
 Source: numpy.linalg.matrix_power.
 )"),
-    .examples = FE_DOC("f(3, 3), 3\nf(2, 3, 3), 4\nf(2, 2), 1\nf(2, 2), 0\n"
-                       "z(2, 2), 2"),
+    .examples = FE_DOC(
+        "f(3, 3), 3\nf(2, 3, 3), 4\nf(2, 2), 1\nf(2, 2), 0\nf(2, 2), -3\n"
+        "z(2, 2), 2"),
     .reference = FE_DOC("np.linalg.matrix_power(A, n)"),
     .aliases = FE_DOC("linalg.matrix_power"),
     .decompose = FE_GRAD(decompose_matrix_power),

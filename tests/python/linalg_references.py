@@ -102,3 +102,41 @@ def svd(got: list[np.ndarray], A: np.ndarray):
     for q in (left, adjoint(right)):
         np.testing.assert_allclose(adjoint(q) @ q - np.eye(q.shape[-1]), 0, atol=2e-5)
     return left, s, right
+
+
+def nearest(got: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The order of eigenvalues that are given, one matrix."""
+    left = list(range(len(values)))
+    return np.array(
+        [left.pop(int(np.argmin(abs(values[left] - g)))) for g in got], dtype=int
+    )
+
+
+def eigvals(got: list[np.ndarray], A: np.ndarray) -> np.ndarray:
+    def one(g, a):
+        values = np.linalg.eigvals(a)
+        return (values[nearest(g, values)],)
+
+    return over_batch(one, got[0], A, core=(1, 2))[0]
+
+
+def eig(got: list[np.ndarray], A: np.ndarray):
+    def one(g, v, a):
+        values, vectors = np.linalg.eig(a)
+        order = nearest(g, values)
+        vectors = vectors[:, order]
+        return values[order].astype(complex), vectors * phases(vectors, v)
+
+    return over_batch(one, got[0], got[1], A, core=(1, 2, 2))
+
+
+def matrix_exp(A: np.ndarray) -> np.ndarray:
+    """The series of A / 2^6, squared 6 times."""
+    small = A / 2**6
+    power = total = np.broadcast_to(np.eye(A.shape[-1]), A.shape)
+    for k in range(1, 20):
+        power = power @ small / k
+        total = total + power
+    for _ in range(6):
+        total = total @ total
+    return total
