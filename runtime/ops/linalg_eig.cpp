@@ -90,7 +90,7 @@ Source: numpy.linalg.eig; Golub and Van Loan, "Matrix Computations", section 7.5
 )"),
     .examples = FE_DOC("hermitian(f(3, 3))\n"
                        "hermitian(f(2, 4, 4))\n"
-                       "hermitian(f(36, 36))"),
+                       "hermitian(f(6, 6))"),
     .reference = FE_DOC("eig(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eig"),
@@ -131,7 +131,7 @@ Source: numpy.linalg.eigvals.
     .examples = FE_DOC("f(3, 3)\n"
                        "f(2, 4, 4)\n"
                        "z(3, 3)\n"
-                       "f(36, 36)"),
+                       "f(6, 6)"),
     .reference = FE_DOC("eigvals(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eigvals"),
