@@ -65,7 +65,13 @@ OpEntry make_entry(const OpDef& op, bool in_place) {
   bool creates = s.find("device") >= 0 && s.params[0].kind != ParamKind::tensor;
   const bool takes_inplace =
       op.has_inplace && !in_place && (op.where & kFunctional);
-  return {&op, &info, in_place, varargs_parameter(s), creates, takes_inplace};
+  return {&op,
+          &info,
+          in_place,
+          varargs_parameter(s),
+          creates,
+          takes_inplace,
+          in_place ? nullptr : mistake_of(op)};
 }
 
 std::vector<std::string> aliases_of(const OpDef& op) {
@@ -108,8 +114,16 @@ void Binder::fail_signature(const std::string& what) const {
 }
 
 void Binder::bad_argument(int i, PyObject* got, const char* want) const {
+  const ParamKind kind = entry_.info->schema.params[i].kind;
+  const char* hint = "";
+  if (kind == ParamKind::tensor && PyTuple_Check(got)) {
+    hint = "; if a layer returned it, take the part that is meant, as in "
+           "output, state = lstm(x)";
+  } else if (kind == ParamKind::tensor && got == Py_None) {
+    hint = "; does the function that it came from return its result?";
+  }
   fail_signature(concat("'", entry_.info->schema.params[i].name, "' must be ",
-                        want, ", got ", Py_TYPE(got)->tp_name));
+                        want, ", got ", Py_TYPE(got)->tp_name, hint));
 }
 
 int Binder::find_keyword(PyObject* key) const {
@@ -507,6 +521,8 @@ PyObject* Binder::call() {
     UseGenerator use(*std::exchange(generator_, nullptr));
     return call();
   }
+  if (entry_.mistake && args_.v[0].tag == ArgTag::tensor) [[unlikely]]
+    warn_of(*entry_.mistake, Tensor::share(args_.v[0].tensor));
   if (is_large() && !is_symbolic()) [[unlikely]]
     return finish(run_released());
   return finish(entry_.op->call(args_.v, entry_.info->schema.n,

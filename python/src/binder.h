@@ -10,6 +10,15 @@
 namespace ferrule::python {
 
 // What the binding knows of an op beyond OpInfo.
+// What the op is often called with by mistake, though it can be computed.
+struct Mistake {
+  std::string_view op, input;  // names of this op and of the one before it
+  const char* advice;
+};
+const Mistake* mistake_of(const OpDef& op);
+// Warns if `input` is the result of that other op.
+void warn_of(const Mistake& mistake, const Tensor& input);
+
 struct OpEntry {
   const OpDef* op = nullptr;
   const OpInfo* info = nullptr;
@@ -20,6 +29,8 @@ struct OpEntry {
   bool creates = false;
   // As in PyTorch's nn.functional, `inplace` may follow the other arguments.
   bool takes_inplace = false;
+  // Results that argument 0 should not be, if there are such (mistakes.cpp).
+  const Mistake* mistake = nullptr;
 };
 
 OpEntry make_entry(const OpDef& op, bool in_place = false);

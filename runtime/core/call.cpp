@@ -240,8 +240,11 @@ void OpCall::report(const char* text, int64_t value, int64_t limit,
 void OpCall::raise_reported() const {
   const char* text = reported_.load(std::memory_order_acquire);
   if (!text) return;
+  // The text may name the op that this one is a part of.
   std::string message =
-      concat("[", op.name, in_place && op.has_inplace ? "_] " : "] ");
+      text[0] == '['
+          ? std::string()
+          : concat("[", op.name, in_place && op.has_inplace ? "_] " : "] ");
   int64_t numbers[] = {reported_value_, reported_limit_};
   int k = 0;
   for (const char* p = text; *p; ++p) {

@@ -17,6 +17,21 @@ Dims loss_shape(const TensorImpl& input) {
   return shape;
 }
 
+// What may have been meant by class indices of another shape than one a row.
+const char* target_hint(const TensorImpl& input, const TensorImpl& target) {
+  if (std::ranges::equal(target.sizes(), input.sizes())) {
+    return "; a one-hot target is floating-point: target.to(input.dtype), or "
+           "take the indices: target.argmax(1)";
+  }
+  if (target.ndim == 2 && target.shape[1] == 1)
+    return "; write target.squeeze(1)";
+  if (input.ndim > 2 && target.ndim == input.ndim - 1 &&
+      std::ranges::equal(target.sizes(), input.sizes().first(target.ndim))) {
+    return "; classes are dimension 1 of input: input.movedim(-1, 1)";
+  }
+  return "";
+}
+
 // Checks input, target, weight, ignore_index, reduction, label_smoothing,
 // which stand from argument `first` on.
 void check_loss(const OpCall& c, int first) {
@@ -30,7 +45,8 @@ void check_loss(const OpCall& c, int first) {
     const Dims want = loss_shape(input);
     if (!(want == Dims(target.sizes()))) {
       c.fail<ShapeError>("target of class indices has shape ", target.sizes(),
-                         ", but input ", input.sizes(), " wants ", want);
+                         ", but input ", input.sizes(), " wants ", want,
+                         target_hint(input, target));
     }
   } else if (is_float(target.dtype)) {
     if (!(Dims(input.sizes()) == Dims(target.sizes()))) {

@@ -154,8 +154,10 @@ Source: torch.nn.functional.binary_cross_entropy; logarithms are at least -100.
       check_same_dtype(c, 0, 1);
       const Tensor x = op::require_within(
           c.tensor(0), 0.0, 1.0,
-          "an element of input is no probability (0..1); if these are logits, "
-          "use binary_cross_entropy_with_logits or BCEWithLogitsLoss");
+          "[binary_cross_entropy] an element of input is no probability "
+          "(0..1); "
+          "if these are logits, use binary_cross_entropy_with_logits or "
+          "BCEWithLogitsLoss");
       const Tensor loss =
           op::binary_cross_entropy_terms(widened(x), widened(c.tensor(1)));
       return reduced(c, weighted(c, loss, 2), 3);

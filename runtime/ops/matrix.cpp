@@ -206,6 +206,18 @@ Source: numpy.matmul, whose rules for shapes these are.
     .batch = FE_GRAD(batch_matmul),
 };
 
+namespace {
+
+// Would an input (N, ...) fit if it were (N, features)?
+bool flattens_to(std::span<const int64_t> x, int64_t features) {
+  if (x.size() < 3) return false;
+  int64_t n = 1;
+  for (int64_t d : x.subspan(1)) n *= d;
+  return n == features;
+}
+
+}  // namespace
+
 extern const OpDef linear_op = {
     .name = "linear",
     .sig = "input: Tensor[float], weight: Tensor[float], "
@@ -253,7 +265,10 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
           if (x.empty() || x.back() != w[1]) {
             c.fail<ShapeError>("input of shape ", x,
                                " does not fit weight (out, in) = ", w,
-                               ": its last dimension must be ", w[1]);
+                               ": its last dimension must be ", w[1],
+                               flattens_to(x, w[1])
+                                   ? "; flatten(1) or nn.Flatten() makes it so"
+                                   : "");
           }
           if (c.has(2) && (c.in(2).ndim != 1 || c.in(2).shape[0] != w[0])) {
             c.fail<ShapeError>("bias must have shape (", w[0], ",) for weight ",

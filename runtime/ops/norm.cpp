@@ -147,7 +147,12 @@ void infer_batch_norm(OpCall& c) {
   const TensorImpl& x = c.in(0);
   for (int i = 1; i <= 4; ++i) {
     check_floating(c, i);
-    require_shape(c, i, channels, "the shape of the channels");
+    if (c.is_tensor(i) && !std::ranges::equal(c.in(i).sizes(), channels)) {
+      c.fail<ShapeError>("input ", x.sizes(), " has ", channels[0],
+                         " channels (dimension 1), but '",
+                         c.info.schema.params[i].name, "' has shape ",
+                         c.in(i).sizes());
+    }
   }
   const bool training = c.b(5);
   if (!training && (!c.is_tensor(1) || !c.is_tensor(2))) {

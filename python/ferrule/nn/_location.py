@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .._ferrule import FerruleError
     from .module import Module
 
 _KEY = "_ferrule_trail"
@@ -18,7 +17,7 @@ class _Trail(NamedTuple):
     path: str  # from `top` to `origin`
 
 
-def locate(error: FerruleError, module: Module) -> None:
+def locate(error: Exception, module: Module) -> None:
     """Called by every `Module.__call__` that `error` passes on its way up.
 
     A module does not know its own name; its ancestors do. So each ancestor
@@ -26,6 +25,8 @@ def locate(error: FerruleError, module: Module) -> None:
     """
     trail: _Trail | None = error.__dict__.get(_KEY)
     if trail is None:
+        if not str(error).startswith("["):
+            return  # not of Ferrule
         trail = _Trail(str(error), module, module, "")
     else:
         name = _name_of(trail.top, module)

@@ -27,7 +27,6 @@ from ._pooling import (
     max_pool2d,
     max_pool3d,
 )
-from ._warnings import expects_logits
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -90,13 +89,11 @@ adaptive_avg_pool3d = ops.adaptive_avg_pool3d
 avg_pool1d = ops.avg_pool1d
 avg_pool2d = ops.avg_pool2d
 avg_pool3d = ops.avg_pool3d
-binary_cross_entropy_with_logits = expects_logits(
-    ops.binary_cross_entropy_with_logits, "sigmoid"
-)
+binary_cross_entropy_with_logits = ops.binary_cross_entropy_with_logits
 conv_transpose1d = ops.conv_transpose1d
 conv_transpose2d = ops.conv_transpose2d
 conv_transpose3d = ops.conv_transpose3d
-cross_entropy = expects_logits(ops.cross_entropy, "softmax")
+cross_entropy = ops.cross_entropy
 dropout = ops.dropout
 embedding = ops.embedding
 gelu = ops.gelu

@@ -120,7 +120,7 @@ class Module:
     ) -> _R_co:
         """Runs `forward` with the hooks around it.
 
-        A `FerruleError` raised inside gets the path of the module it came
+        An error of Ferrule's raised inside gets the path of the module it came
         from, such as ``in module 'features.0' (Conv2d(...))``.
         """
         module: Any = self
@@ -134,7 +134,7 @@ class Module:
                 result: _R_co = module._call_hooked(args, kwargs)
                 return result
             return self.forward(*args, **kwargs)
-        except FerruleError as error:
+        except (FerruleError, TypeError) as error:
             locate(error, module)
             raise
 
@@ -343,7 +343,7 @@ class Module:
         if module is not None and not isinstance(module, Module):
             raise TypeError(
                 f"submodule '{name}' must be an nn.Module or None, "
-                f"not {type(module).__name__}"
+                f"not {type(module).__name__}{_made_of(module)}"
             )
         self._claim(name, self._module_names, None)
         setattr(self, name, module)
@@ -534,6 +534,11 @@ class Module:
         Raises:
             FerruleError: paths (if `strict`) or shapes differ.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "[load_state_dict] state_dict must be a mapping of names to tensors, "
+                f"got {type(state_dict).__name__}; read a file with ferrule.load(path)"
+            )
         for path, module in self.named_modules(remove_duplicate=False):
             module._prepare_to_load(path, state_dict)
         own = dict(self._state())
@@ -544,6 +549,12 @@ class Module:
             problems.append("missing: " + ", ".join(missing))
         if strict and unexpected:
             problems.append("unexpected: " + ", ".join(unexpected))
+            prefix = unexpected[0].partition(".")[0] + "."
+            if {prefix + name for name in missing} == set(unexpected):
+                problems.append(
+                    f"all names begin with '{prefix}', as of a model inside another: "
+                    f"load {{k.removeprefix('{prefix}'): v for k, v in state.items()}}"
+                )
         values = {n: as_tensor(state_dict[n]) for n in own if n in state_dict}
         for name, value in values.items():
             if value.shape != own[name].shape:
@@ -773,3 +784,14 @@ def _parse_to(
                 f"got {type(arg).__name__}"
             )
     return Device(device) if isinstance(device, str) else device, dtype
+
+
+def _made_of(given: object) -> str:
+    """What to write instead of something that is no module."""
+    if isinstance(given, (list, tuple)):
+        return "; unpack it: Sequential(*layers)"
+    if isinstance(given, type) and issubclass(given, Module):
+        return f"; make one: {given.__name__}(...)"
+    if callable(given):
+        return "; there are modules of functions, such as nn.ReLU() of relu"
+    return ""

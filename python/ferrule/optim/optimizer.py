@@ -74,6 +74,12 @@ class Optimizer:
                 f"[{self._name}] params must be an iterable of parameters, not "
                 f"one {type(params).__name__}; write [param]"
             )
+        if not isinstance(params, Iterable):
+            hint = "; write model.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(
+                f"[{self._name}] params must be an iterable of parameters, got "
+                f"{type(params).__name__}{hint}"
+            )
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError(

@@ -11,13 +11,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from math import cos, pi
 from typing import Any
 
 from .._ferrule import Device, Tensor, int64, no_grad, zeros
+from ..nn._evaluation import training_is_meant
 from ..nn.module import Module
 from ..nn.modules import norm
 from .lr_scheduler.scheduler import LRScheduler, Rate, check_optimizer, one_per_group
@@ -215,9 +215,7 @@ def update_bn(
         for m in norms:
             m.reset_running_stats()
             m.momentum = None  # the mean of all batches
-        with no_grad(), warnings.catch_warnings():
-            # Of dropout, which draws as in training: that is meant here.
-            warnings.filterwarnings("ignore", r"\[\w+\] is in training mode")
+        with no_grad(), training_is_meant():
             for batch in loader:
                 x = batch[0] if isinstance(batch, (list, tuple)) else batch
                 model(x if device is None else x.to(device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._ferrule import InvalidValue, Tensor, ops
-from .._warnings import warn_of_training_mode
+from .._evaluation import warn_of_training
 from ..module import Module
 
 __all__ = [
@@ -28,14 +28,14 @@ class _Dropout(Module):
         self.p = p
         self.inplace = inplace
 
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
     def _draws(self) -> bool:
         """Is it in training mode?"""
         if self.training and self.p > 0.0:
-            warn_of_training_mode(type(self).__name__)
+            warn_of_training(self)
         return self.training
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(_Dropout):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..._ferrule import InvalidValue, Tensor, ops
-from .. import functional
+from ..._ferrule import InvalidValue, ShapeError, Tensor, ops
 from ..module import Module
 
 __all__ = [
@@ -23,6 +22,12 @@ class Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
+        if isinstance(reduction, Tensor):
+            name = type(self).__name__
+            raise TypeError(
+                f"[{name}] takes options, not tensors to compare: make the loss first "
+                f"and call it then, nn.{name}()(input, target)"
+            )
         if reduction not in self._reductions:
             *others, last = map(repr, self._reductions)
             raise InvalidValue(
@@ -30,6 +35,15 @@ class Loss(Module):
                 f"{last}, got {reduction!r}"
             )
         self.reduction = reduction
+
+    def _check_weight(self, weight: Tensor | None) -> None:
+        """Of classes: one dimension."""
+        if weight is not None and weight.ndim != 1:
+            raise ShapeError(
+                f"[{type(self).__name__}] weight must have a factor for every class, "
+                f"shape (C,), got {weight.shape}; a loss is made first and then "
+                f"called: nn.{type(self).__name__}()(input, target)"
+            )
 
 
 class CrossEntropyLoss(Loss):
@@ -64,12 +78,13 @@ class CrossEntropyLoss(Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
+        self._check_weight(weight)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
+        return ops.cross_entropy(
             input,
             target,
             self.weight,
@@ -106,6 +121,7 @@ class NLLLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
+        self._check_weight(weight)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
@@ -183,6 +199,6 @@ class BCEWithLogitsLoss(Loss):
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(
+        return ops.binary_cross_entropy_with_logits(
             input, target, self.weight, self.reduction, self.pos_weight
         )

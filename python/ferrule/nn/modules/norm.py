@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..._ferrule import Device, DType, ShapeError, Tensor, int64, no_grad, ops
 from .. import functional as F
 from .. import init
+from .._evaluation import warn_of_training
 from .._normalization import instance_norm
 from ..module import Module
 from ..parameter import Parameter
@@ -103,6 +104,8 @@ class _BatchNorm(ChannelNorm):
         self._check_rank(input)
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
         count = self.num_batches_tracked
+        if self.training:
+            warn_of_training(self)
         if self.training and count is not None:
             count.add_(1)
             if momentum is None:

@@ -327,6 +327,8 @@ class LSTM(_Recurrent):
         input: Tensor | PackedSequence,
         hx: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Any, tuple[Tensor, Tensor]]:
+        if isinstance(hx, Tensor):
+            raise TypeError("[LSTM] hx must be a pair (h_0, c_0), got one tensor")
         h, c = (None, None) if hx is None else hx
         out, h_n, c_n = self._run_layers(input, h, c)
         assert c_n is not None
