@@ -226,7 +226,7 @@ MEMORY = """
     class Arrays(data_cases.Squares):
         def __init__(self, n):
             self.n = n
-            self.records = np.ones((n, 100), np.float32)
+            self.records = np.ones((n, 500), np.float32)
         def __getitem__(self, index):
             return self.records[index]
 
@@ -260,4 +260,6 @@ def test_memory_stays_the_same_over_epochs(kind, options):
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     sizes = [int(size) for size in output.split()]
-    assert len(sizes) == 10 and max(sizes) <= 1.02 * sizes[0], sizes
+    # In the first epoch caches fill.
+    assert len(sizes) == 10 and sizes[1] <= 1.05 * sizes[0], sizes
+    assert max(sizes) <= 1.02 * sizes[1], sizes
