@@ -95,7 +95,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     @property
     def targets(self) -> list[int]:
         """The class of every image."""
-        return self.samples.targets.tolist()
+        targets: list[int] = self.samples.targets.tolist()
+        return targets
 
     def __len__(self) -> int:
         return len(self.samples)

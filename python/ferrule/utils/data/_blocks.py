@@ -186,7 +186,8 @@ class BlockReader:
         Raises:
             EOFError: the worker is gone.
         """
-        data, files = b"", []
+        data = b""
+        files: list[int] = []
         while len(data) < _MESSAGE.size:
             try:
                 part, new, _, _ = socket.recv_fds(

@@ -343,7 +343,7 @@ class DataLoader:
         # Looks at the generator without drawing, so that a pass over test data
         # does not change what training draws.
         source = self.generator or default_generator
-        base = source.__getstate__() if self.seed is None else (self.seed,)
+        base: Any = source.__getstate__() if self.seed is None else (self.seed,)
         return _Position(
             epoch=self._epoch,
             done=0,

@@ -156,7 +156,8 @@ class SubsetRandomSampler(Sampler[int]):
     def order(self) -> np.ndarray:
         """Starts an epoch; its indices."""
         chosen = np.array(self.indices, dtype=np.int64)
-        return chosen[permutation(len(chosen), draw_key(self.generator))]
+        drawn: np.ndarray = chosen[permutation(len(chosen), draw_key(self.generator))]
+        return drawn
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order().tolist())
@@ -262,7 +263,8 @@ class BatchSampler(Sampler[list[int]]):
             self.sampler
         ):
             return None
-        order = self.sampler.order()
+        sampler: Any = self.sampler
+        order = sampler.order()
         stop = len(order)
         if self.drop_last:
             stop -= stop % self.batch_size

@@ -126,7 +126,7 @@ class ToDtype(Module):
         scale: True maps white to white: 255 to 1.0, 1.0 to 255.
     """
 
-    def __init__(self, dtype: DType, scale: bool = False) -> None:  # type: ignore[valid-type]
+    def __init__(self, dtype: DType, scale: bool = False) -> None:
         super().__init__()
         self.dtype = dtype
         self.scale = scale
@@ -145,5 +145,5 @@ class ConvertImageDtype(ToDtype):
         dtype: what it becomes.
     """
 
-    def __init__(self, dtype: DType = _float32) -> None:  # type: ignore[valid-type]
+    def __init__(self, dtype: DType = _float32) -> None:
         super().__init__(dtype, scale=True)
