@@ -14,6 +14,7 @@ from typing import Any
 from . import _ferrule
 from ._ferrule import Tensor, no_grad
 from ._tree import flatten, paths, unflatten
+from .amp.autocast_mode import autocast_as_now
 from .autograd import Function, enable_grad, grad
 
 __all__ = ["cond", "map", "scan", "while_loop"]
@@ -434,19 +435,24 @@ def _recorded(
     """The results of `emit`, with a gradient if one is wanted."""
     if not _wants_gradient(inputs):
         return emit()
+    return list(_ControlFlow.apply(emit, backward, *inputs))
 
-    class ControlFlow(Function):
-        @staticmethod
-        def forward(ctx: Any, *tensors: Tensor) -> Any:
-            results = emit()
-            ctx.save_for_backward(*results)
-            return tuple(results)
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Any) -> Any:
-            return tuple(backward(list(ctx.saved_tensors), list(grads)))
+class _ControlFlow(Function):
+    @staticmethod
+    def forward(ctx: Any, emit: Any, backward: Any, *inputs: Tensor) -> Any:
+        results = emit()
+        ctx.save_for_backward(*results)
+        ctx.gradient = backward
+        # The gradient calls the functions again: as they were called here.
+        ctx.as_now = autocast_as_now(["cpu"])
+        return tuple(results)
 
-    return list(ControlFlow.apply(*inputs))
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        with ctx.as_now():
+            found = ctx.gradient(list(ctx.saved_tensors), list(grads))
+        return (None, None, *found)
 
 
 def _gradients(

@@ -257,6 +257,35 @@ def test_training_in_the_file_is_training_here(kind) -> None:
         )
 
 
+def test_autocast_around_a_branch_is_that_of_its_gradient() -> None:
+    fe.manual_seed(2)
+    model = nn.Linear(4, 4)
+    x, y = fe.randn(3, 4), fe.randn(3, 4)
+
+    class Choice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = model
+
+        def forward(self, x):
+            with fe.autocast("cpu"):
+                narrow = fe.Tensor.bfloat16
+                return fe.cond(x.sum() > 9, narrow, self.layer, (x,)).float()
+
+    def half(x):
+        with fe.autocast("cpu"):
+            return model(x).float()
+
+    optimizer = fe.optim.SGD(model.parameters(), lr=0.5)
+    program = fe.export(Choice(), (x,), train=(F.mse_loss, optimizer), targets=(y,))
+    loss = program.run("train_step", x, y)[0]
+    expected = F.mse_loss(half(x), y)
+    expected.backward()
+    optimizer.step()
+    assert same(loss, expected)
+    assert same(program.state_dict()["model.layer.weight"], model.weight)
+
+
 def test_a_loop_of_unknown_length_has_no_gradient_in_a_file() -> None:
     model = nn.Linear(2, 2)
 
