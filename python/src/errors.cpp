@@ -92,8 +92,34 @@ void register_errors(nb::module_& m) {
   });
 }
 
+namespace {
+
+bool is_ours(PyFrameObject* frame) {
+  const nb::object globals = nb::steal(PyFrame_GetGlobals(frame));
+  const nb::object name = globals.attr("get")("__name__", "");
+  return nb::isinstance<nb::str>(name) &&
+         nb::cast<std::string>(name.attr("partition")(".")[nb::int_(0)]) ==
+             "ferrule";
+}
+
+// Of the innermost frame outside of this package, counted from 1.
+int users_level() {
+  int level = 1;
+  nb::object frame = nb::steal(
+      reinterpret_cast<PyObject*>(PyThreadState_GetFrame(PyThreadState_Get())));
+  while (frame) {
+    auto* f = reinterpret_cast<PyFrameObject*>(frame.ptr());
+    if (!is_ours(f)) return level;
+    ++level;
+    frame = nb::steal(reinterpret_cast<PyObject*>(PyFrame_GetBack(f)));
+  }
+  return 1;
+}
+
+}  // namespace
+
 void warn(const std::string& message) {
-  check(PyErr_WarnEx(warning_class, message.c_str(), 1));
+  check(PyErr_WarnEx(warning_class, message.c_str(), users_level()));
 }
 
 std::string python_location() {

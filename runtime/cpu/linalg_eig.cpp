@@ -1,6 +1,7 @@
 // Kernels of eigenvalues and eigenvectors of general matrices: Hessenberg form,
 // Schur form, and back substitution (Golub and Van Loan, "Matrix Computations",
 // 4th edition, sections 7.4 to 7.6).
+#include <algorithm>
 #include <limits>
 
 #include "runtime/cpu/linalg_reflectors.h"
@@ -107,6 +108,21 @@ struct Eig {
     }
   }
 
+  // By real part, then a pair's positive imaginary part first: in which order
+  // they are found depends on roundings, and so on the instruction set.
+  void sort(bool vectors) {
+    const auto before = [](const Complex& a, const Complex& b) {
+      return a.real() != b.real() ? a.real() < b.real() : a.imag() > b.imag();
+    };
+    for (int64_t k = 0; k < n; ++k) {
+      const int64_t least =
+          std::min_element(values + k, values + n, before) - values;
+      if (least == k) continue;
+      std::swap(values[k], values[least]);
+      if (vectors) std::swap_ranges(wide[k], wide[k] + n, wide[least]);
+    }
+  }
+
   int64_t n;
   Rows<T> h;
   Complex* values;
@@ -150,8 +166,9 @@ void eigen(OpCall& c, bool vectors) {
         info[i] = 1;
         return;
       }
+      if (vectors) work.make_vectors();
+      work.sort(vectors);
       if (vectors) {
-        work.make_vectors();
         store(c.out_impl(1), i * n * n,
               Strided<Complex>(work.wide).transposed(), n, n);
       }

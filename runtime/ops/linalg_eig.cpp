@@ -70,7 +70,7 @@ Args:
     A: shape (..., n, n); float32, float64 or complex.
 
 Returns:
-    eigenvalues: complex, shape (..., n), in no order; those of a real matrix that
+    eigenvalues: complex, shape (..., n), ordered by real part; those of a real matrix that
         are not real come in conjugate pairs.
     eigenvectors: complex, shape (..., n, n): column j is the j-th vector, of
         length 1. Its first component of a size is real and positive. Gradients
@@ -113,7 +113,7 @@ Args:
     A: shape (..., n, n); float32, float64 or complex.
 
 Returns:
-    Complex, shape (..., n), in no order.
+    Complex, shape (..., n), ordered by real part.
 
 Raises:
     ShapeError: the matrices are not square.

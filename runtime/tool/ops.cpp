@@ -12,13 +12,14 @@ constexpr char kHelp[] =
     R"(usage: ferrule ops [--json]
 
 Lists the ops of this runtime, one a line: name, version, signature, and how a
-model runs it: by a kernel (cpu), as a view of its input's memory, or as parts:
-other ops stand in a file in its place.
+model runs it: by a kernel (cpu), as a view of its input's memory, as parts: other
+ops stand in a file in its place, or by running graphs.
 
   --json   as a JSON array of objects
 )";
 
 const char* way_of(const OpDef& op) {
+  if (op.runs_graphs) return "graphs";
   return info_of(op).cpu ? "cpu" : op.infer ? "view" : "parts";
 }
 
@@ -35,7 +36,7 @@ std::string table() {
   std::string lines;
   for (const OpDef* op : all_ops()) {
     append(lines, concat(padded(op->name, width), "  v", op->version, "  ",
-                         padded(way_of(*op), 5), "  (", op->sig, ")\n"));
+                         padded(way_of(*op), 6), "  (", op->sig, ")\n"));
   }
   lines.pop_back();
   return lines;

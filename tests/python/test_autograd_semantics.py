@@ -1246,7 +1246,7 @@ def test_zero_grad_in_any_form_is_noticed(reset):
 )
 def test_activation_before_a_loss_that_applies_it_warns(loss, activation, target):
     x = fe.ones((2, 3), requires_grad=True)
-    with pytest.warns(fe.FerruleWarning, match="leave the s.* out") as caught:
+    with pytest.warns(fe.FerruleWarning, match="leave that s.* out") as caught:
         loss(activation(x), target)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
