@@ -1,5 +1,6 @@
 // Discrete Fourier transforms along one dimension: the three ops with kernels
 // that all others are made of. Each one's gradient is another.
+#include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
 #include "runtime/ops/common.h"
@@ -115,10 +116,12 @@ Computation of Discrete Fourier Transform", 1970.
         "axis=dim, norm=\"forward\")) * {\"1\": 1, \"1/n\": 1 / "
         "input.shape[dim], \"1/sqrt n\": input.shape[dim] ** -0.5}[scale]"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .infer = infer_c2c,
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::fft_c2c(v.grad(), v.args[1], !v.args[2].b, v.args[3]));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 // `pairs` makes this op and the next each other's gradients: a coefficient
@@ -170,6 +173,7 @@ Source: Sorensen et al., "Real-valued Fast Fourier Transform Algorithms", 1987.
         "input.shape[dim], np.fft.rfft(input, axis=dim) if forward else "
         "np.conj(np.fft.rfft(input, axis=dim)))"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .infer = infer_r2c,
     .vjp = FE_GRAD([](Vjp& v) {
       const int64_t given = v.args[1].i;
@@ -177,6 +181,7 @@ Source: Sorensen et al., "Real-valued Fast Fourier Transform Algorithms", 1987.
       v.set(0, op::fft_c2r(v.grad(), dim, v.size(0, dim), !v.args[2].b,
                            v.args[3], v.args[4].f / 2));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef fft_c2r_op = {
@@ -226,11 +231,13 @@ Source: Sorensen et al., "Real-valued Fast Fourier Transform Algorithms", 1987.
         "< k < n - k else 1 for k in range(n // 2 + 1)], tuple(range(1, "
         "input.ndim - dim % input.ndim))))"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .infer = infer_c2r,
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::fft_r2c(v.grad(), v.args[1], !v.args[3].b, v.args[4],
                            2 * v.args[5].f));
     }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 }  // namespace ferrule

@@ -108,6 +108,7 @@ Source: torch.fft.fft2; numpy.fft.fft2.
                         "norm))(list(dim or (-2, -1)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.fft2"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return complex_transform(c, true, true); }),
 };
@@ -154,6 +155,7 @@ Source: torch.fft.ifft2; numpy.fft.ifft2.
                         "a, norm))(list(dim or (-2, -1)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ifft2"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return complex_transform(c, false, true); }),
 };
@@ -204,6 +206,7 @@ Source: torch.fft.rfft2; numpy.fft.rfft2.
                         "a, norm))(list(dim or (-2, -1)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.rfft2"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return to_half(c, true, true, "fft.fft2"); }),
 };
@@ -252,6 +255,7 @@ Source: torch.fft.irfft2; numpy.fft.irfft2.
                "zip(s or [-1] * len(a), a)], a, norm))(list(dim or (-2, -1)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.irfft2"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, false, true); }),
 };
 
@@ -303,6 +307,7 @@ Source: torch.fft.hfft2.
                "\"ortho\": \"ortho\"}[norm]))(list(dim or (-2, -1)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.hfft2"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, true, true); }),
 };
 
@@ -351,6 +356,7 @@ Source: torch.fft.ihfft2.
         "\"ortho\": \"ortho\"}[norm]))(list(dim or (-2, -1))))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ihfft2"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return to_half(c, false, true, "fft.ifft2"); }),
 };
@@ -401,6 +407,7 @@ Source: torch.fft.fftn; numpy.fft.fftn.
                "and s else range(input.ndim) if dim is None else dim))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.fftn"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return complex_transform(c, true, false); }),
 };
@@ -448,6 +455,7 @@ Source: torch.fft.ifftn; numpy.fft.ifftn.
                         "else range(input.ndim) if dim is None else dim))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ifftn"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return complex_transform(c, false, false); }),
 };
@@ -500,6 +508,7 @@ Source: torch.fft.rfftn; numpy.fft.rfftn.
                         "else range(input.ndim) if dim is None else dim))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.rfftn"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return to_half(c, true, false, "fft.fftn"); }),
 };
@@ -550,6 +559,7 @@ Source: torch.fft.irfftn; numpy.fft.irfftn.
         "and s else range(input.ndim) if dim is None else dim))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.irfftn"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, false, false); }),
 };
 
@@ -603,6 +613,7 @@ Source: torch.fft.hfftn.
                "None and s else range(input.ndim) if dim is None else dim))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.hfftn"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, true, false); }),
 };
 
@@ -653,6 +664,7 @@ Source: torch.fft.ihfftn.
         "and s else range(input.ndim) if dim is None else dim)))"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ihfftn"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(
         [](OpCall& c) { return to_half(c, false, false, "fft.ifftn"); }),
 };

@@ -90,6 +90,7 @@ Source: torch.fft.fft; numpy.fft.fft.
     .reference = FE_DOC("np.fft.fft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.fft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return complex_transform(c, true); }),
 };
 
@@ -130,6 +131,7 @@ Source: torch.fft.ifft; numpy.fft.ifft.
     .reference = FE_DOC("np.fft.ifft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ifft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return complex_transform(c, false); }),
 };
 
@@ -172,6 +174,7 @@ Source: torch.fft.rfft; numpy.fft.rfft.
     .reference = FE_DOC("np.fft.rfft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.rfft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return to_half(c, true); }),
 };
 
@@ -216,6 +219,7 @@ Source: torch.fft.irfft; numpy.fft.irfft.
     .reference = FE_DOC("np.fft.irfft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.irfft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, false); }),
 };
 
@@ -260,6 +264,7 @@ Source: torch.fft.hfft; numpy.fft.hfft.
     .reference = FE_DOC("np.fft.hfft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.hfft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return from_half(c, true); }),
 };
 
@@ -300,6 +305,7 @@ Source: torch.fft.ihfft; numpy.fft.ihfft.
     .reference = FE_DOC("np.fft.ihfft(input, n, dim, norm)"),
     .where = kInternal,
     .aliases = FE_DOC("fft.ihfft"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return to_half(c, false); }),
 };
 

@@ -92,6 +92,7 @@ Source: numpy.linalg.eig; Golub and Van Loan, "Matrix Computations", section 7.5
     .reference = FE_DOC("eig(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eig"),
+    .autocast = Autocast::f32,
     .saves = "eigenvalues eigenvectors",
     .infer =
         [](OpCall& c) {
@@ -102,6 +103,7 @@ Source: numpy.linalg.eig; Golub and Van Loan, "Matrix Computations", section 7.5
           c.out(1, complex, t.sizes());
         },
     .vjp = FE_GRAD(vjp_eig),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef linalg_eigvals_op = {
@@ -133,6 +135,7 @@ Source: numpy.linalg.eigvals.
     .reference = FE_DOC("eigvals(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eigvals"),
+    .autocast = Autocast::f32,
     .saves = "A",
     .infer =
         [](OpCall& c) {
@@ -144,6 +147,7 @@ Source: numpy.linalg.eigvals.
       Results r = op::linalg_eig.multi(v.in(0));
       v.set(0, eig_gradient(r[0], r[1], v.grad(), Tensor()));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef matrix_exp_op = {
@@ -174,6 +178,7 @@ Revisited", 2005.
                        "5 * f(3, 3)"),
     .reference = FE_DOC("matrix_exp(A)"),
     .aliases = FE_DOC("linalg.matrix_exp"),
+    .autocast = Autocast::f32,
     .saves = "A",
     .infer =
         [](OpCall& c) {
@@ -181,6 +186,7 @@ Revisited", 2005.
           c.out_like(0, 0);
         },
     .vjp = FE_GRAD(vjp_matrix_exp),
+    .batch = FE_GRAD(batch_leading),
 };
 
 }  // namespace ferrule

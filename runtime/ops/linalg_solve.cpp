@@ -318,9 +318,11 @@ Source: LAPACK's potrf; Golub and Van Loan, "Matrix Computations", section 4.2.
                "np.linalg.cholesky(A)), np.zeros(A.shape[:-2], int)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.cholesky_ex"),
+    .autocast = Autocast::f32,
     .saves = "L",
     .infer = infer_cholesky,
     .vjp = FE_GRAD(vjp_cholesky),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef cholesky_op = {
@@ -353,6 +355,7 @@ Source: numpy.linalg.cholesky.
     .reference = FE_DOC("(lambda L: np.swapaxes(L, -1, -2) if upper else L)("
                         "np.linalg.cholesky(A))"),
     .aliases = FE_DOC("linalg.cholesky"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return some_of(op::linalg_cholesky_ex.multi(c.tensor(0), c.args[1], true),
                      1);
@@ -389,6 +392,7 @@ Source: LAPACK's potrs.
     .reference = FE_DOC(
         "(lambda T: np.linalg.solve(T @ np.conj(np.swapaxes(T, -1, -2)), B))("
         "np.conj(np.swapaxes(np.triu(L), -1, -2)) if upper else np.tril(L))"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       const Tensor b = c.tensor(0), factor = c.tensor(1);
       const Tensor other = adjoint(factor);
@@ -424,6 +428,7 @@ Source: LAPACK's potri.
     .reference = FE_DOC(
         "(lambda T: np.linalg.inv(T @ np.conj(np.swapaxes(T, -1, -2))))("
         "np.conj(np.swapaxes(np.triu(L), -1, -2)) if upper else np.tril(L))"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       require_square(c, 0);
       const Tensor l = c.tensor(0);
@@ -471,9 +476,11 @@ Source: LAPACK's getrf; Golub and Van Loan, "Matrix Computations", section 3.4.
     .reference = FE_DOC("lu_factor(A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.lu_factor_ex"),
+    .autocast = Autocast::f32,
     .saves = "LU pivots",
     .infer = infer_lu,
     .vjp = FE_GRAD(vjp_lu),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef linalg_lu_factor_op = {
@@ -507,6 +514,7 @@ Source: LAPACK's getrf.
     .reference = FE_DOC("lu_factor(A)[:2]"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.lu_factor"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return some_of(
           op::linalg_lu_factor_ex.multi(c.tensor(0), c.args[1], true), 2);
@@ -539,6 +547,7 @@ Source: scipy.linalg.lu_factor.
     .examples = FE_DOC("i(4, 2, 3).astype('int32') + np.int32(1), 4"),
     .where = kInternal,
     .infer = infer_permutation,
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef lu_unpack_op = {
@@ -577,6 +586,7 @@ Source: torch.lu_unpack.
                        "f(3, 2), np.int32([3, 2])"),
     .reference = FE_DOC("lu_unpack(LU_data, LU_pivots)"),
     .where = kFunction,
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       require_matrices(c, 0);
       return unpack(c.tensor(0), c.tensor(1), c.b(2), c.b(3));
@@ -614,6 +624,7 @@ Source: scipy.linalg.lu.
     .reference = FE_DOC("lu_unpack(*lu_factor(A, pivot)[:2], pivot)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.lu"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       Results r = op::linalg_lu_factor_ex.multi(c.tensor(0), c.args[1]);
       return unpack(r[0], r[1], true, c.b(1));
@@ -654,6 +665,7 @@ Source: LAPACK's getrs.
     .reference = FE_DOC("lu_solve(LU, pivots, B, left, adjoint)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.lu_solve"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       require_square(c, 0);
       require_matrices(c, 2);
@@ -689,6 +701,7 @@ Source: torch.lu_solve.
 )"),
     .examples = FE_DOC("f(3, 2), f(3, 3), np.int32([2, 3, 3])"),
     .reference = FE_DOC("lu_solve(LU_data, LU_pivots, b, True, False)"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return one(op::linalg_lu_solve(c.tensor(1), c.tensor(2), c.tensor(0)));
     }),
@@ -738,9 +751,11 @@ Source: BLAS's trsm; Golub and Van Loan, "Matrix Computations", section 3.1.
         "if unitriangular else T)(np.triu(A) if upper else np.tril(A)))"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.solve_triangular"),
+    .autocast = Autocast::f32,
     .saves = "A out@A",
     .infer = [](OpCall& c) { infer_system(c, c.b(3)); },
     .vjp = FE_GRAD(vjp_solve_triangular),
+    .batch = FE_GRAD(batch_elementwise),
 };
 
 extern const OpDef triangular_solve_op = {
@@ -779,6 +794,7 @@ Source: torch.triangular_solve.
     .reference = FE_DOC("(lambda T: np.linalg.solve(np.swapaxes(T, -1, -2) if "
                         "transpose else T, "
                         "b))(np.triu(A) if upper else np.tril(A)), A"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       const Tensor a = c.tensor(1);
       Results r;
@@ -830,9 +846,11 @@ Source: LAPACK's gesv.
         "(np.linalg.solve(A, B) if left else np.swapaxes(np.linalg.solve("
         "np.swapaxes(A, -1, -2), np.swapaxes(B, -1, -2)), -1, -2))"),
     .where = kInternal,
+    .autocast = Autocast::f32,
     .saves = "A result@A",
     .infer = infer_solve,
     .vjp = FE_GRAD(vjp_solve),
+    .batch = FE_GRAD(batch_elementwise),
 };
 
 extern const OpDef linalg_solve_ex_op = {
@@ -874,6 +892,7 @@ Source: torch.linalg.solve_ex; LAPACK's gesv.
                "else np.linalg.solve(A, B))"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.solve_ex"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return solve(c, c.b(2), c.b(3)); }),
 };
 
@@ -915,6 +934,7 @@ Source: numpy.linalg.solve.
         "else np.linalg.solve(A, B))"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.solve"),
+    .autocast = Autocast::f32,
     .decompose =
         FE_GRAD([](OpCall& c) { return some_of(solve(c, c.b(2), true), 1); }),
 };
@@ -950,6 +970,7 @@ Source: torch.linalg.inv_ex.
     .reference = FE_DOC("np.linalg.inv(A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.inv_ex"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return invert(c, c.b(1)); }),
 };
 
@@ -981,6 +1002,7 @@ Source: numpy.linalg.inv.
                        "z(2, 2, 2)"),
     .reference = FE_DOC("np.linalg.inv(A)"),
     .aliases = FE_DOC("linalg.inv"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return some_of(invert(c, true), 1); }),
 };
 
@@ -1010,6 +1032,7 @@ Source: numpy.linalg.det.
                        "z(3, 3)"),
     .reference = FE_DOC("np.linalg.det(A)"),
     .aliases = FE_DOC("linalg.det"),
+    .autocast = Autocast::f32,
     .saves = "A",
     .infer =
         [](OpCall& c) {
@@ -1017,6 +1040,7 @@ Source: numpy.linalg.det.
           c.out(0, c.in(0).dtype, batch_of(c.in(0)));
         },
     .vjp = FE_GRAD(vjp_det),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef slogdet_op = {
@@ -1049,6 +1073,7 @@ Source: numpy.linalg.slogdet.
                        "z(3, 3)"),
     .reference = FE_DOC("tuple(np.linalg.slogdet(A))"),
     .aliases = FE_DOC("linalg.slogdet"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_slogdet),
 };
 
@@ -1076,6 +1101,7 @@ Source: torch.logdet.
     .examples = FE_DOC("positive(f(3, 3))\n"
                        "positive(f(2, 2, 2))"),
     .reference = FE_DOC("np.linalg.slogdet(input)[1]"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_logdet),
 };
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/ops/checks.h"
 #include "runtime/ops/linalg_parts.h"
 
 namespace ferrule {
@@ -228,6 +229,50 @@ Results decompose_svd(OpCall& c) {
   return r;
 }
 
+// H_1 ... H_k = 1 - V T V^H with an upper triangular T, whose inverse is
+// diag(1 / tau) and, above it, V^H V. Multiplied by diag(tau), it may be 0.
+Results decompose_householder_product(OpCall& c) {
+  require_matrices(c, 0);
+  require_same_dtype(c, {0, 1});
+  const TensorImpl &given = c.in(0), &factors = c.in(1);
+  const int rows = given.ndim - 2, columns = given.ndim - 1;
+  if (rows_of(given) < columns_of(given) || factors.ndim != columns ||
+      Dims(factors.sizes().first(rows)) != Dims(batch_of(given)) ||
+      factors.shape[rows] > columns_of(given)) {
+    c.fail<ShapeError>("'A' must have no more columns than rows, and 'tau' one "
+                       "number for each column or fewer, got shapes ",
+                       given.sizes(), " and ", factors.sizes());
+  }
+  const Tensor a = c.tensor(0);
+  const Int m = size_of(&given, rows), n = size_of(&given, columns);
+  const Int k = size_of(&factors, rows);
+  const Tensor tau = op::unsqueeze(c.tensor(1), -1);
+  const Tensor ones = op::eye(m, k, DType::bool_, device_of(a));
+  const Tensor v =
+      op::where(ones, 1.0, op::tril(op::narrow(a, columns, 0, k), -1));
+  const Tensor vh = adjoint(v);
+  const Tensor inverse = op::mul(tau, op::matmul(vh, v));
+  const Tensor right = op::mul(tau, op::narrow(vh, columns, 0, n));
+  const Tensor sum =
+      op::matmul(v, solve_triangle(inverse, right, true, true, true));
+  return one(op::sub(op::eye(m, n, a.dtype(), device_of(a)), sum));
+}
+
+// A tolerance is one number for each matrix.
+Results batch_pinv(Batch& b) {
+  const int ndim = b.ndim(0) - 2;
+  for (int i : {1, 2}) {
+    if (b.has(i) && b.ndim(i) > ndim) return {};
+  }
+  b.set(0, b.whole(0));
+  IntList batch = sizes_of(b.in[0].tensor.impl());
+  batch.n -= 2;
+  for (int i : {1, 2}) {
+    if (b.has(i)) b.set(i, op::expand(b.aligned(i, ndim), batch));
+  }
+  return b.run();
+}
+
 #endif
 
 }  // namespace
@@ -271,9 +316,11 @@ Source: numpy.linalg.qr; Golub and Van Loan, "Matrix Computations", section 5.2.
     .reference = FE_DOC("qr(A, mode)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.qr"),
+    .autocast = Autocast::f32,
     .saves = "Q R",
     .infer = infer_qr,
     .vjp = FE_GRAD(vjp_qr),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef qr_op = {
@@ -302,9 +349,47 @@ Source: torch.qr.
     .examples = FE_DOC("f(3, 2)\n"
                        "f(1, 3, 3), False"),
     .reference = FE_DOC("qr(input, 'reduced' if some else 'complete')"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return op::linalg_qr.multi(c.tensor(0), c.b(1) ? "reduced" : "complete");
     }),
+};
+
+extern const OpDef linalg_householder_product_op = {
+    .name = "linalg_householder_product",
+    .sig = "A: Tensor, tau: Tensor",
+    .doc = FE_DOC(R"(The first columns of a product of Householder reflections.
+
+Args:
+    A: shape (..., m, n), m >= n: column i has, below its diagonal, the elements of
+        v_i after a 1; what lies on and above the diagonal is not read. Float32,
+        float64 or complex.
+    tau: shape (..., k), k <= n, of the same dtype: H_i = 1 - tau_i v_i v_i^H.
+
+Returns:
+    The first n columns of H_1 ... H_k, of the shape of `A`.
+
+Raises:
+    ShapeError: the shapes do not fit.
+    DTypeError: the dtypes differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> A = fe.tensor([[1.0], [1.0]])
+    >>> fe.linalg.householder_product(A, fe.tensor([1.0])).tolist()
+    [[0.0], [-1.0]]
+
+Source: LAPACK's orgqr; Schreiber and Van Loan, "A Storage-Efficient WY
+Representation for Products of Householder Transformations", 1989.
+)"),
+    .examples = FE_DOC("f(4, 3), f(3)\n"
+                       "f(2, 3, 3), f(2, 2)\n"
+                       "z(2, 4, 2), z(2, 2)"),
+    .reference = FE_DOC("householder_product(A, tau)"),
+    .where = kInternal,
+    .aliases = FE_DOC("linalg.householder_product"),
+    .autocast = Autocast::f32,
+    .decompose = FE_GRAD(decompose_householder_product),
 };
 
 extern const OpDef linalg_eigh_op = {
@@ -343,6 +428,7 @@ Source: numpy.linalg.eigh; Golub and Van Loan, "Matrix Computations", section 8.
     .reference = FE_DOC("eigh(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eigh"),
+    .autocast = Autocast::f32,
     .saves = "eigenvalues eigenvectors",
     .infer =
         [](OpCall& c) {
@@ -350,6 +436,7 @@ Source: numpy.linalg.eigh; Golub and Van Loan, "Matrix Computations", section 8.
           c.out_like(1, 0);
         },
     .vjp = FE_GRAD(vjp_eigh),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef linalg_eigvalsh_op = {
@@ -382,12 +469,14 @@ Source: numpy.linalg.eigvalsh.
     .reference = FE_DOC("np.linalg.eigvalsh(A, UPLO)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.eigvalsh"),
+    .autocast = Autocast::f32,
     .saves = "A",
     .infer = infer_eigh,
     .vjp = FE_GRAD([](Vjp& v) {
       const Tensor vectors = op::linalg_eigh.multi(v.in(0), v.args[1])[1];
       v.set(0, op::matmul(times_columns(vectors, v.grad()), adjoint(vectors)));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef linalg_svd_op = {
@@ -429,6 +518,7 @@ Source: numpy.linalg.svd; Golub and Van Loan, "Matrix Computations", section 8.6
     .reference = FE_DOC("svd(got, A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.svd"),
+    .autocast = Autocast::f32,
     .saves = "U S Vh",
     .infer =
         [](OpCall& c) {
@@ -436,6 +526,7 @@ Source: numpy.linalg.svd; Golub and Van Loan, "Matrix Computations", section 8.6
           infer_svd(c);
         },
     .vjp = FE_GRAD(vjp_svd),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef svd_op = {
@@ -474,6 +565,7 @@ Source: torch.svd.
         "*svd([got[0], got[1], np.conj(np.swapaxes(got[2], -1, -2))], input)) "
         "if compute_uv else (got[0] * 0, np.linalg.svd(input, "
         "compute_uv=False))"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_svd),
 };
 
@@ -507,6 +599,7 @@ Source: numpy.linalg.svd.
     .reference = FE_DOC("np.linalg.svd(A, compute_uv=False)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.svdvals"),
+    .autocast = Autocast::f32,
     .saves = "A",
     .infer =
         [](OpCall& c) {
@@ -520,6 +613,7 @@ Source: numpy.linalg.svd.
       Results r = op::linalg_svd.multi(v.in(0), false);
       v.set(0, op::matmul(times_columns(r[0], v.grad()), r[2]));
     }),
+    .batch = FE_GRAD(batch_leading),
 };
 
 extern const OpDef linalg_pinv_op = {
@@ -557,6 +651,7 @@ Source: numpy.linalg.pinv.
     .reference = FE_DOC("np.linalg.pinv(A)"),
     .where = kInternal,
     .aliases = FE_DOC("linalg.pinv"),
+    .autocast = Autocast::f32,
     .saves = "A out",
     .infer =
         [](OpCall& c) {
@@ -581,6 +676,7 @@ Source: numpy.linalg.pinv.
                 with_dims(batch_of(t), {columns_of(t), rows_of(t)}));
         },
     .vjp = FE_GRAD(vjp_pinv),
+    .batch = FE_GRAD(batch_pinv),
 };
 
 extern const OpDef pinverse_op = {
@@ -608,6 +704,7 @@ Source: torch.pinverse.
     .examples = FE_DOC("f(3, 2)\n"
                        "f(2, 2, 2)"),
     .reference = FE_DOC("np.linalg.pinv(input)"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       return one(op::linalg_pinv(c.tensor(0), Arg(), c.args[1]));
     }),

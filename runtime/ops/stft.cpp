@@ -283,6 +283,7 @@ Discrete Fourier Transform", 1977; torch.stft.
                "f(20), 8, 4, 4, p(4), False, return_complex=True, "
                "align_to_window=True\n"
                "f(9), 8, 4, 8, z(8), True, \"constant\", return_complex=True"),
+    .autocast = Autocast::f32,
     .decompose = FE_GRAD(decompose_stft),
 };
 

@@ -140,3 +140,14 @@ def matrix_exp(A: np.ndarray) -> np.ndarray:
     for _ in range(6):
         total = total @ total
     return total
+
+
+def householder_product(A: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """Reflections applied one after the other, last to first."""
+    m, n = A.shape[-2:]
+    Q = np.broadcast_to(np.eye(m, n, dtype=A.dtype), A.shape)
+    for i in reversed(range(tau.shape[-1])):
+        v = A[..., i] * (np.arange(m) > i) + (np.arange(m) == i)
+        projected = np.conj(v)[..., None, :] @ Q
+        Q = Q - (tau[..., i, None] * v)[..., None] * projected
+    return Q

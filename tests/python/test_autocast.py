@@ -18,7 +18,8 @@ from ferrule.nn import functional as F
 from ferrule.utils.checkpoint import checkpoint
 from op_cases import TABLE, Case, cases, tensors_of
 
-# What PyTorch casts on the CPU, and how, as far as it exists here.
+# What PyTorch casts on the CPU, and how, as far as it exists here; and all matrix
+# decompositions, of which it casts most.
 POLICIES = {
     "lower": """
         addbmm addmm attention baddbmm bmm conv1d conv2d conv3d conv_transpose1d
@@ -27,13 +28,21 @@ POLICIES = {
     """,
     "f32": """
         adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy
-        binary_cross_entropy_with_logits cdist cosine_embedding_loss cross_entropy
-        ctc_loss fractional_max_pool2d fractional_max_pool3d grid_sample
-        hinge_embedding_loss huber_loss kl_div l1_loss margin_ranking_loss max_pool3d
-        max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d mse_loss
-        multi_margin_loss multilabel_margin_loss nanquantile nll_loss
-        poisson_nll_loss polar prod quantile recurrence smooth_l1_loss
-        soft_margin_loss trace triplet_margin_loss view_as_complex
+        binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve
+        cosine_embedding_loss cross_entropy ctc_loss det fft_c2c fft_c2r fft_fft
+        fft_fft2 fft_fftn fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn
+        fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft fft_irfft2 fft_irfftn fft_r2c fft_rfft
+        fft_rfft2 fft_rfftn fractional_max_pool2d fractional_max_pool3d grid_sample
+        hinge_embedding_loss huber_loss inverse kl_div l1_loss linalg_cholesky_ex
+        linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh linalg_householder_product
+        linalg_inv_ex linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
+        linalg_pinv linalg_qr linalg_solve linalg_solve_ex linalg_solve_triangular
+        linalg_svd linalg_svdvals logdet lu_solve lu_unpack margin_ranking_loss
+        matrix_exp max_pool3d max_pool3d_with_indices max_unpool1d max_unpool2d
+        max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile
+        nll_loss pinverse poisson_nll_loss polar prod qr quantile recurrence slogdet
+        smooth_l1_loss soft_margin_loss solve_matrices stft svd trace triangular_solve
+        triplet_margin_loss view_as_complex
     """,
     "widest": "index_copy index_put scatter_add",
     # Products of vectors, which PyTorch's CPU computes as they are.
