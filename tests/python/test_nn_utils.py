@@ -401,6 +401,106 @@ def test_parametrized_models_are_exported(norm):
         assert state[f"model.{name}"].tolist() == value.tolist(), name
 
 
+MAPS = ["matrix_exp", "cayley", "householder"]
+SHAPES = [(4, 4), (6, 3), (3, 6)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+@pytest.mark.parametrize("trivialize", [True, False])
+def test_orthogonal_stays_so(shape, orthogonal_map, trivialize):
+    fe.manual_seed(0)
+    layer = nn.Linear(shape[1], shape[0], dtype=fe.float64)
+    nn.init.orthogonal_(layer.weight)
+    before = layer.weight.detach().clone()
+    parametrizations.orthogonal(
+        layer, orthogonal_map=orthogonal_map, use_trivialization=trivialize
+    )
+    if trivialize or orthogonal_map == "householder":
+        close(layer.weight, before)
+    optimizer = fe.optim.SGD(layer.parameters(), lr=0.1)
+    start = layer.weight.detach().clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(
+            fe.tensor(array(5, shape[1]).astype(np.float64))
+        ).square().sum().backward()
+        optimizer.step()
+    w = layer.weight.detach().numpy()
+    assert np.abs(w - start.numpy()).max() > 1e-3
+    product = w.T @ w if shape[0] >= shape[1] else w @ w.T
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-12)
+    if trivialize or orthogonal_map == "householder":
+        layer.weight = before
+        close(layer.weight, before)
+    else:
+        with pytest.raises(NotImplementedError, match="has no inverse"):
+            layer.weight = before
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+@pytest.mark.parametrize("trivialize", [True, False])
+def test_orthogonal_vs_torch(shape, orthogonal_map, trivialize):
+    torch = torch_or_skip()
+    torch.manual_seed(0)
+    theirs = torch.nn.Linear(shape[1], shape[0])
+    mine = nn.Linear(shape[1], shape[0])
+
+    def copy_state():
+        state = {k: fe.tensor(v.numpy()) for k, v in theirs.state_dict().items()}
+        mine.load_state_dict(state)
+
+    copy_state()
+    for m, layer in ((utils, mine), (torch.nn.utils, theirs)):
+        m.parametrizations.orthogonal(
+            layer, "weight", orthogonal_map, use_trivialization=trivialize
+        )
+    if not trivialize:  # else there is a random part
+        close(mine.weight, theirs.weight)
+    change = np.tril(array(*shape), -1) + np.triu(array(*shape), 1)
+    with torch.no_grad():
+        theirs.parametrizations.weight.original += torch.tensor(change)
+    copy_state()
+    close(mine.weight, theirs.weight)
+    for m, layer in ((fe, mine), (torch, theirs)):
+        (layer.weight * m.tensor(array(*shape, seed=1))).sum().backward()
+    close(
+        mine.parametrizations.weight.original.grad,
+        theirs.parametrizations.weight.original.grad,
+        1e-4,
+    )
+
+
+def test_orthogonal_complex_and_refused():
+    layer = nn.Module()
+    layer.weight = nn.Parameter(fe.tensor(array(3, 3) + 1j * array(3, 3, seed=1)))
+    parametrizations.orthogonal(layer)
+    w = layer.weight.detach().numpy()
+    np.testing.assert_allclose(w.conj().T @ w, np.eye(3), atol=1e-5)
+    for name, given, text in [
+        ("other", None, "no parameter 'other'"),
+        ("bias", None, "must be a matrix"),
+        ("weight", "exp", "orthogonal_map must be"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            parametrizations.orthogonal(nn.Linear(2, 2), name, given)
+    layer = nn.Module()
+    layer.weight = nn.Parameter(fe.tensor(1j * array(3, 2)))
+    with pytest.raises(ValueError, match="real weights only"):
+        parametrizations.orthogonal(layer, orthogonal_map="householder")
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (6, 3), (3, 2, 4)])
+def test_orthogonal_init(shape):
+    fe.manual_seed(0)
+    w = nn.init.orthogonal_(fe.empty(shape), 2.0).numpy().reshape(shape[0], -1)
+    gram = w @ w.T if w.shape[0] < w.shape[1] else w.T @ w
+    np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-5)
+    with pytest.raises(fe.ShapeError, match="at least 2 dimensions"):
+        nn.init.orthogonal_(fe.empty(3))
+
+
 # --- sequences --------------------------------------------------------------
 
 

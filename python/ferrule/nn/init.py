@@ -13,7 +13,15 @@ from math import prod, sqrt
 
 import numpy as np
 
-from .._ferrule import ShapeError, Tensor, from_numpy, no_grad
+from .._ferrule import (
+    ShapeError,
+    Tensor,
+    float32,
+    float64,
+    from_numpy,
+    no_grad,
+    ops,
+)
 
 __all__ = [
     "calculate_gain",
@@ -23,6 +31,7 @@ __all__ = [
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -193,6 +202,45 @@ def kaiming_normal_(
     fan = _fan("kaiming_normal_", tensor, mode)
     std = calculate_gain(nonlinearity, a) / sqrt(fan) if fan else 0.0
     return normal_(tensor, 0.0, std)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Draws a matrix with orthonormal rows or columns, whichever are fewer.
+
+    All such matrices are equally likely.
+
+    Args:
+        tensor: of shape (out, ...), a matrix of `out` rows.
+        gain: what the matrix is multiplied by.
+
+    Raises:
+        ShapeError: less than two dimensions.
+
+    Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in
+    deep linear neural networks", 2013; Mezzadri, "How to generate random matrices
+    from the classical compact groups", 2007.
+
+    Example:
+        >>> import ferrule as fe
+        >>> w = fe.nn.init.orthogonal_(fe.empty((3, 5)))
+        >>> fe.allclose(w @ w.T, fe.eye(3), atol=1e-5)
+        True
+    """
+    _fans("orthogonal_", tensor)
+    if _skipped.get() or tensor.numel() == 0:
+        return tensor
+    with no_grad():
+        rows = tensor.shape[0]
+        columns = tensor.numel() // rows
+        wide = rows < columns
+        drawn = ops.empty(
+            (columns, rows) if wide else (rows, columns),
+            dtype=float64 if tensor.dtype is float64 else float32,
+            device=tensor.device,
+        ).normal_()
+        q, r = ops.linalg_qr(drawn)
+        q = q * r.diagonal().sign()
+        return tensor.copy_((q.T if wide else q).reshape(tensor.shape) * gain)
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
