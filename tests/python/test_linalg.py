@@ -1,0 +1,96 @@
+"""The functions of `ferrule.linalg` that are written in Python, against NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ferrule as fe
+from ferrule import linalg
+
+RNG = np.random.default_rng(0)
+
+
+def f(*shape):
+    return RNG.normal(size=shape)
+
+
+SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
+
+
+def same(got: fe.Tensor, expected) -> None:
+    np.testing.assert_allclose(got.detach().numpy(), expected, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize("order", ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_matrix_norm(order, keepdim) -> None:
+    a = f(2, 3, 4)
+    for dim in [(-2, -1), (0, 2), (2, 1)]:
+        expected = np.linalg.norm(a, order, dim, keepdim)
+        same(linalg.matrix_norm(fe.tensor(a), order, dim, keepdim), expected)
+    same(linalg.norm(fe.tensor(a[0]), order), np.linalg.norm(a[0], order))
+
+
+@pytest.mark.parametrize("p", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
+def test_cond(p) -> None:
+    a = f(2, 3, 3)
+    same(linalg.cond(fe.tensor(a), p), np.linalg.cond(a, p))
+
+
+def test_cond_of_a_singular_matrix() -> None:
+    assert linalg.cond(fe.tensor(SINGULAR), 1).item() == np.inf
+    assert linalg.cond(fe.zeros(2, 2), "fro").item() == np.inf
+
+
+def test_matrix_rank() -> None:
+    a = f(2, 4, 2) @ f(2, 2, 3)
+    assert linalg.matrix_rank(fe.tensor(a)).tolist() == [2, 2]
+    d = fe.tensor(np.diag([4.0, 2.0, 1.0]))
+    assert linalg.matrix_rank(d, atol=1.5).item() == 2
+    assert linalg.matrix_rank(d, rtol=0.6).item() == 1
+    assert linalg.matrix_rank(d, 3.0).item() == 1
+    assert linalg.matrix_rank(-d, hermitian=True).item() == 3
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (3, 3)])
+@pytest.mark.parametrize("driver", [None, "gels", "gelsy", "gelsd", "gelss"])
+def test_lstsq(shape, driver) -> None:
+    a, b = f(*shape), f(shape[0], 2)
+    X, residuals, rank, values = linalg.lstsq(fe.tensor(a), fe.tensor(b), driver=driver)
+    expected = np.linalg.lstsq(a, b, None)
+    same(X, expected[0])
+    same(linalg.lstsq(fe.tensor(a), fe.tensor(b[:, 0]))[0], expected[0][:, 0])
+    if driver in ("gels", "gelsd", "gelss"):
+        same(residuals, expected[1])
+    if driver != "gels":
+        assert rank.item() == expected[2]
+    if driver in ("gelsd", "gelss"):
+        same(values, expected[3])
+
+
+def test_lstsq_of_a_singular_matrix_is_the_shortest() -> None:
+    b = f(2, 1)
+    X, _, rank, _ = linalg.lstsq(fe.tensor(SINGULAR), fe.tensor(b))
+    same(X, np.linalg.lstsq(SINGULAR, b, None)[0])
+    assert rank.item() == 1
+
+
+def test_gradient_of_det_of_a_singular_matrix() -> None:
+    a = fe.tensor(SINGULAR, requires_grad=True)
+    linalg.det(a).backward()
+    same(a.grad, [[4.0, -2.0], [-2.0, 1.0]])  # the cofactors
+
+
+def test_refusals() -> None:
+    a = fe.tensor(f(2, 3))
+    for call, text in [
+        (lambda: linalg.matrix_norm(a, 3), "ord must be"),
+        (lambda: linalg.matrix_norm(a, "fro", (0,)), "two dimensions"),
+        (lambda: linalg.matrix_norm(a[0]), "must be a matrix"),
+        (lambda: linalg.cond(a, 1), "must be square"),
+        (lambda: linalg.lstsq(a, a, driver="x"), "driver must be"),
+        (lambda: linalg.inv(fe.tensor(SINGULAR)), "singular"),
+    ]:
+        with pytest.raises(fe.FerruleError, match=text):
+            call()
