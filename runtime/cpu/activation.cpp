@@ -68,6 +68,12 @@ extern const KernelDef hardsigmoid_cpu = {
     .elementwise = true,
     .join = cpu::join_activation<Activation::hardsigmoid>,
 };
+extern const KernelDef hardsigmoid_backward_cpu = {
+    .name = "hardsigmoid_backward",
+    .run = cpu::kernel<Activation::hardsigmoid_backward, 0, 1>,
+    .contiguous = false,
+    .elementwise = true,
+};
 extern const KernelDef hardswish_cpu = {
     .name = "hardswish",
     .run = cpu::kernel<Activation::hardswish, 0>,

@@ -7,13 +7,14 @@
 namespace ferrule::cpu {
 
 enum class Activation : uint8_t {
-  leaky_relu,           // x, slope
-  leaky_relu_backward,  // grad, x, slope
-  hardtanh_backward,    // grad, x, min, max
-  hardsigmoid,          // x
-  hardswish,            // x
-  hardswish_backward,   // grad, x
-  silu,                 // cost tens of operations, as those that follow
+  leaky_relu,            // x, slope
+  leaky_relu_backward,   // grad, x, slope
+  hardtanh_backward,     // grad, x, min, max
+  hardsigmoid,           // x
+  hardsigmoid_backward,  // grad, x
+  hardswish,             // x
+  hardswish_backward,    // grad, x
+  silu,                  // cost tens of operations, as those that follow
   silu_backward,
   mish,
   mish_backward,

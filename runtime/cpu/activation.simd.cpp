@@ -89,6 +89,13 @@ struct Hardsigmoid {
     return clamp(x + T(3), T(0), T(6)) / T(6);
   }
 };
+struct HardsigmoidBackward {
+  template <class V>
+  FE_INLINE V operator()(V g, V x) const {
+    using T = Element<V>;
+    return (x <= T(-3)) | (x >= T(3)) ? V{} : g / T(6);
+  }
+};
 struct Hardswish {
   template <class V>
   FE_INLINE V operator()(V x) const {
@@ -187,6 +194,8 @@ TileFn find(Activation op) {
       return loop<HardtanhBackward, T, 4>;
     case hardsigmoid:
       return loop<Hardsigmoid, T, 1>;
+    case hardsigmoid_backward:
+      return loop<HardsigmoidBackward, T, 2>;
     case hardswish:
       return loop<Hardswish, T, 1>;
     case hardswish_backward:

@@ -34,8 +34,7 @@ Source: torch.nn.functional.logsigmoid.
     .reference = FE_DOC("-np.logaddexp(0, -input)"),
     .where = kFunctional,
     .decompose = FE_GRAD([](OpCall& c) {
-      const Tensor mirrored = op::neg(c.tensor(0));
-      return one(op::neg(op::softplus(mirrored, 1.0, INFINITY)));
+      return one(op::softplus(c.tensor(0), -1.0, INFINITY));
     }),
 };
 

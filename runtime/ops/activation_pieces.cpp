@@ -253,9 +253,39 @@ Source: A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
     .has_inplace = true,
     .saves = "input",
     .infer = infer_unary_float,
+    .vjp = FE_GRAD(
+        [](Vjp& v) { v.set(0, op::hardsigmoid_backward(v.grad(), v.in(0))); }),
+};
+
+extern const OpDef hardsigmoid_backward_op = {
+    .name = "hardsigmoid_backward",
+    .sig = "grad: Tensor[float], input: Tensor[float]",
+    .doc = FE_DOC(R"(Gradient of hardsigmoid from its input.
+
+Args:
+    grad: gradient of the result.
+    input: the input of hardsigmoid; same shape as `grad`.
+
+Returns:
+    Tensor of the same shape.
+
+Raises:
+    ShapeError: the shapes differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> grad, x = fe.tensor([3.0, 3.0]), fe.tensor([0.0, 4.0])
+    >>> fe.ops.hardsigmoid_backward(grad, x).tolist()
+    [0.5, 0.0]
+)"),
+    .examples = FE_DOC("f(2, 3), f(2, 3)\n"
+                       "f(33), f(33) * 3"),
+    .reference = FE_DOC("np.where(np.abs(input) < 3, grad / 6, 0)"),
+    .where = kInternal,
+    .saves = "input",
+    .infer = infer_like_first,
     .vjp = FE_GRAD([](Vjp& v) {
-      const Tensor g = op::div(v.grad(), 6.0);
-      v.set(0, op::hardtanh_backward(g, v.in(0), -3.0, 3.0));
+      linear_vjp(v, op::hardsigmoid_backward(v.grad(), v.in(1)));
     }),
 };
 

@@ -22,8 +22,6 @@ Results weighted_mean(const OpCall& c, const Tensor& loss, int reduction,
                  widened(c.tensor(weight)));
 }
 
-Tensor half_square(const Tensor& d) { return op::mul(op::mul(d, d), 0.5); }
-
 // The variance of every element beside the input: the same shape, one for
 // each row, or broadcasting in one dimension.
 Tensor beside_input(const OpCall& c, Tensor var) {
@@ -250,11 +248,8 @@ Source: R. Girshick, "Fast R-CNN", ICCV 2015, equation 3.
       if (!(beta >= 0)) {
         c.fail<ValueError>("beta must be 0 or more, got ", beta);
       }
-      const Tensor d = op::abs(difference(c));
-      if (beta == 0) return reduced(c, d, 2);
-      const Tensor near = op::div(half_square(d), beta);
-      const Tensor far = op::sub(d, beta / 2);
-      return reduced(c, op::where(op::lt(d, beta), near, far), 2);
+      const Tensor d = difference(c);
+      return reduced(c, beta == 0 ? op::abs(d) : op::huber(d, beta, 1.0), 2);
     }),
 };
 
@@ -306,9 +301,7 @@ Source: P. Huber, "Robust estimation of a location parameter", Ann. Math. Statis
       if (!(delta > 0)) {
         c.fail<ValueError>("delta must be above 0, got ", delta);
       }
-      const Tensor d = op::abs(difference(c));
-      const Tensor far = op::mul(op::sub(d, delta / 2), delta);
-      Tensor loss = op::where(op::le(d, delta), half_square(d), far);
+      const Tensor loss = op::huber(difference(c), delta, delta);
       if (c.is_tensor(4)) check_same_shape(c, 0, 4);
       return reduced(c, weighted(c, loss, 4), 2);
     }),

@@ -1,4 +1,5 @@
-"""Elementwise ops, reductions, softmax, layer norm, a chain of ops, Adam."""
+"""Elementwise ops, reductions, softmax, norms, losses with their gradients, a chain
+of ops, Adam."""
 
 from __future__ import annotations
 
@@ -64,6 +65,23 @@ ROWS: list[tuple[str, Op]] = [
         lambda lib, x, y: lib.nn.functional.layer_norm(x, x.shape[-1:], y, y),
     ),
 ]
+# Forward and backward: name, shapes of x (which gets a gradient) and y, function.
+Shape = tuple[int, ...]
+BATCH = (1_000, 1_000)
+IMAGES = (8, 64, 32, 32)
+TRAINED: list[tuple[str, Shape, Shape, Op]] = [
+    ("smooth_l1_loss", BATCH, BATCH, lambda F, x, y: F.smooth_l1_loss(x, y)),
+    ("huber_loss", BATCH, BATCH, lambda F, x, y: F.huber_loss(x, y, delta=0.5)),
+    ("logsigmoid", BATCH, BATCH, lambda F, x, y: F.logsigmoid(x)),
+    ("hardsigmoid", BATCH, BATCH, lambda F, x, y: F.hardsigmoid(x)),
+    ("group_norm", IMAGES, (64,), lambda F, x, y: F.group_norm(x, 8, y, y)),
+    (
+        "nearest upsample",
+        IMAGES,
+        (1,),
+        lambda F, x, y: F.interpolate(x, scale_factor=2, mode="nearest"),
+    ),
+]
 
 
 def sides(n: int) -> tuple[int, int]:
@@ -83,6 +101,25 @@ def build(shape: tuple[int, ...], run: Op, numpys: Op | None = None) -> dict[str
         works[who] = lambda lib=lib, x=x, y=y: run(lib, x, y)
     if numpys:
         works["numpy"] = lambda: numpys(np, *arrays)
+    return works
+
+
+def train(shapes: tuple[Shape, Shape], run: Op) -> dict[str, Work]:
+    """A forward pass, and the gradient of `x` for a gradient of the result."""
+    key = np.random.default_rng(0)
+    arrays = [key.standard_normal(s, np.float32) for s in shapes]
+    works: dict[str, Work] = {}
+    for who, lib in libraries():
+        x, y = (tensor_in(lib, a) for a in arrays)
+        x.requires_grad_()
+        F = lib.nn.functional
+        grad = lib.ones_like(run(F, x, y).detach())
+
+        def work(F: Any = F, x: Any = x, y: Any = y, grad: Any = grad) -> None:
+            x.grad = None
+            run(F, x, y).backward(grad)
+
+        works[who] = work
     return works
 
 
@@ -140,6 +177,11 @@ def cases(settings: Settings) -> Iterator[Case]:
                 lambda op=op, n=n: build(sides(n), op),
                 moved=8.0 * n if n >= MEMORY_BOUND else 0,
             )
+    for name, x, y, op in TRAINED:
+        yield Case(
+            f"{name}, forward + backward",
+            lambda x=x, y=y, op=op: train((x, y), op),
+        )
     yield Case(
         "12 ops on 16,777,216 floats", lambda: build((1 << 24,), chain), goal="<= 60 ms"
     )
