@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/core/function_ref.h"
 #include "runtime/core/index_list.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/item.h"
@@ -79,40 +80,71 @@ struct Range {
   int64_t begin, end;
 };
 
-// Calls visit(x offset, y offset) for the runs of these positions and of this
-// part of the outer elements. False: an index is wrong.
-template <class Visit>
-bool each_run(OpCall& c, const Plan& plan, Range positions, Range outer,
-              const Visit& visit) {
+// The runs of a tile of positions and a tile of outer elements.
+struct Block {
+  const int64_t *x, *y;  // offsets of the positions
+  int64_t n;
+  bool even;  // then those in y are y_first, y_first + y_step, ...
+  int64_t y_first, y_step;
+  const int64_t *x_outer, *y_outer;  // offsets of the outer elements
+  int64_t outer;
+
+  template <class Visit>
+  void each(const Visit& visit) const {
+    for (int64_t k = 0; k < outer; ++k) {
+      const int64_t x0 = x_outer[k], y0 = y_outer[k];
+      if (even) {
+        int64_t yi = y0 + y_first;
+        for (int64_t j = 0; j < n; ++j, yi += y_step) visit(x0 + x[j], yi);
+      } else {
+        for (int64_t j = 0; j < n; ++j) visit(x0 + x[j], y0 + y[j]);
+      }
+    }
+  }
+};
+
+// Calls visit for the blocks of these positions and of this part of the outer
+// elements. False: an index is wrong.
+bool each_block(OpCall& c, const Plan& plan, Range positions, Range outer,
+                FunctionRef<void(const Block&)> visit) {
   Positions at = plan.positions;
   Walk y_at = plan.y_positions, x_outer = plan.x_outer, y_outer = plan.y_outer;
   at.seek(positions.begin);
   y_at.seek(positions.begin);
   int64_t x[kTile], y[kTile], xo[kTile], yo[kTile];
-  const bool even = y_at.is_even();
-  const int64_t y_step = y_at.step();
-  for (int64_t p = positions.begin, n; p < positions.end; p += n) {
-    n = std::min(kTile, positions.end - p);
-    if (!at.next(c, n, x)) return false;
-    if (!even) y_at.next(n, y);
+  Block b{.x = x,
+          .y = y,
+          .n = 0,
+          .even = y_at.is_even(),
+          .y_first = 0,
+          .y_step = y_at.step(),
+          .x_outer = xo,
+          .y_outer = yo,
+          .outer = 0};
+  for (int64_t p = positions.begin; p < positions.end; p += b.n) {
+    b.n = std::min(kTile, positions.end - p);
+    b.y_first = p * b.y_step;
+    if (!at.next(c, b.n, x)) return false;
+    if (!b.even) y_at.next(b.n, y);
     x_outer.seek(outer.begin);
     y_outer.seek(outer.begin);
-    for (int64_t o = outer.begin, m; o < outer.end; o += m) {
-      m = std::min(kTile, outer.end - o);
-      x_outer.next(m, xo);
-      y_outer.next(m, yo);
-      for (int64_t k = 0; k < m; ++k) {
-        const int64_t x0 = xo[k], y0 = yo[k];
-        if (even) {
-          int64_t yi = y0 + p * y_step;
-          for (int64_t j = 0; j < n; ++j, yi += y_step) visit(x0 + x[j], yi);
-        } else {
-          for (int64_t j = 0; j < n; ++j) visit(x0 + x[j], y0 + y[j]);
-        }
-      }
+    for (int64_t o = outer.begin; o < outer.end; o += b.outer) {
+      b.outer = std::min(kTile, outer.end - o);
+      x_outer.next(b.outer, xo);
+      y_outer.next(b.outer, yo);
+      visit(b);
     }
   }
   return true;
+}
+
+// Calls visit(x offset, y offset) for the runs. Only the loops inside a block
+// are compiled for each `visit`.
+template <class Visit>
+bool each_run(OpCall& c, const Plan& plan, Range positions, Range outer,
+              const Visit& visit) {
+  return each_block(c, plan, positions, outer,
+                    [&](const Block& b) { b.each(visit); });
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/core/function_ref.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/item.h"
 #include "runtime/cpu/number.h"
@@ -50,9 +51,11 @@ struct Plan {
   }
 };
 
-// Calls visit(target offset, source offset) for every element of the index.
-template <class Visit>
-void each(OpCall& c, const Plan& plan, const Visit& visit) {
+// Calls visit(target offsets, source offsets, how many) for all elements of the
+// index, a tile at a time.
+void each_tile(
+    OpCall& c, const Plan& plan,
+    FunctionRef<void(const int64_t*, const int64_t*, int64_t)> visit) {
   const int64_t lines = plan.positions.count() / plan.length;
   const int64_t grain = std::max<int64_t>(kGrain / plan.length, 1);
   parallel_for(lines, grain, [&](int64_t begin, int64_t end) {
@@ -65,8 +68,17 @@ void each(OpCall& c, const Plan& plan, const Visit& visit) {
       n = std::min(kTile, end * plan.length - i);
       if (!at.next(c, n, to)) return;
       source.next(n, from);
-      for (int64_t j = 0; j < n; ++j) visit(to[j], from[j]);
+      visit(to, from, n);
     }
+  });
+}
+
+// Calls visit(target offset, source offset) for every element of the index.
+// Only the loop over a tile is compiled for each `visit`.
+template <class Visit>
+void each(OpCall& c, const Plan& plan, const Visit& visit) {
+  each_tile(c, plan, [&](const int64_t* to, const int64_t* from, int64_t n) {
+    for (int64_t j = 0; j < n; ++j) visit(to[j], from[j]);
   });
 }
 
