@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "ferrule/op.h"
 #include "runtime/core/thread_pool.h"
@@ -18,10 +19,16 @@ namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
+// log(exp(a) + exp(b) + exp(c)). The greatest is taken out; most calls have a
+// term that is 0, whose exponential need not be computed either.
 double log_add(double a, double b, double c) {
-  const double m = std::max({a, b, c});
-  if (m == kNever) return m;
-  return m + std::log(std::exp(a - m) + std::exp(b - m) + std::exp(c - m));
+  if (b > a) std::swap(a, b);
+  if (c > a) std::swap(a, c);
+  if (a == kNever) return a;
+  double sum = 1;
+  if (b != kNever) sum += std::exp(b - a);
+  if (c != kNever) sum += std::exp(c - a);
+  return a + std::log(sum);
 }
 
 // One sequence of the batch.
