@@ -63,15 +63,40 @@ class Lines {
   T* weights_;
 };
 
-// Neighbours lie side by side.
+// Neighbours lie side by side. With one weight, as of the nearest element, it
+// is 1.
 template <class T>
 void resize_line(const Lines<T>& l, const T* x, T* out) {
+  if (l.most == 1) {
+    for (int64_t o = 0; o < l.out; ++o) out[o] = x[l.begin(o)];
+    return;
+  }
   for (int64_t o = 0; o < l.out; ++o) {
     const T* w = l.weights(o);
     const T* from = x + l.begin(o);
     T sum = w[0] * from[0];
     for (int64_t k = 1; k < l.count(o); ++k) sum += w[k] * from[k];
     out[o] = sum;
+  }
+}
+
+// The transpose; `to` is all 0. With one weight, what goes to one element comes
+// together, and its sum is kept in a register.
+template <class T>
+void resize_dx_line(const Lines<T>& l, const T* g, T* to) {
+  if (l.most == 1) {
+    for (int64_t o = 0; o < l.out;) {
+      const int64_t at = l.begin(o);
+      T sum = g[o++];
+      while (o < l.out && l.begin(o) == at) sum += g[o++];
+      to[at] = sum;
+    }
+    return;
+  }
+  for (int64_t o = 0; o < l.out; ++o) {
+    const T* w = l.weights(o);
+    T* at = to + l.begin(o);
+    for (int64_t k = 0; k < l.count(o); ++k) at[k] += w[k] * g[o];
   }
 }
 
@@ -126,15 +151,15 @@ void resize_dx(OpCall& c) {
             for (int64_t k = 0; k < l.in; ++k) {
               std::fill_n(to + k * l.inner, n, T(0));
             }
+            if (l.inner == 1) {
+              resize_dx_line(l, g, to);
+              continue;
+            }
             for (int64_t o = 0; o < l.out; ++o, g += l.inner) {
               const T* w = l.weights(o);
               T* at = to + l.begin(o) * l.inner;
               for (int64_t k = 0; k < l.count(o); ++k, at += l.inner) {
-                if (l.inner == 1) {
-                  *at += w[k] * *g;
-                } else {
-                  loops.add(at, g, static_cast<double>(w[k]), n);
-                }
+                loops.add(at, g, static_cast<double>(w[k]), n);
               }
             }
           }
