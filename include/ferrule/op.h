@@ -246,8 +246,8 @@ struct OpDef {
   bool random = false;
   // The shape of a result depends on values: cannot stand in a graph.
   bool data_dependent = false;
-  // Control flow: stands in graphs only, as a node with graphs of its own, which
-  // the executor runs (runtime/graph/control.h). Neither infer nor kernel.
+  // Control flow: stands in graphs only, as a node that has graphs of its own;
+  // the executor runs them (runtime/graph/control.h). No infer and no kernel.
   bool runs_graphs = false;
   // Images whose channels lie last in memory give such images.
   bool keeps_channels_last = false;
