@@ -55,6 +55,11 @@ inline Tensor solve_triangle(const Tensor& a, const Tensor& b, bool upper,
                              bool left = true, bool unit = false) {
   return op::linalg_solve_triangular(a, b, upper, left, unit);
 }
+// The first `n` results.
+inline Results some_of(Results from, int n) {
+  from.n = n;
+  return from;
+}
 
 #endif
 

@@ -1,8 +1,7 @@
-// Decompositions into triangles, and systems of linear equations.
+// P L U, and systems of linear equations.
 //
 // Gradients: M. Giles, "Collected Matrix Derivative Results for Forward and
-// Reverse Mode Algorithmic Differentiation", 2008; of Cholesky's decomposition
-// I. Murray, "Differentiation of the Cholesky decomposition", 2016.
+// Reverse Mode Algorithmic Differentiation", 2008.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -12,12 +11,6 @@
 
 namespace ferrule {
 namespace {
-
-void infer_cholesky(OpCall& c) {
-  require_square(c, 0);
-  c.out_like(0, 0);
-  c.out(1, DType::i32, batch_of(c.in(0)));
-}
 
 void infer_lu(OpCall& c) {
   require_matrices(c, 0);
@@ -63,18 +56,6 @@ void infer_solve(OpCall& c) {
 }
 
 #ifndef FE_RUNTIME_ONLY
-
-// A = L L^H: with P the lower triangle of L^H gL and half its diagonal,
-// gA = L^-H (P + P^H) L^-1 / 2.
-void vjp_cholesky(Vjp& v) {
-  const bool upper = v.args[1].b;
-  const Tensor l = upper ? adjoint(v.out(0)) : v.out(0);
-  const Tensor g = upper ? adjoint(v.grad(0)) : v.grad(0);
-  const Tensor lh = adjoint(l);
-  Tensor p = op::tril(op::matmul(lh, op::tril(g)));
-  p = op::mul(op::add(p, adjoint(p)), op::where(diagonal_mask(p), 0.25, 0.5));
-  v.set(0, solve_triangle(l, solve_triangle(lh, p, true), false, false));
-}
 
 // Row i of the result is row order[i] of `t`. Leading dimensions broadcast.
 Tensor reordered(Tensor t, Tensor order) {
@@ -152,59 +133,7 @@ void vjp_solve(Vjp& v) {
   if (v.needs(1)) v.set(1, gb);
 }
 
-// 1 or -1, as the number of exchanged rows is even or odd.
-Tensor parity_of(const Tensor& pivots, DType dtype) {
-  const Int n = size_of(pivots.impl(), pivots.ndim() - 1);
-  const Tensor places = op::arange(1, n + 1, 1, DType::i32, device_of(pivots));
-  const Tensor moved =
-      op::sum(op::cast(op::ne(pivots, places), DType::i64), IntList{-1});
-  const Tensor odd = op::remainder(moved, 2);
-  return op::cast(op::sub(1, op::mul(odd, 2)), dtype);
-}
-
-// The gradient is det(A) A^-H, conjugated as det is. A pivot that is 0 is taken
-// as the smallest number that counts: what it multiplies and divides is finite.
-void vjp_det(Vjp& v) {
-  const Tensor a = v.in(0);
-  Results r = op::linalg_lu_factor_ex.multi(a);
-  const double epsilon = to_real(a.dtype()) == DType::f64 ? 0x1p-52 : 0x1p-23;
-  const Tensor none = op::eq(diagonal_of(r[0]), 0.0);
-  const Tensor lu = op::add(
-      r[0], op::diag_embed(op::cast(op::where(none, epsilon, 0.0), a.dtype())));
-  const Tensor det = op::mul(op::prod(diagonal_of(lu), IntList{-1}),
-                             parity_of(r[1], a.dtype()));
-  const Tensor right = times(identity_like(a), op::mul(v.grad(), conj(det)));
-  v.set(0, op::linalg_lu_solve(lu, r[1], right, true, true));
-}
-
-Results decompose_slogdet(OpCall& c) {
-  require_square(c, 0);
-  const Tensor a = c.tensor(0);
-  Results lu = op::linalg_lu_factor_ex.multi(a);
-  const Tensor pivots = diagonal_of(lu[0]);
-  Results r;
-  r.n = 2;
-  r[0] = op::mul(op::prod(op::sign(pivots), IntList{-1}),
-                 parity_of(lu[1], a.dtype()));
-  r[1] = op::sum(op::log(op::abs(pivots)), IntList{-1});
-  return r;
-}
-
-Results decompose_logdet(OpCall& c) {
-  require_square(c, 0);
-  Results r = op::slogdet.multi(c.tensor(0));
-  if (is_complex(r[0].dtype())) {
-    return one(op::add(op::log(r[0]), r[1]));
-  }
-  return one(op::where(op::lt(r[0], 0.0), NAN, r[1]));
-}
-
 // --- compositions
-
-Results some_of(Results from, int n) {
-  from.n = n;
-  return from;
-}
 
 // P, L and U of their compact form; a part that is not wanted is empty.
 Results unpack(const Tensor& lu, const Tensor& pivots, bool data,
@@ -277,164 +206,6 @@ Tensor solve_lu(const Tensor& lu, const Tensor& pivots, Tensor b, bool left,
 #endif
 
 }  // namespace
-
-extern const OpDef linalg_cholesky_ex_op = {
-    .name = "linalg_cholesky_ex",
-    .sig = "A: Tensor, *, upper: bool = False, "
-           "check_errors: bool = False -> L, info",
-    .doc = FE_DOC(
-        R"(Cholesky decomposition, with a number that says where it failed.
-
-Args:
-    A: shape (..., n, n), Hermitian and positive definite; only the lower triangle
-        is read, or the upper one. Float32, float64 or complex.
-    upper: True gives U = L^H instead of L.
-    check_errors: True raises an error for a matrix that is not positive definite.
-
-Returns:
-    L: shape of `A`; A = L L^H with L lower triangular.
-    info: int32, shape (...): 0, or the order of the first leading minor that is
-        not positive; L is then of no use.
-
-Raises:
-    ShapeError: the matrices are not square.
-    DTypeError: other dtypes.
-    RuntimeError: a matrix is not positive definite, and `check_errors` is True.
-
-Example:
-    >>> import ferrule as fe
-    >>> L, info = fe.linalg.cholesky_ex(fe.tensor([[4.0, 2.0], [2.0, 5.0]]))
-    >>> L.tolist(), info.item()
-    ([[2.0, 0.0], [1.0, 2.0]], 0)
-
-Source: LAPACK's potrf; Golub and Van Loan, "Matrix Computations", section 4.2.
-)"),
-    .examples = FE_DOC("positive(f(3, 3))\n"
-                       "positive(z(2, 2, 2))\n"
-                       "positive(f(2, 3, 3)), upper=True\n"
-                       "positive(f(35, 35))"),
-    .reference =
-        FE_DOC("(lambda L: np.conj(np.swapaxes(L, -1, -2)) if upper else L)("
-               "np.linalg.cholesky(A)), np.zeros(A.shape[:-2], int)"),
-    .where = kInternal,
-    .aliases = FE_DOC("linalg.cholesky_ex"),
-    .autocast = Autocast::f32,
-    .saves = "L",
-    .infer = infer_cholesky,
-    .vjp = FE_GRAD(vjp_cholesky),
-    .batch = FE_GRAD(batch_leading),
-};
-
-extern const OpDef cholesky_op = {
-    .name = "cholesky",
-    .sig = "A: Tensor, upper: bool = False",
-    .doc =
-        FE_DOC(R"(Cholesky decomposition: A = L L^H with a lower triangular L.
-
-Args:
-    A: shape (..., n, n), Hermitian and positive definite; only the lower triangle
-        is read, or the upper one. Float32, float64 or complex.
-    upper: True gives U = L^H.
-
-Returns:
-    Tensor of the shape of `A`.
-
-Raises:
-    ShapeError: the matrices are not square.
-    RuntimeError: a matrix is not positive definite.
-
-Example:
-    >>> import ferrule as fe
-    >>> fe.linalg.cholesky(fe.tensor([[4.0, 2.0], [2.0, 5.0]])).tolist()
-    [[2.0, 0.0], [1.0, 2.0]]
-
-Source: numpy.linalg.cholesky.
-)"),
-    .examples = FE_DOC("positive(f(3, 3))\n"
-                       "positive(f(2, 2, 2)), True"),
-    .reference = FE_DOC("(lambda L: np.swapaxes(L, -1, -2) if upper else L)("
-                        "np.linalg.cholesky(A))"),
-    .aliases = FE_DOC("linalg.cholesky"),
-    .autocast = Autocast::f32,
-    .decompose = FE_GRAD([](OpCall& c) {
-      return some_of(op::linalg_cholesky_ex.multi(c.tensor(0), c.args[1], true),
-                     1);
-    }),
-};
-
-extern const OpDef cholesky_solve_op = {
-    .name = "cholesky_solve",
-    .sig = "B: Tensor, L: Tensor, upper: bool = False",
-    .doc = FE_DOC(R"(Solves A X = B by the Cholesky decomposition of A.
-
-Args:
-    B: shape (..., n, k).
-    L: shape (..., n, n), as `cholesky` gives it.
-    upper: `L` is the upper triangle U = L^H.
-
-Returns:
-    X, of the shape of `B`; leading dimensions broadcast.
-
-Raises:
-    ShapeError: the shapes do not fit.
-    DTypeError: the dtypes differ.
-
-Example:
-    >>> import ferrule as fe
-    >>> L = fe.tensor([[2.0, 0.0], [1.0, 2.0]])
-    >>> fe.cholesky_solve(fe.tensor([[8.0], [8.0]]), L).tolist()
-    [[1.5], [1.0]]
-
-Source: LAPACK's potrs.
-)"),
-    .examples = FE_DOC("f(3, 2), f(3, 3)\n"
-                       "z(2, 2, 1), z(2, 2), True"),
-    .reference = FE_DOC(
-        "(lambda T: np.linalg.solve(T @ np.conj(np.swapaxes(T, -1, -2)), B))("
-        "np.conj(np.swapaxes(np.triu(L), -1, -2)) if upper else np.tril(L))"),
-    .autocast = Autocast::f32,
-    .decompose = FE_GRAD([](OpCall& c) {
-      const Tensor b = c.tensor(0), factor = c.tensor(1);
-      const Tensor other = adjoint(factor);
-      const Tensor &l = c.b(2) ? other : factor, &u = c.b(2) ? factor : other;
-      return one(solve_triangle(u, solve_triangle(l, b, false), true));
-    }),
-};
-
-extern const OpDef cholesky_inverse_op = {
-    .name = "cholesky_inverse",
-    .sig = "L: Tensor, upper: bool = False",
-    .doc = FE_DOC(R"(The inverse of a matrix by its Cholesky decomposition.
-
-Args:
-    L: shape (..., n, n), as `cholesky` gives it.
-    upper: `L` is the upper triangle U = L^H.
-
-Returns:
-    (L L^H)^-1, of the shape of `L`.
-
-Raises:
-    ShapeError: the matrices are not square.
-
-Example:
-    >>> import ferrule as fe
-    >>> fe.cholesky_inverse(fe.tensor([[1.0, 0.0], [0.0, 2.0]])).tolist()
-    [[1.0, 0.0], [0.0, 0.25]]
-
-Source: LAPACK's potri.
-)"),
-    .examples = FE_DOC("f(3, 3)\n"
-                       "z(2, 2, 2), True"),
-    .reference = FE_DOC(
-        "(lambda T: np.linalg.inv(T @ np.conj(np.swapaxes(T, -1, -2))))("
-        "np.conj(np.swapaxes(np.triu(L), -1, -2)) if upper else np.tril(L))"),
-    .autocast = Autocast::f32,
-    .decompose = FE_GRAD([](OpCall& c) {
-      require_square(c, 0);
-      const Tensor l = c.tensor(0);
-      return one(op::cholesky_solve(identity_like(l), l, c.args[1]));
-    }),
-};
 
 extern const OpDef linalg_lu_factor_ex_op = {
     .name = "linalg_lu_factor_ex",
@@ -1004,105 +775,6 @@ Source: numpy.linalg.inv.
     .aliases = FE_DOC("linalg.inv"),
     .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) { return some_of(invert(c, true), 1); }),
-};
-
-extern const OpDef det_op = {
-    .name = "det",
-    .sig = "A: Tensor",
-    .doc = FE_DOC(R"(Determinants of matrices.
-
-Args:
-    A: shape (..., n, n); float32, float64 or complex.
-
-Returns:
-    Shape (...). The gradient is right for singular matrices, too.
-
-Raises:
-    ShapeError: the matrices are not square.
-
-Example:
-    >>> import ferrule as fe
-    >>> fe.linalg.det(fe.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
-    -2.0
-
-Source: numpy.linalg.det.
-)"),
-    .examples = FE_DOC("f(3, 3)\n"
-                       "f(2, 2, 2)\n"
-                       "z(3, 3)"),
-    .reference = FE_DOC("np.linalg.det(A)"),
-    .aliases = FE_DOC("linalg.det"),
-    .autocast = Autocast::f32,
-    .saves = "A",
-    .infer =
-        [](OpCall& c) {
-          require_square(c, 0);
-          c.out(0, c.in(0).dtype, batch_of(c.in(0)));
-        },
-    .vjp = FE_GRAD(vjp_det),
-    .batch = FE_GRAD(batch_leading),
-};
-
-extern const OpDef slogdet_op = {
-    .name = "slogdet",
-    .sig = "A: Tensor -> sign, logabsdet",
-    .doc = FE_DOC(
-        R"(Sign and logarithm of determinants, which neither overflow nor vanish.
-
-Args:
-    A: shape (..., n, n); float32, float64 or complex.
-
-Returns:
-    sign: shape (...): -1, 0 or 1, or a complex number of size 1.
-    logabsdet: real, shape (...): the logarithm of the determinant's size, -inf
-        of a singular matrix.
-
-Raises:
-    ShapeError: the matrices are not square.
-
-Example:
-    >>> import ferrule as fe
-    >>> sign, logabsdet = fe.linalg.slogdet(fe.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    >>> sign.item(), round(logabsdet.item(), 4)
-    (-1.0, 0.6931)
-
-Source: numpy.linalg.slogdet.
-)"),
-    .examples = FE_DOC("f(3, 3)\n"
-                       "f(2, 2, 2)\n"
-                       "z(3, 3)"),
-    .reference = FE_DOC("tuple(np.linalg.slogdet(A))"),
-    .aliases = FE_DOC("linalg.slogdet"),
-    .autocast = Autocast::f32,
-    .decompose = FE_GRAD(decompose_slogdet),
-};
-
-extern const OpDef logdet_op = {
-    .name = "logdet",
-    .sig = "input: Tensor",
-    .doc = FE_DOC(R"(The logarithm of determinants.
-
-Args:
-    input: shape (..., n, n); float32, float64 or complex.
-
-Returns:
-    Shape (...): NaN where a real determinant is negative, -inf where it is 0.
-
-Raises:
-    ShapeError: the matrices are not square.
-
-Example:
-    >>> import ferrule as fe
-    >>> fe.logdet(fe.tensor([[1.0, 0.0], [0.0, 1.0]])).item()
-    0.0
-
-Source: torch.logdet.
-)"),
-    .examples = FE_DOC("positive(f(3, 3))\n"
-                       "positive(f(2, 2, 2))"),
-    .reference = FE_DOC("np.linalg.slogdet(input)[1]"),
-    .autocast = Autocast::f32,
-    .decompose = FE_GRAD(decompose_logdet),
 };
 
 }  // namespace ferrule
