@@ -9,36 +9,8 @@ import numpy as np
 import pytest
 
 import ferrule as fe
+from data_cases import Count, Squares, rows
 from ferrule.utils import data
-
-
-def rows(n):
-    x = fe.from_numpy(np.arange(2 * n, dtype=np.float32).reshape(n, 2))
-    return data.TensorDataset(x, fe.from_numpy(np.arange(n)))
-
-
-class Squares(data.Dataset):
-    def __init__(self, n=10, bad=None):
-        self.n, self.bad = n, bad
-
-    def __len__(self):
-        return self.n
-
-    def __getitem__(self, index):
-        if index == self.bad:
-            raise ValueError("bad image")
-        return index * index
-
-
-class Count(data.IterableDataset):
-    def __init__(self, n):
-        self.n = n
-
-    def __len__(self):
-        return self.n
-
-    def __iter__(self):
-        return iter(range(self.n))
 
 
 def values(batch):
