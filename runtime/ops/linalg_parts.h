@@ -20,6 +20,8 @@ void require_square(OpCall& c, int i);
 inline std::span<const int64_t> batch_of(const TensorImpl& t) {
   return t.sizes().first(t.ndim - 2);
 }
+inline int64_t rows_of(const TensorImpl& t) { return t.shape[t.ndim - 2]; }
+inline int64_t columns_of(const TensorImpl& t) { return t.shape[t.ndim - 1]; }
 // `batch` with further dimensions.
 Dims with_dims(std::span<const int64_t> batch,
                std::initializer_list<int64_t> more);
