@@ -49,8 +49,8 @@ def cond(
         >>> import ferrule as fe
         >>> def safe_log(x):
         ...     return fe.cond((x > 0).all(), fe.log, fe.zeros_like, (x,))
-        >>> safe_log(fe.tensor([1.0, -1.0]))
-        tensor([0., 0.])
+        >>> safe_log(fe.tensor([1.0, -1.0])).tolist()
+        [0.0, 0.0]
 
     References:
         As torch.cond, and lax.cond of JAX.
@@ -161,8 +161,9 @@ def scan(
         >>> import ferrule as fe
         >>> def step(total, x):
         ...     return total + x, total * x
-        >>> fe.scan(step, fe.tensor(0.0), fe.tensor([1.0, 2.0, 3.0]))
-        (tensor(6.), tensor([0., 2., 9.]))
+        >>> total, products = fe.scan(step, fe.tensor(0.0), fe.tensor([1.0, 2.0, 3.0]))
+        >>> total.item(), products.tolist()
+        (6.0, [0.0, 2.0, 9.0])
 
     References:
         As lax.scan of JAX, and torch._higher_order_ops.scan.
@@ -216,9 +217,9 @@ def map(f: Callable[..., Any], xs: Any, *args: Any) -> Any:
 
     Example:
         >>> import ferrule as fe
-        >>> fe.map(lambda row: row / row.sum(), fe.tensor([[1.0, 3.0], [4.0, 4.0]]))
-        tensor([[0.2500, 0.7500],
-                [0.5000, 0.5000]])
+        >>> rows = fe.tensor([[1.0, 3.0], [4.0, 4.0]])
+        >>> fe.map(lambda row: row / row.sum(), rows).tolist()
+        [[0.25, 0.75], [0.5, 0.5]]
 
     References:
         As torch._higher_order_ops.map, and lax.map of JAX.
