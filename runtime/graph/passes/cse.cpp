@@ -40,7 +40,7 @@ std::string key_of(const Node& node) {
         }
         break;
       case ArgTag::str:
-        key += a.str;
+        key += concat(std::strlen(a.str), "'", a.str);
         break;
       case ArgTag::dtype:
         key += concat(static_cast<int>(a.dtype));
