@@ -55,6 +55,7 @@ class GraphCheck {
 
   void run() {
     for (size_t i = 0; i < g_.values.size(); ++i) check_value(i);
+    for (size_t i = 0; i < g_.exprs.size(); ++i) check_expr(i);
     for (int32_t id : g_.inputs) make(id, ValueRole::input, "an input");
     for (size_t n = 0; n < g_.nodes.size(); ++n) {
       const Node& node = g_.nodes[n];
@@ -106,6 +107,25 @@ class GraphCheck {
     if (v.alias_of != -1 && (v.role != ValueRole::temp ||
                              !in_range(v.alias_of, g_.values.size()))) {
       fail<FormatError>("value ", i, " is alias of value ", v.alias_of);
+    }
+  }
+
+  // Whether its value is known where it is used is found when it is (exprs.h).
+  void check_expr(size_t i) {
+    const Expr& e = g_.exprs[i];
+    if (e.kind == Expr::Kind::size) {
+      if (!in_range(e.a, g_.values.size())) {
+        fail<FormatError>("size expression ", i, " is dimension ", e.b,
+                          " of value ", e.a, " of ", g_.values.size());
+      }
+      const size_t ndim = g_.values[e.a].dims.size();
+      if (in_range(e.b, ndim)) return;
+      fail<FormatError>("size expression ", i, " is dimension ", e.b,
+                        " of value ", e.a, ", which has ", ndim);
+    }
+    if (e.kind == Expr::Kind::op && !(in_range(e.a, i) && in_range(e.b, i))) {
+      fail<FormatError>("size expression ", i,
+                        " uses one that does not stand before it");
     }
   }
 

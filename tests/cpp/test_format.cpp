@@ -306,6 +306,32 @@ TEST_CASE("hostile metadata is refused with the reason") {
       "output value 6 of 6"));
 }
 
+// Also those that no node uses: passes over the graph look at all of them.
+TEST_CASE("size expressions that reach outside of their graph are refused") {
+  const auto error_with = [](Expr::Kind kind, int32_t a, int32_t b) {
+    Program p = linear_program();
+    Expr e;
+    p.graphs[0].exprs.push_back(e);
+    e.kind = kind;
+    e.a = a;
+    e.b = b;
+    p.graphs[0].exprs.push_back(e);
+    return error_of([&] { check_program(p); });
+  };
+  using enum Expr::Kind;
+  CHECK(error_with(size, 0, 1) == "no error");
+  CHECK(error_with(op, 0, 0) == "no error");
+  CHECK(contains(error_with(size, 6, 0),
+                 "size expression 1 is dimension 0 of value 6 of 6"));
+  CHECK(contains(error_with(size, -1, 0), "of value -1 of 6"));
+  CHECK(contains(error_with(size, 0, 2),
+                 "size expression 1 is dimension 2 of value 0, which has 2"));
+  CHECK(contains(error_with(size, 0, -1), "is dimension -1 of value 0"));
+  CHECK(contains(error_with(op, 0, 1),
+                 "size expression 1 uses one that does not stand before it"));
+  CHECK(contains(error_with(op, -1, 0), "does not stand before it"));
+}
+
 TEST_CASE("an op whose result's size depends on data is refused") {
   Program p = linear_program();
   p.graphs[0].nodes[2].op = find_op("argwhere");
