@@ -1,7 +1,7 @@
 // Sessions behind the C ABI: running, state, saving.
-#include <cstring>
 
 #include "runtime/capi/handles.h"
+#include "runtime/core/copy_bytes.h"
 
 using namespace ferrule;
 using namespace ferrule::capi;
@@ -48,7 +48,7 @@ bool give_output(const Tensor& t, fer_buffer& b) {
     return true;
   }
   if (room < bytes) return false;
-  std::memcpy(b.data, t->bytes(), bytes);
+  copy_bytes(b.data, t->bytes(), t->nbytes());
   return true;
 }
 
@@ -134,7 +134,7 @@ fer_status fer_session_get_state(fer_session session, const char* name,
     required_state(session, name, size, "fer_session_get_state");
     if (size) require(data, "fer_session_get_state", "data");
     const Tensor t = session->session.state(name);
-    if (size) std::memcpy(data, t->bytes(), size);
+    copy_bytes(data, t->bytes(), t->nbytes());
   });
 }
 

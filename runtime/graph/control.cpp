@@ -2,9 +2,9 @@
 #include "runtime/graph/control.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string_view>
 
+#include "runtime/core/copy_bytes.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/graph/plan.h"
 
@@ -313,14 +313,14 @@ void ControlStep::take_carry(Region& region) {
   for (size_t i = 0; i < carry_.size(); ++i) {
     const Tensor& t = region.plan.outputs()[i];
     carry_[i] = workspace + kept_[i];
-    std::memcpy(carry_[i], t->bytes(), static_cast<size_t>(t->nbytes()));
+    copy_bytes(carry_[i], t->bytes(), t->nbytes());
   }
 }
 
 void ControlStep::finish_carry() {
   for (size_t i = 0; i < carry_.size(); ++i) {
     const Tensor& to = control_.results[i];
-    std::memcpy(to->bytes(), carry_[i], static_cast<size_t>(to->nbytes()));
+    copy_bytes(to->bytes(), carry_[i], to->nbytes());
   }
 }
 
@@ -330,8 +330,7 @@ void ControlStep::choose(RngState& rng) {
   region.run(memory_, rng);
   for (size_t i = 0; i < control_.results.size(); ++i) {
     const Tensor& to = control_.results[i];
-    std::memcpy(to->bytes(), region.plan.outputs()[i]->bytes(),
-                static_cast<size_t>(to->nbytes()));
+    copy_bytes(to->bytes(), region.plan.outputs()[i]->bytes(), to->nbytes());
   }
 }
 
@@ -361,8 +360,7 @@ void ControlStep::scan(RngState& rng) {
     for (size_t i = carry_.size(); i < outputs.size(); ++i) {
       const int64_t bytes = outputs[i]->nbytes();
       char* to = control_.results[i]->bytes();
-      std::memcpy(to + at * bytes, outputs[i]->bytes(),
-                  static_cast<size_t>(bytes));
+      copy_bytes(to + at * bytes, outputs[i]->bytes(), bytes);
     }
     take_carry(step);
   }

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
+#include "runtime/core/copy_bytes.h"
 #include "runtime/format/source.h"
 #include "runtime/format/state_out.h"
 #include "runtime/graph/difference.h"
@@ -24,7 +24,7 @@ int64_t machine_memory() {
 
 Tensor copy_of(const Tensor& t) {
   Tensor copy = Tensor::empty(t.shape(), t.dtype());
-  std::memcpy(copy->bytes(), t->bytes(), static_cast<size_t>(t->nbytes()));
+  copy_bytes(copy->bytes(), t->bytes(), t->nbytes());
   return copy;
 }
 
@@ -256,8 +256,7 @@ void Session::set_state(std::string_view name, const Tensor& value) {
     impl_->constants[i] = Tensor::empty(value.shape(), value.dtype());
     impl_->owned[i] = true;
   }
-  std::memcpy(impl_->constants[i]->bytes(), value->bytes(),
-              static_cast<size_t>(value->nbytes()));
+  copy_bytes(impl_->constants[i]->bytes(), value->bytes(), value->nbytes());
 }
 
 RngState Session::rng() const { return impl_->rng; }

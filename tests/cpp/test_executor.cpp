@@ -324,6 +324,20 @@ TEST_CASE("states may be exchanged") {
   CHECK(floats(s.state("v")) == std::vector<float>{1, 1});
 }
 
+// They have no memory; UBSan tells.
+TEST_CASE("state and results of no elements") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const Tensor none = Tensor::empty({0, 3}, DType::f32);
+  b.output("y", b.constant("w", none));
+  b.finish();
+  Session s(std::make_shared<Program>(std::move(p)));
+  CHECK(s.run("forward", {})[0].numel() == 0);
+  s.set_state("w", none);
+  CHECK(s.state("w").size(0) == 0);
+  CHECK(s.run("forward", {})[0].size(1) == 3);
+}
+
 TEST_CASE("samples differ by more than a tolerance, or not") {
   const auto difference_of = [](Tensor sample, double tolerance) {
     Program p = training_program();
