@@ -46,7 +46,10 @@ inline constexpr int lanes = kVectorBytes / static_cast<int>(sizeof(T));
 // A vector of N elements: of the natural width unless N says otherwise, as
 // where two element types share a loop.
 template <class T, int N>
-struct VecOf {
+struct VecOf {};  // of no other types are there vectors
+template <class T, int N>
+  requires std::is_arithmetic_v<T>
+struct VecOf<T, N> {
   typedef T type __attribute__((vector_size(N * sizeof(T))));
 };
 template <class T, int N = lanes<T>>
