@@ -55,7 +55,8 @@ typedef enum fer_status {
   FER_ERROR_FORMAT = 7,
   FER_ERROR_MEMORY = 8,
   /* A result does not fit the caller's buffer; the sizes are filled in. */
-  FER_ERROR_BUFFER = 9
+  FER_ERROR_BUFFER = 9,
+  FER_ERROR_CANCELLED = 10 /* by fer_session_cancel */
 } fer_status;
 
 typedef enum fer_dtype {
@@ -84,6 +85,18 @@ FER_API const char* fer_version(void); /* "0.1.0" */
 /* Text of this thread's last error, "" if there was none. Valid until the next
  * call on this thread that fails. */
 FER_API const char* fer_last_error(void);
+
+typedef enum fer_log_level {
+  FER_LOG_INFO = 0,
+  FER_LOG_WARNING = 1
+} fer_log_level;
+typedef void (*fer_log_function)(void* user, int32_t level, const char* text);
+
+/* From now on the library's messages (plans made, weights copied, settings that
+ * it cannot follow) go to `function`, one call at a time, on the thread that
+ * they come from. NULL: warnings go to the standard error output, the rest
+ * nowhere. It must not throw, nor call fer_set_log. */
+FER_API void fer_set_log(fer_log_function function, void* user);
 
 /* Threads that all sessions of the process share. n < 1: the default, the
  * processors that this process may use. */
@@ -202,6 +215,51 @@ typedef struct fer_buffer {
 FER_API fer_status fer_session_run(fer_session session, const char* signature,
                                    const fer_buffer* inputs, int32_t ninputs,
                                    fer_buffer* outputs, int32_t noutputs);
+
+/* Ends the run in progress, which returns FER_ERROR_CANCELLED before its next
+ * node, inside of loops too; nothing happens if there is none. May be called on
+ * any thread. State that the signature writes may be left half written. */
+FER_API void fer_session_cancel(fer_session session);
+
+/* What a run needs, in bytes. Beyond max_memory it is refused. */
+typedef struct fer_run_cost {
+  uint32_t struct_size;
+  int32_t steps;         /* kernels that run */
+  int64_t arena_bytes;   /* intermediate values and results */
+  int64_t scratch_bytes; /* of the kernel that needs most */
+} fer_run_cost;
+
+/* Checks inputs and plans, as a run does before it starts. Of the inputs only
+ * dtype and shape are read. */
+FER_API fer_status fer_session_prepare(fer_session session,
+                                       const char* signature,
+                                       const fer_buffer* inputs,
+                                       int32_t ninputs, fer_run_cost* out);
+
+/* A step of a run that has just ended: a kernel, or a node of control flow
+ * after all that it ran. */
+typedef struct fer_step {
+  uint32_t struct_size;
+  int32_t depth;      /* how many nodes around it run it; 0: none */
+  const char* name;   /* "conv2d + batch_norm + relu" */
+  const char* where;  /* module and source line, "" if unknown */
+  int64_t begin, end; /* nanoseconds of a steady clock */
+} fer_step;
+typedef void (*fer_step_function)(void* user, const fer_step* step);
+
+/* From now on `function` sees every step of the session's runs, on their
+ * thread; NULL: nobody does. It must not throw, nor use the session. */
+FER_API fer_status fer_session_watch(fer_session session,
+                                     fer_step_function function, void* user);
+
+/* Where the time goes: collects all steps from start to stop, in place of a
+ * function that watches. `table`, if not NULL, becomes a text with the time of
+ * each op, valid until the next start; `trace_path`, if not NULL, a file that
+ * Perfetto and chrome://tracing show. */
+FER_API fer_status fer_session_start_profile(fer_session session);
+FER_API fer_status fer_session_stop_profile(fer_session session,
+                                            const char* trace_path,
+                                            const char** table);
 
 /* Copies a weight, buffer or optimizer slot from or to the caller's memory,
  * which must have exactly its size. */

@@ -188,6 +188,21 @@ class Session {
   void set_rng(uint64_t seed, uint64_t offset = 0) {
     check(fer_session_set_rng(handle_.get(), seed, offset));
   }
+  // Ends the run in progress, on another thread, which throws an Error with the
+  // status FER_ERROR_CANCELLED.
+  void cancel() { fer_session_cancel(handle_.get()); }
+
+  // Where the time of the runs in between went: a table, by op, and if asked a
+  // trace for Perfetto and chrome://tracing.
+  void start_profile() { check(fer_session_start_profile(handle_.get())); }
+  std::string stop_profile(const std::string& trace_path = "") {
+    const char* table = "";
+    check(fer_session_stop_profile(
+        handle_.get(), trace_path.empty() ? nullptr : trace_path.c_str(),
+        &table));
+    return table;
+  }
+
   // Compares the samples in the file; throws when a result differs.
   void check_samples() { check(fer_session_check(handle_.get())); }
   void save(const std::string& path) {

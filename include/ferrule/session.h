@@ -33,6 +33,32 @@ struct SessionOptions {
   std::string passes;
 };
 
+// A run that was ended by Session::cancel.
+class CancelledError : public RuntimeError {
+ public:
+  using RuntimeError::RuntimeError;
+};
+
+// A step of a run that has just ended: a kernel, with those that passes joined
+// to it, or a node of control flow after all that it ran. Valid during the
+// call; the values only until the next step.
+struct RunStep {
+  const char* name;     // "conv2d + batch_norm + relu"
+  const Graph& graph;   // as passes left it
+  int32_t graph_index;  // of Program::graphs
+  const Node& node;     // the last of those joined: its results are there
+  std::span<TensorImpl* const> values;  // of the graph, by value id
+  int depth;           // how many nodes around it run it; 0: none
+  int64_t begin, end;  // nanoseconds of the steady clock
+};
+
+// Sees every step of a session's runs. Called on the thread of the run.
+class RunWatcher {
+ public:
+  virtual ~RunWatcher() = default;
+  virtual void step(const RunStep& step) = 0;
+};
+
 // What one run of a signature needs, for given input shapes.
 struct RunCost {
   int64_t arena_bytes = 0;  // intermediate values and results
@@ -57,6 +83,15 @@ class Session {
   // IndexError for bad indices in the data, MemoryError beyond the cap.
   std::span<const Tensor> run(std::string_view signature,
                               std::span<const Tensor> inputs);
+
+  // Ends the run in progress: it throws CancelledError before its next node,
+  // inside of loops too. Nothing happens if there is none. May be called on any
+  // thread. State that the signature writes may be left half written.
+  void cancel() noexcept;
+
+  // From now on `watcher` sees every step of every run; null: nobody does. It
+  // outlives the session or the next call.
+  void watch(RunWatcher* watcher);
 
   // Checks the inputs and plans without running.
   RunCost prepare(std::string_view signature, std::span<const Tensor> inputs);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <new>
 
+#include "ferrule/log.h"
 #include "runtime/capi/handles.h"
 #include "runtime/core/thread_pool.h"
 
@@ -47,6 +48,8 @@ fer_status remember_error(fer_status status, const char* text) noexcept {
 fer_status remember_error() noexcept {
   try {
     throw;
+  } catch (const CancelledError& e) {
+    return remember_error(FER_ERROR_CANCELLED, e.what());
   } catch (const Error& e) {
     return remember_error(status_of(e.kind()), e.what());
   } catch (const std::bad_alloc&) {
@@ -69,6 +72,10 @@ using namespace ferrule;
 const char* fer_version(void) { return FERRULE_VERSION; }
 
 const char* fer_last_error(void) { return capi::last_error.c_str(); }
+
+void fer_set_log(fer_log_function function, void* user) {
+  set_log(function, user);
+}
 
 void fer_set_num_threads(int32_t n) {
   capi::guard([&] { set_num_threads(n); });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ferrule/ferrule.h"
+#include "ferrule/run_profile.h"
 #include "ferrule/session.h"
 
 namespace ferrule::capi {
@@ -66,4 +67,8 @@ struct fer_session_s {
   ferrule::Session session;
   // Headers over the caller's inputs, kept so that a run allocates nothing.
   std::vector<ferrule::Tensor> inputs;
+  // What watches the session.
+  std::unique_ptr<ferrule::RunWatcher> function;
+  std::unique_ptr<ferrule::RunProfile> profile;
+  std::string table;
 };

@@ -1,17 +1,21 @@
 // Sessions behind the C ABI: running, state, saving.
+#include <algorithm>
 
 #include "runtime/capi/handles.h"
 #include "runtime/core/copy_bytes.h"
+#include "runtime/format/file_out.h"
 
 using namespace ferrule;
 using namespace ferrule::capi;
 
 namespace {
 
-// Makes `t` a header over the caller's memory.
-void wrap_input(Tensor& t, const fer_buffer& b, int32_t index) {
+// Makes `t` a header over the caller's memory, or (`with_data` false) of what
+// will lie there.
+void wrap_input(Tensor& t, const fer_buffer& b, int32_t index,
+                const char* where, bool with_data) {
   const auto bad = [&](const auto&... parts) {
-    fail<ValueError>("[fer_session_run] input ", index, ": ", parts...);
+    fail<ValueError>("[", where, "] input ", index, ": ", parts...);
   };
   if (b.struct_size < sizeof b) bad("struct_size is not set");
   if (fer_dtype_size(b.dtype) == 0) bad("unknown dtype ", b.dtype);
@@ -22,10 +26,10 @@ void wrap_input(Tensor& t, const fer_buffer& b, int32_t index) {
   const std::span<const int64_t> shape(b.shape, static_cast<size_t>(b.ndim));
   const DType dtype = static_cast<DType>(b.dtype);
   const int64_t bytes = checked_numel(shape) * itemsize(dtype);
-  if (b.size != static_cast<size_t>(bytes)) {
+  if (with_data && b.size != static_cast<size_t>(bytes)) {
     bad(dtype, " ", shape, " has ", bytes, " bytes, the buffer has ", b.size);
   }
-  if (!b.data && bytes) bad("data is NULL");
+  if (with_data && !b.data && bytes) bad("data is NULL");
   if (!t) {
     t = Tensor::wrap(nullptr, {}, {}, DType::u8, {}, nullptr, nullptr);
   }
@@ -34,6 +38,32 @@ void wrap_input(Tensor& t, const fer_buffer& b, int32_t index) {
   t->storage->data = b.data;
   t->storage->nbytes = bytes;
 }
+
+void wrap_inputs(fer_session session, const fer_buffer* inputs, int32_t n,
+                 const char* where, bool with_data) {
+  if (n < 0) fail<ValueError>("[", where, "] a negative number of buffers");
+  if (n) require(inputs, where, "inputs");
+  session->inputs.resize(static_cast<size_t>(n));
+  for (int32_t i = 0; i < n; ++i) {
+    wrap_input(session->inputs[i], inputs[i], i, where, with_data);
+  }
+}
+
+// Hands steps to a function of the program.
+class FunctionWatcher final : public RunWatcher {
+ public:
+  FunctionWatcher(fer_step_function function, void* user)
+      : function_(function), user_(user) {}
+  void step(const RunStep& s) override {
+    const fer_step step = {sizeof step,          s.depth, s.name,
+                           s.node.where.c_str(), s.begin, s.end};
+    function_(user_, &step);
+  }
+
+ private:
+  fer_step_function function_;
+  void* user_;
+};
 
 // False: it does not fit the caller's buffer.
 bool give_output(const Tensor& t, fer_buffer& b) {
@@ -85,7 +115,7 @@ fer_status fer_session_create(fer_model model,
     o.max_steps = given.max_steps;
     if (given.max_plans > 0) o.max_plans = given.max_plans;
     if (given.passes) o.passes = given.passes;
-    *out = new fer_session_s{model->program, Session(model->program, o), {}};
+    *out = new fer_session_s{model->program, Session(model->program, o)};
   });
 }
 
@@ -98,10 +128,9 @@ fer_status fer_session_run(fer_session session, const char* signature,
   const fer_status status = guard([&] {
     require(session, "fer_session_run", "session");
     require(signature, "fer_session_run", "signature");
-    if (ninputs < 0 || noutputs < 0) {
+    if (noutputs < 0) {
       fail<ValueError>("[fer_session_run] a negative number of buffers");
     }
-    if (ninputs) require(inputs, "fer_session_run", "inputs");
     if (noutputs) require(outputs, "fer_session_run", "outputs");
     for (int32_t i = 0; i < noutputs; ++i) {
       if (outputs[i].struct_size < sizeof(fer_buffer)) {
@@ -109,10 +138,7 @@ fer_status fer_session_run(fer_session session, const char* signature,
                          ": struct_size is not set");
       }
     }
-    session->inputs.resize(static_cast<size_t>(ninputs));
-    for (int32_t i = 0; i < ninputs; ++i) {
-      wrap_input(session->inputs[i], inputs[i], i);
-    }
+    wrap_inputs(session, inputs, ninputs, "fer_session_run", true);
     const auto results = session->session.run(signature, session->inputs);
     if (static_cast<size_t>(noutputs) > results.size()) {
       fail<ValueError>("[", signature, "] has ", results.size(),
@@ -126,6 +152,64 @@ fer_status fer_session_run(fer_session session, const char* signature,
   return remember_error(FER_ERROR_BUFFER,
                         "[fer_session_run] a result does not fit its buffer; "
                         "its size says how many bytes are needed");
+}
+
+void fer_session_cancel(fer_session session) {
+  if (session) session->session.cancel();
+}
+
+fer_status fer_session_prepare(fer_session session, const char* signature,
+                               const fer_buffer* inputs, int32_t ninputs,
+                               fer_run_cost* out) {
+  return guard([&] {
+    require(session, "fer_session_prepare", "session");
+    require(signature, "fer_session_prepare", "signature");
+    require(out, "fer_session_prepare", "out");
+    wrap_inputs(session, inputs, ninputs, "fer_session_prepare", false);
+    const RunCost cost = session->session.prepare(signature, session->inputs);
+    const fer_run_cost all = {out->struct_size, cost.nodes, cost.arena_bytes,
+                              cost.scratch_bytes};
+    std::memcpy(out, &all, std::min<size_t>(out->struct_size, sizeof all));
+  });
+}
+
+fer_status fer_session_watch(fer_session session, fer_step_function function,
+                             void* user) {
+  return guard([&] {
+    require(session, "fer_session_watch", "session");
+    std::unique_ptr<RunWatcher> watcher;
+    if (function) watcher = std::make_unique<FunctionWatcher>(function, user);
+    session->session.watch(watcher.get());
+    session->function = std::move(watcher);
+  });
+}
+
+fer_status fer_session_start_profile(fer_session session) {
+  return guard([&] {
+    require(session, "fer_session_start_profile", "session");
+    auto profile = std::make_unique<RunProfile>();
+    session->session.watch(profile.get());
+    session->profile = std::move(profile);
+  });
+}
+
+fer_status fer_session_stop_profile(fer_session session, const char* trace_path,
+                                    const char** table) {
+  return guard([&] {
+    require(session, "fer_session_stop_profile", "session");
+    if (!session->profile) {
+      fail<ValueError>("[fer_session_stop_profile] no profile was started");
+    }
+    const auto profile = std::move(session->profile);
+    session->session.watch(session->function.get());
+    session->table = profile->table();
+    if (table) *table = session->table.c_str();
+    if (!trace_path) return;
+    const std::string trace = profile->trace();
+    FileOut file(trace_path);
+    file.write(trace.data(), trace.size());
+    file.commit();
+  });
 }
 
 fer_status fer_session_get_state(fer_session session, const char* name,

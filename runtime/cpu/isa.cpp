@@ -2,9 +2,10 @@
 // what the operating system saves, too.
 #include "runtime/cpu/isa.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "ferrule/log.h"
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
@@ -89,10 +90,9 @@ Isa detect() {
   for (Isa isa : kAll) {
     if (std::strcmp(wanted, isa_name(isa)) == 0 && has(isa)) return isa;
   }
-  std::fprintf(stderr,
-               "ferrule: FERRULE_ISA=%s is not an instruction set of this "
-               "machine; using %s\n",
-               wanted, isa_name(best));
+  log_warning("FERRULE_ISA=", wanted,
+              " is not an instruction set of this machine; using ",
+              isa_name(best));
   return best;
 }
 

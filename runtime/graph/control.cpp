@@ -192,10 +192,12 @@ struct ControlStep::Region {
     return (plan.cost().arena_bytes + kAlign - 1) / kAlign * kAlign +
            plan.cost().scratch_bytes;
   }
-  void run(char* memory, RngState& rng) {
+  void run(char* memory, const RunContext& context) {
+    context.stop_if_cancelled();
     arena.data = memory;
     arena.nbytes = plan.cost().arena_bytes;
-    plan.run_given(memory + (arena.nbytes + kAlign - 1) / kAlign * kAlign, rng);
+    plan.run_given(memory + (arena.nbytes + kAlign - 1) / kAlign * kAlign,
+                   context);
   }
   Storage arena;  // its memory is in the workspace
   Plan plan;
@@ -256,18 +258,18 @@ void ControlStep::fail_too_long() const {
                      " steps, the cap of this session (max_steps)");
 }
 
-void ControlStep::run(void* workspace, RngState& rng) {
+void ControlStep::run(void* workspace, const RunContext& context) {
   memory_ = static_cast<char*>(workspace) + region_at_;
   read_operands(static_cast<char*>(workspace));
   switch (control_.kind) {
     case ControlKind::cond:
-      choose(rng);
+      choose(context);
       break;
     case ControlKind::while_loop:
-      loop(rng);
+      loop(context);
       break;
     case ControlKind::scan:
-      scan(rng);
+      scan(context);
       break;
   }
 }
@@ -324,38 +326,38 @@ void ControlStep::finish_carry() {
   }
 }
 
-void ControlStep::choose(RngState& rng) {
+void ControlStep::choose(const RunContext& context) {
   Region& region = *regions_[is_true(*control_.predicate) ? 0 : 1];
   give(region);
-  region.run(memory_, rng);
+  region.run(memory_, context);
   for (size_t i = 0; i < control_.results.size(); ++i) {
     const Tensor& to = control_.results[i];
     copy_bytes(to->bytes(), region.plan.outputs()[i]->bytes(), to->nbytes());
   }
 }
 
-void ControlStep::loop(RngState& rng) {
+void ControlStep::loop(const RunContext& context) {
   Region& condition = *regions_[0];
   Region& step = *regions_[1];
   for (int64_t n = 0;; ++n) {
     give(condition);
-    condition.run(memory_, rng);
+    condition.run(memory_, context);
     if (!is_true(*condition.plan.outputs()[0].impl())) break;
     if (n == max_steps_) fail_too_long();
     give(step);
-    step.run(memory_, rng);
+    step.run(memory_, context);
     take_carry(step);
   }
   finish_carry();
 }
 
-void ControlStep::scan(RngState& rng) {
+void ControlStep::scan(const RunContext& context) {
   Region& step = *regions_[0];
   if (control_.length > max_steps_) fail_too_long();
   for (int64_t n = 0; n < control_.length; ++n) {
     const int64_t at = control_.reverse ? control_.length - 1 - n : n;
     give(step, at);
-    step.run(memory_, rng);
+    step.run(memory_, context);
     const auto outputs = step.plan.outputs();
     for (size_t i = carry_.size(); i < outputs.size(); ++i) {
       const int64_t bytes = outputs[i]->nbytes();

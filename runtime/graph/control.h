@@ -6,7 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "ferrule/random.h"
 #include "runtime/graph/bound_graph.h"
 
 namespace ferrule {
@@ -14,6 +13,7 @@ namespace ferrule {
 class Plan;
 
 struct PlanOptions;
+struct RunContext;
 
 // A graph with headers of its own for its inputs, whose memory comes with each
 // run.
@@ -64,13 +64,13 @@ class ControlStep {
 
   int64_t workspace_bytes() const { return workspace_; }
   int64_t elements() const;  // of one step of each region
-  void run(void* workspace, RngState& rng);
+  void run(void* workspace, const RunContext& context);
 
  private:
   struct Region;
-  void choose(RngState& rng);
-  void loop(RngState& rng);
-  void scan(RngState& rng);
+  void choose(const RunContext& context);
+  void loop(const RunContext& context);
+  void scan(const RunContext& context);
   void read_operands(char* workspace);
   void give(Region& region, int64_t step = 0);
   void take_carry(Region& region);

@@ -2,6 +2,7 @@
 #include "runtime/graph/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "runtime/core/allocator.h"
@@ -408,19 +409,28 @@ bool Plan::fits(const Signature* signature,
 
 std::vector<std::string> Plan::steps() const {
   std::vector<std::string> steps;
-  const BoundGraph& bound = *region_.graph;
   for (const Step& s : steps_) {
-    std::string& step = steps.emplace_back(bound.graph.nodes[s.node].op->name);
-    if (!s.call) continue;
-    for (const FusedCalls& f : fused_) {
-      if (s.call->epilogue != &f.epilogue) continue;
-      for (int32_t n : f.joined) {
-        step += concat(" + ", bound.calls[n].op.name);
-      }
-    }
-    if (s.call->prepared) step += ", prepared";
+    steps.push_back(step_name(s));
+    if (s.call && s.call->prepared) steps.back() += ", prepared";
   }
   return steps;
+}
+
+const FusedCalls* Plan::fused(const Step& step) const {
+  if (!step.call || !step.call->epilogue) return nullptr;
+  const auto at = std::ranges::find_if(fused_, [&](const FusedCalls& f) {
+    return step.call->epilogue == &f.epilogue;
+  });
+  return at == fused_.end() ? nullptr : &*at;
+}
+
+std::string Plan::step_name(const Step& step) const {
+  const BoundGraph& bound = *region_.graph;
+  std::string name = bound.graph.nodes[step.node].op->name;
+  if (const FusedCalls* f = fused(step)) {
+    for (int32_t n : f->joined) name += concat(" + ", bound.calls[n].op.name);
+  }
+  return name;
 }
 
 // --- running ----------------------------------------------------------------
@@ -430,25 +440,51 @@ void Plan::set_input(size_t i, void* data) {
   region_.storage[i].nbytes = input_bytes(i);
 }
 
-void Plan::run(std::span<const Tensor> inputs, void* scratch, RngState& rng) {
+void Plan::run(std::span<const Tensor> inputs, void* scratch,
+               const RunContext& context) {
   for (size_t i = 0; i < inputs.size(); ++i) set_input(i, inputs[i]->bytes());
-  run_given(scratch, rng);
+  run_given(scratch, context);
 }
 
-void Plan::run_step(const Step& step, void* scratch, RngState& rng) {
-  if (step.control) return step.control->run(scratch, rng);
+void Plan::run_step(const Step& step, void* scratch,
+                    const RunContext& context) {
+  if (step.control) return step.control->run(scratch, context.inner());
   OpCall& call = *step.call;
   if (call.op.random) {
-    call.rng.seed = rng.seed;
-    call.rng.offset = rng.offset++;
+    call.rng.seed = context.rng.seed;
+    call.rng.offset = context.rng.offset++;
   }
   run_cpu_kernel(call, scratch);
 }
 
-void Plan::run_given(void* scratch, RngState& rng) {
-  for (const Step& step : steps_) {
+void Plan::run_watched(size_t i, void* scratch, const RunContext& context) {
+  const auto now = [] {
+    const auto t = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(t).count();
+  };
+  if (names_.empty()) {
+    for (const Step& s : steps_) names_.push_back(step_name(s));
+  }
+  const BoundGraph& bound = *region_.graph;
+  const FusedCalls* f = fused(steps_[i]);
+  const size_t last = f ? static_cast<size_t>(f->tail()) : steps_[i].node;
+  const int64_t begin = now();
+  run_step(steps_[i], scratch, context);
+  context.watcher->step({names_[i].c_str(), bound.graph, region_.number,
+                         bound.graph.nodes[last], bound.impls, context.depth,
+                         begin, now()});
+}
+
+void Plan::run_given(void* scratch, const RunContext& context) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
     try {
-      run_step(step, scratch, rng);
+      context.stop_if_cancelled();
+      if (context.watcher) [[unlikely]] {
+        run_watched(i, scratch, context);
+      } else {
+        run_step(step, scratch, context);
+      }
     } catch (Error& e) {
       e.prepend(node_tag(region_.graph->graph, step.node));
       throw;

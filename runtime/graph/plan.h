@@ -13,6 +13,7 @@
 #include "runtime/graph/passes/epilogues.h"
 #include "runtime/graph/passes/passes.h"
 #include "runtime/graph/passes/prepared.h"
+#include "runtime/graph/run_context.h"
 
 namespace ferrule {
 
@@ -56,12 +57,12 @@ class Plan {
        const PlanOptions& options);
 
   bool fits(const Signature* signature, std::span<const Tensor> inputs) const;
-  // `rng` advances by one tick for each node that draws.
-  void run(std::span<const Tensor> inputs, void* scratch, RngState& rng);
+  void run(std::span<const Tensor> inputs, void* scratch,
+           const RunContext& context);
 
   void set_input(size_t i, void* data);
   int64_t input_bytes(size_t i) const { return region_.inputs[i]->nbytes(); }
-  void run_given(void* scratch, RngState& rng);
+  void run_given(void* scratch, const RunContext& context);
 
   // What runs, in order: "conv2d + batch_norm + relu", "linear, prepared".
   std::vector<std::string> steps() const;
@@ -83,12 +84,17 @@ class Plan {
   };
   class Builder;
 
-  void run_step(const Step& step, void* scratch, RngState& rng);
+  // Null: nothing is joined to it.
+  const FusedCalls* fused(const Step& step) const;
+  std::string step_name(const Step& step) const;
+  void run_step(const Step& step, void* scratch, const RunContext& context);
+  void run_watched(size_t i, void* scratch, const RunContext& context);
 
   const Signature* signature_ = nullptr;
   BoundRegion region_;
   std::deque<FusedCalls> fused_;
   std::vector<Step> steps_;
+  std::vector<std::string> names_;  // of the steps, once somebody watches
   std::vector<std::unique_ptr<ControlStep>> controls_;
   std::vector<Tensor> staged_;  // dense copies of results and updates
   std::vector<Copy> copies_;    // at the end: results first, then state

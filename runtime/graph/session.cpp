@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 
+#include "ferrule/log.h"
 #include "runtime/core/copy_bytes.h"
 #include "runtime/format/source.h"
 #include "runtime/format/state_out.h"
@@ -57,6 +59,8 @@ struct Session::Impl {
   std::map<const Signature*, Optimized> optimized;
   std::vector<std::unique_ptr<Plan>> plans;
   uint64_t clock = 0;
+  std::atomic<RunState> state{RunState::idle};
+  RunWatcher* watcher = nullptr;
 
   const Signature& signature(std::string_view key) const {
     const Signature* s = program->find(key);
@@ -93,6 +97,8 @@ struct Session::Impl {
   }
 
   void own(int32_t c) {
+    log_info("the session copies '", program->constants[c].name, "', ",
+             constants[c]->nbytes(), " bytes, to write to it");
     constants[c] = copy_of(checked(c));
     owned[c] = true;
   }
@@ -154,7 +160,11 @@ struct Session::Impl {
     auto plan = std::make_unique<Plan>(
         *program, o.signature, o.graph, inputs, constants, arena.storage(),
         PlanOptions{passes, limit, max_steps, *prepared, fixed});
+    log_info("[", s.key, "] plan ", plans.size() + 1, ": ", plan->cost().nodes,
+             " steps, ", plan->cost().arena_bytes, " bytes of values, ",
+             plan->cost().scratch_bytes, " of scratch");
     if (plans.size() >= static_cast<size_t>(std::max(options.max_plans, 1))) {
+      log_info("[", s.key, "] the plan used longest ago goes (max_plans)");
       plans.erase(std::ranges::min_element(
           plans, {}, [](const auto& p) { return p->last_used; }));
     }
@@ -182,9 +192,12 @@ struct Session::Impl {
     return with_plan(key, inputs, [&](Plan& plan) {
       arena.reserve(plan.cost().arena_bytes);
       void* memory = scratch.reserve(plan.cost().scratch_bytes);
+      state.store(RunState::running, std::memory_order_relaxed);
       try {
-        plan.run(inputs, memory, rng);
+        plan.run(inputs, memory, {rng, state, watcher});
+        state.store(RunState::idle, std::memory_order_relaxed);
       } catch (...) {
+        state.store(RunState::idle, std::memory_order_relaxed);
         // A prepared call remembers the error that its kernel reported.
         std::erase_if(plans, [&](const auto& p) { return p.get() == &plan; });
         throw;
@@ -217,6 +230,13 @@ std::span<const Tensor> Session::run(std::string_view signature,
                                      std::span<const Tensor> inputs) {
   return impl_->run(signature, inputs);
 }
+
+void Session::cancel() noexcept {
+  RunState running = RunState::running;
+  impl_->state.compare_exchange_strong(running, RunState::cancelled);
+}
+
+void Session::watch(RunWatcher* watcher) { impl_->watcher = watcher; }
 
 RunCost Session::prepare(std::string_view signature,
                          std::span<const Tensor> inputs) {

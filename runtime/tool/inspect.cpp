@@ -1,11 +1,11 @@
 // `ferrule inspect`: says what is in a file.
 #include <algorithm>
 
+#include "runtime/core/json.h"
 #include "runtime/format/source.h"
 #include "runtime/graph/bound_graph.h"
 #include "runtime/graph/passes/passes.h"
 #include "runtime/tool/commands.h"
-#include "runtime/tool/json.h"
 
 namespace ferrule::tool {
 namespace {

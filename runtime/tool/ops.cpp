@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "ferrule/op.h"
+#include "runtime/core/json.h"
 #include "runtime/tool/commands.h"
-#include "runtime/tool/json.h"
 
 namespace ferrule::tool {
 namespace {

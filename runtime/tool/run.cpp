@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/core/json.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/tool/commands.h"
-#include "runtime/tool/json.h"
 #include "runtime/tool/npy.h"
 
 namespace ferrule::tool {

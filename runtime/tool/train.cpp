@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "runtime/core/json.h"
 #include "runtime/core/thread_pool.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/tool/commands.h"
-#include "runtime/tool/json.h"
 
 namespace ferrule::tool {
 namespace {

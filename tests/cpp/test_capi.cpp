@@ -171,3 +171,76 @@ TEST_CASE("C++ wrapper: run by name, train, save, load") {
   CHECK_THROWS_AS(fe::Model::open("nothing.fer"), fe::Error);
   ::unlink(path.c_str());
 }
+
+TEST_CASE("C: what runs is planned, watched and profiled") {
+  Opened o(linear_program());
+  const ferrule::Tensor x = ramp({2, 3});
+  const int64_t shape[] = {2, 3};
+  fer_buffer in = {sizeof in, FER_F32, 2, shape, nullptr, 0};
+  fer_run_cost cost = {};
+  cost.struct_size = sizeof cost;
+  REQUIRE(fer_session_prepare(o.session, "forward", &in, 1, &cost) == FER_OK);
+  CHECK(cost.steps > 0);
+  CHECK(cost.arena_bytes > 0);
+  CHECK(fer_session_prepare(o.session, "forward", &in, 0, &cost) ==
+        FER_ERROR_VALUE);
+  in.data = x->bytes();
+  in.size = 24;
+  std::vector<std::string> names;
+  REQUIRE(fer_session_watch(
+              o.session,
+              [](void* to, const fer_step* step) {
+                CHECK(step->struct_size == sizeof *step);
+                CHECK(step->end >= step->begin);
+                static_cast<std::vector<std::string>*>(to)->push_back(
+                    step->name);
+              },
+              &names) == FER_OK);
+  REQUIRE(fer_session_run(o.session, "forward", &in, 1, nullptr, 0) == FER_OK);
+  CHECK(names.size() == static_cast<size_t>(cost.steps));
+  const char* table = nullptr;
+  CHECK(fer_session_stop_profile(o.session, nullptr, &table) ==
+        FER_ERROR_VALUE);
+  REQUIRE(fer_session_start_profile(o.session) == FER_OK);
+  REQUIRE(fer_session_run(o.session, "forward", &in, 1, nullptr, 0) == FER_OK);
+  REQUIRE(fer_session_stop_profile(o.session, nullptr, &table) == FER_OK);
+  CHECK(contains(table, names[0]));
+  CHECK(names.size() == static_cast<size_t>(cost.steps));
+  // The function sees the runs after the profile again.
+  REQUIRE(fer_session_run(o.session, "forward", &in, 1, nullptr, 0) == FER_OK);
+  CHECK(names.size() == static_cast<size_t>(2 * cost.steps));
+  REQUIRE(fer_session_watch(o.session, nullptr, nullptr) == FER_OK);
+  fer_session_cancel(o.session);
+  CHECK(fer_session_run(o.session, "forward", &in, 1, nullptr, 0) == FER_OK);
+  fer_session_cancel(nullptr);
+}
+
+TEST_CASE("C++ wrapper: a run is cancelled, and profiled to a file") {
+  const auto file = ferrule::write_program(linear_program());
+  const auto model = fe::Model::load(std::as_bytes(std::span(file)));
+  fe::Session session(model);
+  const std::vector<fe::Named> in = {
+      {"x", fe::Array(std::vector<float>(6), {2, 3})}};
+  session.start_profile();
+  session.run(in);
+  const std::string path = FERRULE_BINARY_DIR "/trace.json";
+  CHECK(contains(session.stop_profile(path), "matmul"));
+  std::FILE* trace = std::fopen(path.c_str(), "r");
+  REQUIRE(trace);
+  CHECK(std::fgetc(trace) == '{');
+  std::fclose(trace);
+  ::unlink(path.c_str());
+  CHECK(fer_session_watch(
+            session.handle(),
+            [](void* s, const fer_step*) {
+              fer_session_cancel(static_cast<fer_session>(s));
+            },
+            session.handle()) == FER_OK);
+  try {
+    session.run(in);
+    FAIL("was not cancelled");
+  } catch (const fe::Error& e) {
+    CHECK(e.status() == FER_ERROR_CANCELLED);
+    CHECK(contains(e.what(), "[forward] node "));
+  }
+}

@@ -2,11 +2,14 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
+#include "control_programs.h"
 #include "count_allocations.h"
-#include "ferrule/session.h"
+#include "ferrule/log.h"
+#include "ferrule/run_profile.h"
 #include "graph_builder.h"
 #include "runtime/graph/memory_plan.h"
 
@@ -440,4 +443,145 @@ TEST_CASE("sessions of one program run on many threads") {
   }
   for (auto& t : threads) t.join();
   CHECK(wrong == 0);
+}
+
+namespace {
+
+// Cancels the run that it watches, and remembers what ran.
+struct Canceller : RunWatcher {
+  Session* session = nullptr;
+  size_t after = 0;  // steps
+  std::vector<std::string> names;
+  std::vector<int> depths;
+  void step(const RunStep& s) override {
+    names.push_back(s.name);
+    depths.push_back(s.depth);
+    CHECK(s.end >= s.begin);
+    if (names.size() == after) session->cancel();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a watcher sees every step, those of loops within theirs") {
+  Session s(share(control_program()));
+  std::vector<Tensor> in{make({}, {30}), ramp({3, 2}, 5)};
+  Canceller watcher;
+  s.watch(&watcher);
+  s.run("forward", in);
+  // 30, 60, 120: two steps and three conditions.
+  const std::vector<std::string> loop = {"lt",  "mul", "lt",
+                                         "mul", "lt",  "while_loop"};
+  REQUIRE(watcher.names.size() > loop.size());
+  for (size_t i = 0; i < loop.size(); ++i) CHECK(watcher.names[i] == loop[i]);
+  CHECK(watcher.depths[0] == 1);
+  CHECK(watcher.depths[5] == 0);
+  CHECK(watcher.names.back() == "scan");
+  CHECK(std::ranges::max(watcher.depths) == 2);  // a choice in a scan
+  s.watch(nullptr);
+  const size_t seen = watcher.names.size();
+  s.run("forward", in);
+  CHECK(watcher.names.size() == seen);
+}
+
+TEST_CASE("a run is cancelled between nodes and inside of loops") {
+  Session s(share(control_program()));
+  std::vector<Tensor> in{make({}, {30}), ramp({3, 2})};
+  const auto floats_of = [&] {
+    std::vector<std::vector<float>> out;
+    for (const Tensor& t : s.run("forward", in)) out.push_back(floats(t));
+    return out;
+  };
+  const auto expected = floats_of();
+  Canceller watcher;
+  watcher.session = &s;
+  watcher.after = 2;
+  s.watch(&watcher);
+  CHECK_THROWS_AS(s.run("forward", in), CancelledError);
+  CHECK(watcher.names == std::vector<std::string>{"lt", "mul"});
+  s.watch(nullptr);
+  CHECK(floats_of() == expected);
+  s.cancel();  // nothing runs
+  CHECK(floats_of() == expected);
+}
+
+TEST_CASE("a run without an end is cancelled from another thread") {
+  Program p;
+  int32_t always = 0, same = 0;
+  {
+    GraphBuilder b(p, "always");
+    b.input("go", DType::bool_, {});
+    b.output("y", 0);
+    always = b.finish_region();
+  }
+  {
+    GraphBuilder b(p, "same");
+    b.output("y", b.input("go", DType::bool_, {}));
+    same = b.finish_region();
+  }
+  GraphBuilder b(p, "forward");
+  const int32_t go = b.input("go", DType::bool_, {});
+  b.output("y", b.control("while_loop",
+                          {{"carry", refs({go})}, {"consts", refs({})}},
+                          {always, same}, {Tensor::empty({}, DType::bool_)}));
+  b.finish();
+  Session s(share(std::move(p)));
+  Tensor yes = Tensor::empty({}, DType::bool_);
+  *yes->bytes() = 1;
+  std::vector<Tensor> in{yes};
+  std::atomic<bool> ended{false};
+  std::thread other([&] {
+    while (!ended) s.cancel();
+  });
+  const std::string text = error_of([&] { s.run("forward", in); });
+  ended = true;
+  other.join();
+  CHECK(text == "[forward] node 0 (while_loop, test.while_loop): the run was "
+                "cancelled");
+}
+
+TEST_CASE("a profile adds up by op and writes a trace") {
+  Session s(share(control_program()));
+  std::vector<Tensor> in{make({}, {30}), ramp({3, 2})};
+  RunProfile profile;
+  s.watch(&profile);
+  s.run("forward", in);
+  s.run("forward", in);
+  const auto calls = [&](std::string_view name) {
+    for (const RunProfile::Row& r : profile.rows()) {
+      if (r.name == name) return r.calls;
+    }
+    return int64_t{0};
+  };
+  CHECK(calls("while_loop") == 2);
+  CHECK(calls("lt") == 6);
+  CHECK(calls("scan") == 2);
+  for (const RunProfile::Row& r : profile.rows()) CHECK(r.nanoseconds >= 0);
+  CHECK(contains(profile.table(), "       6  lt\n"));
+  const std::string trace = profile.trace();
+  CHECK(contains(trace, "{\"ph\": \"X\", \"name\": \"lt\""));
+  CHECK(contains(trace, "\"where\": \"test.while_loop\""));
+}
+
+TEST_CASE("messages go to whom they are wanted by") {
+  std::vector<std::string> lines;
+  set_log(
+      [](void* to, int32_t level, const char* text) {
+        CHECK(level == static_cast<int32_t>(LogLevel::info));
+        static_cast<std::vector<std::string>*>(to)->push_back(text);
+      },
+      &lines);
+  SessionOptions options;
+  options.max_plans = 1;
+  Session s(share(linear_program()), options);
+  s.run("forward", std::vector{ramp({1, 3})});
+  s.run("forward", std::vector{ramp({1, 3})});
+  s.run("forward", std::vector{ramp({2, 3})});
+  s.set_state("w", ramp({3, 2}));
+  set_log(nullptr, nullptr);
+  s.run("forward", std::vector{ramp({3, 3})});
+  REQUIRE(lines.size() >= 3);
+  CHECK(contains(lines[0], "[forward] plan 1: "));
+  CHECK(contains(lines[2], "the plan used longest ago goes"));
+  CHECK(lines.size() == 3);
 }

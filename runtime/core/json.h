@@ -9,7 +9,7 @@
 
 #include "ferrule/error.h"
 
-namespace ferrule::tool {
+namespace ferrule {
 
 //   Json j;
 //   j.begin('{').key("name").text("x").key("sizes").list(sizes).end('}');
@@ -89,4 +89,4 @@ class Json {
   bool first_ = true;
 };
 
-}  // namespace ferrule::tool
+}  // namespace ferrule
