@@ -182,7 +182,8 @@ void unlock_caches() {
 #endif
 
 // Blocks from this size on are asked for in huge pages: one page fault for 2
-// MiB instead of 512, and fewer addresses to translate.
+// MiB instead of 512, and fewer addresses to translate. An end that would fill
+// half of one or less is not: a few bytes over 4 MiB would cost 6.
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kHugeFrom = int64_t{4} << 20;
 
@@ -191,7 +192,11 @@ void* system_block(int64_t size) {
   const int64_t whole = (size + unit - 1) / unit * unit;
   void* p = std::aligned_alloc(unit, whole);
 #if defined(MADV_HUGEPAGE)
-  if (p && unit == kHugePage) madvise(p, whole, MADV_HUGEPAGE);  // a wish
+  if (p && unit == kHugePage) {
+    const int64_t rest = size % kHugePage;
+    const int64_t huge = rest <= kHugePage / 2 ? size - rest : whole;
+    madvise(p, huge, MADV_HUGEPAGE);  // a wish
+  }
 #endif
   return p;
 }

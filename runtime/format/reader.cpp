@@ -474,9 +474,11 @@ class Reader {
 
   // Samples are small and few: they are always checked.
   void check_bytes(Verify verify) const {
+    for (const Tensor& t : golden_blobs_) source_->fetch(*t.impl());
     for (size_t i = 0; i < golden_crcs_.size(); ++i) {
       check_blob("a golden", golden_blobs_[i], golden_crcs_[i]);
     }
+    source_->expect_weights();
     if (verify == Verify::quick) return;
     for (size_t i = 0; i < crcs_.size(); ++i) {
       const Constant& c = program_->constants[i];

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -15,6 +16,9 @@
 
 namespace ferrule {
 namespace {
+
+// What is read at once when a file is opened: more than most models' metadata.
+constexpr uint64_t kHead = uint64_t{1} << 20;
 
 struct Descriptor {
   int fd = -1;
@@ -51,7 +55,15 @@ std::shared_ptr<FileSource> FileSource::map(const std::string& path) {
   }
   source->data_ = static_cast<std::byte*>(p);
   source->mapped_ = true;
+  // Metadata come first. Without this a disk with a long read-ahead would read
+  // megabytes of weights before the first byte is here.
+  ::madvise(p, source->size_, MADV_RANDOM);
+  ::madvise(p, std::min(source->size_, kHead), MADV_WILLNEED);
   return source;
+}
+
+void FileSource::expect_weights() const {
+  if (mapped_) ::madvise(data_, size_, MADV_NORMAL);
 }
 
 std::shared_ptr<FileSource> FileSource::copy(std::span<const std::byte> bytes) {
@@ -85,14 +97,23 @@ void FileSource::check(size_t index, const std::string& name,
   checked_[index].store(true, std::memory_order_relaxed);
 }
 
-void FileSource::release_pages(const TensorImpl& data) const {
+void FileSource::advise(const TensorImpl& data, bool parts, int advice) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(data.bytes());
-  const uintptr_t begin = (first + page - 1) / page * page;
-  const uintptr_t end = (first + data.nbytes()) / page * page;
+  const auto last = first + static_cast<uintptr_t>(data.nbytes());
+  const uintptr_t begin = (parts ? first : first + page - 1) / page * page;
+  const uintptr_t end = (parts ? last + page - 1 : last) / page * page;
   const auto map = reinterpret_cast<uintptr_t>(data_);
-  if (!mapped_ || begin >= end || first < map || end > map + size_) return;
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (!mapped_ || begin >= end || first < map || last > map + size_) return;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+void FileSource::fetch(const TensorImpl& data) const {
+  advise(data, true, MADV_WILLNEED);
+}
+
+void FileSource::release_pages(const TensorImpl& data) const {
+  advise(data, false, MADV_DONTNEED);
 }
 
 void check_blob(const std::string& name, const Tensor& data, uint32_t crc) {

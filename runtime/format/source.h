@@ -26,17 +26,24 @@ class FileSource {
   const std::byte* data() const { return data_; }
   uint64_t size() const { return size_; }
 
+  // The metadata have been read; weights come next, from begin to end.
+  void expect_weights() const;
+
   // Checksums of the constants, in order; set once by the reader.
   void set_checksums(std::vector<uint32_t> crcs);
   // Compares constant `index` with its checksum, the first time it is asked.
   // Throws FormatError that names it. Thread-safe.
   void check(size_t index, const std::string& name, const Tensor& data) const;
+  // `data`, in a mapped file, is about to be read.
+  void fetch(const TensorImpl& data) const;
   // The system may take back the memory of whole pages of `data` if it is in a
   // mapped file: who reads them again gets them from there.
   void release_pages(const TensorImpl& data) const;
 
  private:
   FileSource() = default;
+  // For the pages of `data`: those that it shares (`parts`), too, or not.
+  void advise(const TensorImpl& data, bool parts, int advice) const;
 
   std::byte* data_ = nullptr;
   uint64_t size_ = 0;

@@ -17,10 +17,14 @@ struct Command {
   int (*run)(int argc, char** argv);  // argv[0]: the name
 };
 
-extern const Command kRun, kInspect, kTrain, kCheck, kOps;
+extern const Command kRun, kTrain, kInspect, kCheck, kBench, kDiff, kSelect,
+    kOps;
 
 // The signature asked for; throws ValueError that lists what there is.
 const Signature& find_signature(const Program& program, const std::string& key);
+
+// What --threads says, or `fallback`, becomes the number of threads.
+void set_threads(const Args& args, int64_t fallback);
 
 // The files of --input in the order of the signature's inputs.
 std::vector<Tensor> read_inputs(const Program& program,

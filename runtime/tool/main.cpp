@@ -8,7 +8,8 @@
 namespace ferrule::tool {
 namespace {
 
-const Command* const kCommands[] = {&kRun, &kTrain, &kInspect, &kCheck, &kOps};
+const Command* const kCommands[] = {&kRun,   &kTrain, &kInspect,
+                                    &kCheck, &kBench, &kOps};
 
 void print_help(std::FILE* to) {
   std::fputs("usage: ferrule COMMAND [arguments]\n\n", to);

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "runtime/core/json.h"
-#include "runtime/core/thread_pool.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/tool/commands.h"
 #include "runtime/tool/npy.h"
@@ -183,10 +182,7 @@ int run(int argc, char** argv) {
   const auto program = open_program(args.file());
   const Signature& s =
       find_signature(*program, args.get("--signature", "forward"));
-  if (args.has("--threads")) {
-    set_num_threads(static_cast<int>(
-        std::min<int64_t>(args.count("--threads", 1), 1 << 16)));
-  }
+  if (args.has("--threads")) set_threads(args, 1);
   Batches batches(*program, s, read_inputs(*program, s, args),
                   args.count("--batch", 0));
   std::vector<Result> results(s.outputs.size());

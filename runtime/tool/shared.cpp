@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "runtime/core/thread_pool.h"
 #include "runtime/tool/commands.h"
 #include "runtime/tool/npy.h"
 
@@ -48,6 +49,11 @@ const Signature& find_signature(const Program& p, const std::string& key) {
     known += concat(known.empty() ? "'" : ", '", s.key, "'");
   }
   fail<ValueError>("the model has no signature '", key, "'; it has ", known);
+}
+
+void set_threads(const Args& args, int64_t fallback) {
+  const int64_t n = args.count("--threads", fallback);
+  set_num_threads(static_cast<int>(std::min<int64_t>(n, 1 << 16)));
 }
 
 std::vector<Tensor> read_inputs(const Program&, const Signature& s,

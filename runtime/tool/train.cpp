@@ -1,13 +1,11 @@
 // `ferrule train`: trains a model with the training step in its file.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "runtime/core/json.h"
-#include "runtime/core/thread_pool.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/tool/commands.h"
+#include "runtime/tool/progress.h"
 
 namespace ferrule::tool {
 namespace {
@@ -48,32 +46,6 @@ double scalar(const Tensor& t) {
   return d.data<double>()[0];
 }
 
-// One line that is rewritten on a terminal; a line now and then elsewhere.
-class Progress {
- public:
-  Progress(int64_t steps, bool quiet)
-      : steps_(steps), quiet_(quiet), terminal_(::isatty(STDERR_FILENO)) {}
-
-  void step(int64_t done, double loss) {
-    if (quiet_) return;
-    const double now = seconds();
-    const bool last = done == steps_;
-    if (!last && now - shown_ < (terminal_ ? 0.1 : 10.0)) return;
-    shown_ = now;
-    std::fprintf(stderr, "%sstep %lld/%lld  loss %.6g  %.1f steps/s%s",
-                 terminal_ ? "\r" : "", static_cast<long long>(done),
-                 static_cast<long long>(steps_), loss,
-                 static_cast<double>(done) / (now - start_),
-                 terminal_ && !last ? "   " : "\n");
-  }
-  double elapsed() const { return seconds() - start_; }
-
- private:
-  int64_t steps_;
-  bool quiet_, terminal_;
-  double start_ = seconds(), shown_ = start_;
-};
-
 int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   const auto program = open_program(args.file());
@@ -84,10 +56,7 @@ int run(int argc, char** argv) {
   if (args.has("--steps") && args.has("--epochs")) {
     throw UsageError{"give --steps or --epochs, not both"};
   }
-  if (args.has("--threads")) {
-    set_num_threads(static_cast<int>(
-        std::min<int64_t>(args.count("--threads", 1), 1 << 16)));
-  }
+  if (args.has("--threads")) set_threads(args, 1);
   Batches batches(*program, s, read_inputs(*program, s, args),
                   args.count("--batch", 0));
   if (batches.count() == 0) {
@@ -101,13 +70,21 @@ int run(int argc, char** argv) {
 
   Session session(program);
   const size_t loss_at = loss_index(s);
-  Progress progress(steps, args.has("--json"));
+  Progress progress(args.has("--json"));
   double first = 0, loss = 0;
   for (int64_t i = 0; i < steps; ++i) {
     const auto results = session.run(s.key, batches.at(i % batches.count()));
     if (loss_at < results.size()) loss = scalar(results[loss_at]);
     if (i == 0) first = loss;
-    progress.step(i + 1, loss);
+    const bool last = i + 1 == steps;
+    if (progress.due(last)) {
+      char line[96];
+      std::snprintf(
+          line, sizeof line, "step %lld/%lld  loss %.6g  %.1f steps/s",
+          static_cast<long long>(i + 1), static_cast<long long>(steps), loss,
+          static_cast<double>(i + 1) / progress.elapsed());
+      progress.show(line, last);
+    }
   }
   const double time = progress.elapsed();
   session.save(output);
