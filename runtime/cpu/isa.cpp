@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "ferrule/log.h"
+#include "runtime/cpu/choose_isa.h"
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
@@ -122,6 +123,26 @@ Isa find_isa() {
   static const Isa found = detect();
   found_isa.store(found, std::memory_order_relaxed);
   return found;
+}
+
+std::vector<const char*> machine_isas() {
+  std::vector<const char*> names;
+  for (Isa isa : kAll) {
+    if (has(isa)) names.push_back(isa_name(isa));
+  }
+  return names;
+}
+
+void choose_isa(std::string_view name) {
+  for (Isa isa : kAll) {
+    if (name != isa_name(isa) || !has(isa)) continue;
+    found_isa.store(isa, std::memory_order_relaxed);
+    return;
+  }
+  std::string known;
+  for (const char* n : machine_isas()) known += concat(" ", n);
+  fail<ValueError>("'", name,
+                   "' is not an instruction set of this machine:", known);
 }
 
 }  // namespace ferrule::cpu

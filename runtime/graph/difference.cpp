@@ -46,6 +46,39 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+std::optional<Difference> find_difference(const Tensor& a, const Tensor& b,
+                                          double tolerance) {
+  if (same_bits(a, b)) return {};
+  const DType t = a.dtype();
+  double scale = 1;
+  each_pair(a, b, [&](int64_t, double, double y) {
+    if (std::isfinite(y)) scale = std::max(scale, std::abs(y));
+  });
+  Difference d;
+  d.allowed = is_float(t) || is_complex(t) ? tolerance * scale : 0;
+  each_pair(a, b, [&](int64_t i, double x, double y) {
+    if (x == y || (std::isnan(x) && std::isnan(y))) return;
+    const double distance = std::abs(x - y);
+    // Infinity and NaN in one of them alone are further apart than anything.
+    const double by = std::isfinite(distance) ? distance : INFINITY;
+    if (by <= d.allowed) return;
+    if (d.count++ == 0) {
+      d.first = i;
+      d.a = x;
+      d.b = y;
+    }
+    if (by <= d.apart) return;
+    d.worst = i;
+    d.apart = by;
+    d.worst_a = x;
+    d.worst_b = y;
+  });
+  d.bits_only = d.count == 0;
+  // Zeros of another sign, and NaNs of other bits, are within any tolerance.
+  if (d.bits_only && tolerance > 0) return {};
+  return d;
+}
+
 std::string difference(const Tensor& result, const Tensor& expected,
                        double tolerance) {
   if (result.dtype() != expected.dtype() ||
@@ -53,34 +86,13 @@ std::string difference(const Tensor& result, const Tensor& expected,
     return concat("it is ", result.dtype(), " ", result.shape(), ", was ",
                   expected.dtype(), " ", expected.shape());
   }
-  if (same_bits(result, expected)) return {};
-  const DType t = result.dtype();
-  const bool inexact = is_float(t) || is_complex(t);
-  double scale = 1;
-  each_pair(result, expected, [&](int64_t, double, double b) {
-    if (std::isfinite(b)) scale = std::max(scale, std::abs(b));
-  });
-  const double allowed = inexact ? tolerance * scale : 0;
-  int64_t worst = -1;
-  double most = 0, is = 0, was = 0;
-  each_pair(result, expected, [&](int64_t i, double a, double b) {
-    if (a == b || (std::isnan(a) && std::isnan(b))) return;
-    const double apart = std::abs(a - b);
-    // Infinity and NaN in one of them alone are further apart than anything.
-    const double by = std::isfinite(apart) ? apart : INFINITY;
-    if (worst >= 0 && by <= most) return;
-    worst = i;
-    most = by;
-    is = a;
-    was = b;
-  });
-  if (tolerance > 0 && (worst < 0 || most <= allowed)) return {};
-  // Zeros of another sign, or NaNs of other bits.
-  if (worst < 0) return "its bits differ, its values do not";
-  return concat("element ", worst, " is ", is, ", was ", was, " (apart by ",
-                most,
-                inexact && tolerance > 0 ? concat(", allowed ", allowed, ")")
-                                         : std::string(")"));
+  const auto d = find_difference(result, expected, tolerance);
+  if (!d) return {};
+  if (d->bits_only) return "its bits differ, its values do not";
+  return concat("element ", d->worst, " is ", d->worst_a, ", was ", d->worst_b,
+                " (apart by ", d->apart,
+                d->allowed > 0 ? concat(", allowed ", d->allowed, ")")
+                               : std::string(")"));
 }
 
 }  // namespace ferrule

@@ -75,8 +75,10 @@ std::string Args::get(std::string_view name, std::string_view fallback) const {
 }
 
 int64_t Args::count(std::string_view name, int64_t fallback) const {
-  if (!has(name)) return fallback;
-  const std::string text = get(name);
+  return has(name) ? positive(name, get(name)) : fallback;
+}
+
+int64_t positive(std::string_view name, const std::string& text) {
   int64_t n = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), n);
@@ -85,6 +87,14 @@ int64_t Args::count(std::string_view name, int64_t fallback) const {
         concat(name, " takes a positive number, got '", text, "'")};
   }
   return n;
+}
+
+std::vector<std::string> Args::all(std::string_view name) const {
+  std::vector<std::string> out;
+  for (const auto& [n, value] : options_) {
+    if (n == name) out.push_back(value);
+  }
+  return out;
 }
 
 double Args::number(std::string_view name) const {

@@ -21,6 +21,9 @@ struct UsageError {
   std::string text;
 };
 
+// The number that `text` is; UsageError if option `name` cannot be that.
+int64_t positive(std::string_view name, const std::string& text);
+
 struct Option {
   std::string_view name;  // "--input"
   bool has_value = true;
@@ -39,6 +42,8 @@ class Args {
   bool has(std::string_view name) const;
   // The last one given, or `fallback`.
   std::string get(std::string_view name, std::string_view fallback = "") const;
+  // All that are given, in order.
+  std::vector<std::string> all(std::string_view name) const;
   // A positive number, or `fallback` when it is not given.
   int64_t count(std::string_view name, int64_t fallback) const;
   // A number that is not negative, or 0 when it is not given.

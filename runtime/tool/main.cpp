@@ -8,8 +8,8 @@
 namespace ferrule::tool {
 namespace {
 
-const Command* const kCommands[] = {&kRun,   &kTrain, &kInspect,
-                                    &kCheck, &kBench, &kOps};
+const Command* const kCommands[] = {&kRun,   &kTrain, &kInspect, &kCheck,
+                                    &kBench, &kDiff,  &kOps};
 
 void print_help(std::FILE* to) {
   std::fputs("usage: ferrule COMMAND [arguments]\n\n", to);
