@@ -113,8 +113,11 @@ class Session {
   // differs, or "" when all agree. With a tolerance, floating and complex
   // numbers may differ by `tolerance` times the largest of 1 and the sample's
   // finite values: what another instruction set computes is not bitwise the
-  // same. NaN and infinity must be where they were.
+  // same. NaN and infinity must be where they were. Samples start from the
+  // session's state, and leave it as it is.
   std::string check_goldens(double tolerance = 0);
+  // The same of one sample, by index of Program::goldens.
+  std::string check_golden(size_t index, double tolerance = 0);
 
   // Writes the program with the present state to a new file, as a whole or not
   // at all. The samples in it are computed anew.

@@ -14,9 +14,11 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _ferrule
+from ._export_check import Case, add_samples, check_case
 from ._ferrule import FerruleError, Tensor, no_grad
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def export(
     path: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     check: bool = True,
+    samples: Sequence[Sequence[Tensor]] = (),
 ) -> Program:
     """Captures a model, and its training step, as a `Program`.
 
@@ -112,8 +115,9 @@ def export(
 
     Args:
         model: an `nn.Module`, or any function of tensors.
-        args: example inputs; their values are stored as a sample by which the
-            file can test itself.
+        args: example inputs; with the results they are stored as a sample by which
+            the file can test itself (`ferrule check`), and so are they, repeated or
+            cut, at two other sizes where those samples are small (1 MiB).
         dynamic_shapes: which dimensions vary, by input name or by position:
             `{"x": {0: "batch"}}` or `({0: Dim("batch", max=512)},)`. All others
             are fixed to the example's size.
@@ -125,7 +129,11 @@ def export(
             over its name.
         path: also write the file there.
         metadata: text to keep in the file, by key.
-        check: run the written program against eager at several sizes.
+        check: run the written program against eager at several sizes: "forward",
+            and a step of "train_step" with the state that it leaves. Without it
+            the file has a sample of "forward" alone, at the example.
+        samples: more inputs, real ones, each a tuple like `args`, at which to check
+            "forward", and which the file keeps.
 
     Returns:
         The program, as loaded from what was written.
@@ -133,7 +141,8 @@ def export(
     Raises:
         ValueError: arguments that do not fit together.
         FerruleError: an op that cannot be captured, named with its module; or
-            results that differ between the program and eager.
+            results that differ between the program and eager: says at which sizes,
+            and which node is the first that differs.
 
     Example:
         >>> import ferrule as fe
@@ -163,20 +172,37 @@ def export(
         )
     before = _ferrule.rng_state()
     builder.set_rng(*before)
-    sample = [i.example.detach().clone() for i in inputs]
-    eager = _eager(model, sample, state)
-    random = _ferrule.rng_state() != before
-    _ferrule.set_rng(*before)
-    if not random and not writes:
-        builder.add_golden("forward", sample, eager)
+    cases = []
+    sizes = choices if check else []
+    for args_at, choice in _case_inputs(inputs, sizes, samples):
+        _ferrule.set_rng(*before)
+        cases.append(_eager_case(model, args_at, choice, state, writes))
+    both = [*inputs, *wanted]
+    for args_at, choice in _case_inputs(both, sizes, ()) if train and check else ():
+        _ferrule.set_rng(*before)
+        try:
+            step = _eager_step(model, args_at, len(inputs), choice, state, train)
+        except (ValueError, FerruleError):
+            continue  # a step that eager refuses, such as a batch norm of one image
+        cases.append(step)
+    add_samples(builder, cases)
+
+    def recapture(key: str, choice: Mapping[str, int]) -> _ferrule.Program:
+        again = _ferrule.ProgramBuilder()
+        for d in dims.values():
+            again.declare_size(d.name, d.min, d.max, d.multiple)
+        if key == "forward":
+            _capture_forward(again, model, inputs, choice, state)
+        else:
+            assert train is not None
+            _capture_train_step(again, model, both, len(inputs), choice, state, train)
+        return again.reload()
 
     program = Program(builder.reload())
-    if check and not random:
-        for choice in choices:
-            initial = program.state_dict() if writes else {}
-            _check(program, model, inputs, choice, state)
-            program.load_state_dict(initial)
-        _ferrule.set_rng(*before)
+    if check:
+        for case in cases:
+            check_case(program, case, before, partial(recapture, case.key))
+    _ferrule.set_rng(*before)
     if path is not None:
         program.save(path)
     return program
@@ -463,6 +489,10 @@ class _State:
                     name = f"optimizer.{names[id(param)]}.{key}"
                     self.tensors.append((name, value, False))
 
+    def copies(self) -> dict[str, Tensor]:
+        """The values now, by name."""
+        return {name: t.detach().clone() for name, t, _ in self.tensors}
+
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Takes back what the model writes into its tensors meanwhile."""
@@ -609,30 +639,74 @@ def _capture_train_step(
 # --- checking ---------------------------------------------------------------
 
 
-def _eager(model: Any, args: Sequence[Tensor], state: _State) -> list[Tensor]:
-    """The model's outputs; neither it nor the arguments are changed."""
-    with no_grad(), _mode(model, training=False), state.restored():
-        outputs = _outputs("forward", model(*(t.clone() for t in args)))
-        return [t.detach().clone() for t in outputs]
+def _case_inputs(
+    inputs: Sequence[_Input],
+    choices: Sequence[Mapping[str, int]],
+    samples: Sequence[Sequence[Tensor]],
+) -> Iterator[tuple[list[Tensor], Mapping[str, int]]]:
+    """Inputs to check at, and the free sizes in them: the example first."""
+    for sample in ([i.example for i in inputs], *samples):
+        if len(sample) != len(inputs):
+            raise ValueError(
+                f"[export] a sample has {len(sample)} inputs, the model takes "
+                f"{len(inputs)}"
+            )
+        sizes = {
+            d.name: t.shape[axis]
+            for i, t in zip(inputs, sample, strict=True)
+            for axis, d in enumerate(i.dims)
+            if d is not None and axis < t.ndim
+        }
+        yield [t.detach().clone().contiguous() for t in sample], sizes
+    example = {
+        d.name: i.example.shape[axis]
+        for i in inputs
+        for axis, d in enumerate(i.dims)
+        if d is not None
+    }
+    for choice in choices:
+        if any(choice[name] != size for name, size in example.items()):
+            yield [i.resized(choice).detach() for i in inputs], choice
 
 
-def _check(
-    program: Program,
+def _eager_case(
     model: Any,
-    inputs: list[_Input],
+    args: list[Tensor],
     choice: Mapping[str, int],
     state: _State,
-) -> None:
-    args = [i.resized(choice) for i in inputs]
-    expected = _eager(model, args, state)
-    got = program.run("forward", *args)
-    for i, (a, b) in enumerate(zip(expected, got, strict=True)):
-        if _ferrule.same_bits(a, b):
-            continue
-        sizes = ", ".join(f"{k}={v}" for k, v in choice.items()) or "fixed sizes"
-        raise FerruleError(
-            f"[export] output {i} of the written program differs from eager at "
-            f"{sizes}: shapes {b.shape} and {a.shape}. The model's Python code "
-            "probably takes another path there, or computes with numbers taken "
-            "out of tensors; write it with tensor ops and x.shape"
-        )
+    writes: bool,
+) -> Case:
+    """The model's outputs; neither it, its state nor the arguments are changed."""
+    with no_grad(), _mode(model, training=False), state.restored():
+        outputs = _outputs("forward", model(*(t.clone() for t in args)))
+        outputs = [t.detach().clone() for t in outputs]
+        return Case("forward", choice, args, outputs, state.copies() if writes else {})
+
+
+def _eager_step(
+    model: Any,
+    args: list[Tensor],
+    nargs: int,
+    choice: Mapping[str, int],
+    state: _State,
+    train: tuple[Callable[..., Tensor], Optimizer],
+) -> Case:
+    """The loss and the state after a step; all is then as it was."""
+    loss_function, optimizer = train
+    parameters = list(model.parameters())
+    grads = [p.grad for p in parameters]
+    entries = {p: dict(entry) for p, entry in optimizer.state.items()}
+    with _mode(model, training=True), state.restored():
+        try:
+            optimizer.zero_grad()
+            values = [t.clone() for t in args]
+            loss = loss_function(model(*values[:nargs]), *values[nargs:])
+            loss.backward()
+            optimizer.step()
+            after = state.copies()
+        finally:
+            for p, grad in zip(parameters, grads, strict=True):
+                p.grad = grad
+            for p, entry in entries.items():
+                optimizer.state[p] = entry
+        return Case("train_step", choice, args, [loss.detach().clone()], after)

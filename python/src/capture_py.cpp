@@ -19,6 +19,7 @@
 #include "ferrule/ops.h"
 #include "ferrule/session.h"
 #include "ferrule/vmap.h"
+#include "runtime/graph/compare_runs.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -309,6 +310,27 @@ void bind_capture(nb::module_& m) {
   m.def("capture_control", &control, "op"_a, "predicate"_a.none(), "carry"_a,
         "xs"_a, "reverse"_a, "regions"_a,
         "Appends a control flow node; see Capture::control.");
+  m.def(
+      "graph_difference",
+      [](const Program& a, const Program& b, const std::string& key) {
+        return graph_difference(a, b, key);
+      },
+      "The first node by which a signature's graphs differ, or \"\".");
+  m.def(
+      "first_difference",
+      [](std::shared_ptr<Program> a, const std::string& passes_a,
+         std::shared_ptr<Program> b, const std::string& passes_b,
+         const std::string& key, const std::vector<Tensor>& inputs) {
+        nb::gil_scoped_release unlocked;
+        ComparedRun runs[2];
+        runs[0].program = std::move(a);
+        runs[0].options.passes = passes_a;
+        runs[1].program = std::move(b);
+        runs[1].options.passes = passes_b;
+        const auto found = first_difference(runs[0], runs[1], key, inputs, 0);
+        return found ? found->text : std::string();
+      },
+      "The first value in which two runs differ, as text, or \"\".");
   m.def("open_program", &open_shared, "path"_a, "full"_a = false);
   // Another Python object for the same tensor.
   m.def("share", [](const Tensor& t) { return t; });

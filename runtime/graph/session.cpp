@@ -205,6 +205,30 @@ struct Session::Impl {
       return plan.outputs();
     });
   }
+
+  // Runs a sample and calls use(results). The session is then as it was: what
+  // writes state runs on a copy of it.
+  template <class Use>
+  void run_sample(const Golden& golden, const Use& use) {
+    const RngState before = rng;
+    if (signature(golden.signature).state_updates.empty()) {
+      use(run(golden.signature, golden.inputs));
+      rng = before;
+      return;
+    }
+    Impl copy;
+    copy.program = program;
+    copy.options = options;
+    copy.passes = passes;
+    copy.prepared = prepared;
+    copy.constants = constants;
+    copy.owned = owned;
+    for (size_t i = 0; i < owned.size(); ++i) {
+      if (owned[i]) copy.constants[i] = copy_of(constants[i]);
+    }
+    copy.rng = rng;
+    use(copy.run(golden.signature, golden.inputs));
+  }
 };
 
 Session::Session(std::shared_ptr<const Program> program, SessionOptions options)
@@ -282,18 +306,26 @@ void Session::set_state(std::string_view name, const Tensor& value) {
 RngState Session::rng() const { return impl_->rng; }
 void Session::set_rng(RngState state) { impl_->rng = state; }
 
-std::string Session::check_goldens(double tolerance) {
+std::string Session::check_golden(size_t i, double tolerance) {
   const Program& p = *impl_->program;
-  for (size_t i = 0; i < p.goldens.size(); ++i) {
-    const Golden& golden = p.goldens[i];
-    const auto results = impl_->run(golden.signature, golden.inputs);
-    for (size_t k = 0; k < results.size(); ++k) {
+  const Golden& golden = p.goldens[i];
+  std::string differs;
+  impl_->run_sample(golden, [&](std::span<const Tensor> results) {
+    for (size_t k = 0; k < results.size() && differs.empty(); ++k) {
       const std::string how =
           difference(results[k], golden.outputs[k], tolerance);
       if (how.empty()) continue;
-      return concat("sample ", i, " of '", golden.signature, "', result '",
-                    p.find(golden.signature)->outputs[k], "': ", how);
+      differs = concat("sample ", i, " of '", golden.signature, "', result '",
+                       p.find(golden.signature)->outputs[k], "': ", how);
     }
+  });
+  return differs;
+}
+
+std::string Session::check_goldens(double tolerance) {
+  for (size_t i = 0; i < impl_->program->goldens.size(); ++i) {
+    std::string differs = check_golden(i, tolerance);
+    if (!differs.empty()) return differs;
   }
   return {};
 }
@@ -307,15 +339,16 @@ void Session::save(const std::string& path) {
   for (size_t i = 0; i < p.constants.size(); ++i) impl_->checked(i);
   std::vector<Golden> goldens = p.goldens;
   for (Golden& g : goldens) {
-    const auto results = impl_->run(g.signature, g.inputs);
-    for (size_t k = 0; k < results.size(); ++k) {
-      const Tensor& before = g.outputs[k];
-      if (results[k]->nbytes() != before->nbytes()) {
-        fail<FormatError>("[save] a sample of '", g.signature,
-                          "' has results of another size");
+    impl_->run_sample(g, [&](std::span<const Tensor> results) {
+      for (size_t k = 0; k < results.size(); ++k) {
+        const Tensor& before = g.outputs[k];
+        if (results[k]->nbytes() != before->nbytes()) {
+          fail<FormatError>("[save] a sample of '", g.signature,
+                            "' has results of another size");
+        }
+        g.outputs[k] = copy_of(results[k]);
       }
-      g.outputs[k] = copy_of(results[k]);
-    }
+    });
   }
   write_state(p, impl_->constants, goldens, impl_->rng.seed, impl_->rng.offset,
               path);

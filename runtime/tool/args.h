@@ -33,6 +33,7 @@ class Args {
  public:
   // argv[0] is the subcommand. Throws UsageError for what is not in `known`.
   Args(int argc, char** argv, std::span<const Option> known);
+  Args() = default;  // nothing is given
 
   // The one positional argument: the model file.
   const std::string& file() const;

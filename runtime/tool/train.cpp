@@ -22,14 +22,16 @@ the files, and writes the trained model. The rows of the inputs belong together.
   --steps N, --epochs N    how long (default: one epoch)
   --signature NAME         the training step (default: train_step)
   --threads N              threads (default: the processors there are)
+  --passes LIST            passes over the graph: none, or e.g. -epilogues
   --json                   print JSON at the end, and no progress
 
 Exit code: 0; 2 for a wrong command line; 3 for an error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--input"},  {"--output"},    {"--batch"},   {"--steps"},
-    {"--epochs"}, {"--signature"}, {"--threads"}, {"--json", false},
+    {"--input"},   {"--output"}, {"--batch"},
+    {"--steps"},   {"--epochs"}, {"--signature"},
+    {"--threads"}, {"--passes"}, {"--json", false},
 };
 
 // Which result is the loss: the one of that name, or the first.
@@ -68,7 +70,9 @@ int run(int argc, char** argv) {
   }
   const int64_t steps = args.count("--steps", batches.count() * epochs);
 
-  Session session(program);
+  SessionOptions options;
+  options.passes = args.get("--passes");
+  Session session(program, options);
   const size_t loss_at = loss_index(s);
   Progress progress(args.has("--json"));
   double first = 0, loss = 0;

@@ -360,6 +360,40 @@ TEST_CASE("samples differ by more than a tolerance, or not") {
   CHECK(contains(difference_of(make({2}, {0, 0.5f}), 1), "was float32 (2,)"));
 }
 
+TEST_CASE("a sample of a training step runs on a copy of the state") {
+  Program p = training_program();
+  const Tensor x = make({4}, {1});
+  const float loss = floats(run1(*std::make_unique<Session>(share(Program(p))),
+                                 "train_step", {x}))[0];
+  p.goldens.push_back({"train_step", {x}, {make({}, {loss})}});
+  p.goldens.push_back({"forward", {}, {make({4}, {0, 0.5f, 1, 1.5f})}});
+  Session s(share(std::move(p)));
+  for (int i = 0; i < 2; ++i) CHECK(s.check_goldens() == "");
+  CHECK(floats(s.state("w")) == floats(ramp({4})));
+  // It starts from the state that the session has.
+  s.run("train_step", std::vector{x});
+  const std::vector<float> w = floats(s.state("w"));
+  CHECK(contains(s.check_goldens(), "sample 0 of 'train_step', result 'loss'"));
+  CHECK(contains(s.check_golden(1), "sample 1 of 'forward'"));
+  CHECK(floats(s.state("w")) == w);
+}
+
+TEST_CASE("a sample that draws starts from the state that the file names") {
+  Program p;
+  p.rng_seed = 5;
+  GraphBuilder b(p, "forward");
+  b.output("a", b.node("rand", {{"size", ints({8})}}));
+  b.finish();
+  const Tensor drawn = [&] {
+    Session s(share(Program(p)));
+    return make({8}, floats(run1(s, "forward", {})));
+  }();
+  p.goldens.push_back({"forward", {}, {drawn}});
+  Session s(share(std::move(p)));
+  for (int i = 0; i < 2; ++i) CHECK(s.check_goldens() == "");
+  CHECK(s.rng().offset == 0);
+}
+
 TEST_CASE("trained state is saved, and goes on where it stopped") {
   const std::string path = concat(FERRULE_BINARY_DIR "/",
                                   static_cast<int>(::getpid()), "trained.fer");
