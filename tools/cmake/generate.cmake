@@ -11,15 +11,18 @@ function(ferrule_generate_tables)
   # and a removed source changes them.
   file(CONFIGURE OUTPUT "${out}/ops.list" CONTENT "${arg_OPS}\n")
   file(CONFIGURE OUTPUT "${out}/kernels.list" CONTENT "${arg_KERNELS}\n")
+  list(JOIN ferrule_selected_ops "\n" selected)
+  file(CONFIGURE OUTPUT "${out}/selected.list" CONTENT "${selected}\n")
   add_custom_command(
     OUTPUT "${out}/ferrule/ops.h" "${out}/op_table.cpp"
     COMMAND "${CMAKE_COMMAND}" -DKIND=ops "-DOUT=${out}" -P "${script}"
-    DEPENDS ${arg_OPS} "${out}/ops.list" "${script}"
+    DEPENDS ${arg_OPS} "${out}/ops.list" "${out}/selected.list" "${script}"
     COMMENT "Op table" VERBATIM)
   add_custom_command(
     OUTPUT "${out}/cpu_kernel_table.cpp"
     COMMAND "${CMAKE_COMMAND}" -DKIND=kernels "-DOUT=${out}" -P "${script}"
-    DEPENDS ${arg_KERNELS} "${out}/kernels.list" "${script}"
+    DEPENDS ${arg_KERNELS} "${out}/kernels.list" "${out}/selected.list"
+            "${script}"
     COMMENT "CPU kernel table" VERBATIM)
   add_custom_target(ferrule_generated DEPENDS
                     "${out}/ferrule/ops.h" "${out}/cpu_kernel_table.cpp")

@@ -3,7 +3,8 @@
 # It looks for lines that start with
 #   extern const OpDef NAME_op = {            in runtime/ops/*.cpp
 #   extern const KernelDef NAME_cpu = {       in runtime/cpu/*.cpp
-# A file is written only when its content changes.
+# of those ops whose names stand in OUT/selected.list, if it is not empty. A
+# file is written only when its content changes.
 
 if(KIND STREQUAL "ops")
   set(type OpDef)
@@ -35,7 +36,25 @@ foreach(source IN LISTS sources)
   endforeach()
 endforeach()
 list(SORT names)
-list(LENGTH names count)
+# What is left out of the tables, nothing refers to; the linker drops it.
+set(table_names "${names}")
+file(STRINGS "${OUT}/selected.list" selected)
+if(selected)
+  set(table_names "")
+  foreach(name IN LISTS names)
+    if(name IN_LIST selected)
+      list(APPEND table_names "${name}")
+    endif()
+  endforeach()
+  if(KIND STREQUAL "ops")
+    list(REMOVE_ITEM selected ${names})
+    if(selected)
+      list(JOIN selected ", " selected)
+      message(FATAL_ERROR "There are no ops called ${selected} (FERRULE_OPS).")
+    endif()
+  endif()
+endif()
+list(LENGTH table_names count)
 
 set(externs "")
 set(aliases "")
@@ -44,6 +63,8 @@ foreach(name IN LISTS names)
   string(APPEND externs "extern const ${type} ${name}${suffix};\n")
   string(APPEND aliases
          "inline constexpr const OpDef& ${name} = ${name}_op;\n")
+endforeach()
+foreach(name IN LISTS table_names)
   string(APPEND entries "    &${name}${suffix},\n")
 endforeach()
 if(count EQUAL 0)
