@@ -9,6 +9,7 @@
 
 #include "ferrule/op.h"
 #include "runtime/core/schema.h"
+#include "runtime/cpu/choose_isa.h"
 #include "runtime/cpu/complex.h"
 
 namespace ferrule {
@@ -73,7 +74,10 @@ void link_all() {
 
 void ensure_linked() {
   static std::once_flag once;
-  std::call_once(once, link_all);
+  std::call_once(once, [] {
+    cpu::check_machine();
+    link_all();
+  });
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
-// Chooses the instruction set while the program runs: to compare results.
+// What instruction sets there are, and choosing one while the program runs: to
+// compare results.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
 namespace ferrule::cpu {
+
+// Throws DeviceError where this build has no kernels for this machine.
+void check_machine();
 
 // Those of this machine, the least first.
 std::vector<const char*> machine_isas();

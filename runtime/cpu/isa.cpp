@@ -81,15 +81,26 @@ bool has(Isa isa) { return isa == Isa::neon; }
 
 #endif
 
+// Does this build have kernels for it?
+bool built(Isa isa) {
+#if defined(FE_ONLY_ISA)
+  return isa == Isa::FE_ONLY_ISA;
+#else
+  return isa != Isa{};
+#endif
+}
+
 Isa detect() {
   Isa best{};
   for (Isa isa : kAll) {
-    if (has(isa)) best = isa;
+    if (has(isa) && built(isa)) best = isa;
   }
   const char* wanted = std::getenv("FERRULE_ISA");
   if (wanted == nullptr || *wanted == '\0') return best;
   for (Isa isa : kAll) {
-    if (std::strcmp(wanted, isa_name(isa)) == 0 && has(isa)) return isa;
+    if (std::strcmp(wanted, isa_name(isa)) == 0 && has(isa) && built(isa)) {
+      return isa;
+    }
   }
   log_warning("FERRULE_ISA=", wanted,
               " is not an instruction set of this machine; using ",
@@ -125,17 +136,28 @@ Isa find_isa() {
   return found;
 }
 
+void check_machine() {
+  if (find_isa() != Isa{}) return;
+  std::string built_for;
+  for (Isa isa : kAll) {
+    if (built(isa)) built_for = isa_name(isa);
+  }
+  fail<DeviceError>("this build of the runtime has kernels for the instruction "
+                    "set ",
+                    built_for, " alone, which this machine has not");
+}
+
 std::vector<const char*> machine_isas() {
   std::vector<const char*> names;
   for (Isa isa : kAll) {
-    if (has(isa)) names.push_back(isa_name(isa));
+    if (has(isa) && built(isa)) names.push_back(isa_name(isa));
   }
   return names;
 }
 
 void choose_isa(std::string_view name) {
   for (Isa isa : kAll) {
-    if (name != isa_name(isa) || !has(isa)) continue;
+    if (name != isa_name(isa) || !has(isa) || !built(isa)) continue;
     found_isa.store(isa, std::memory_order_relaxed);
     return;
   }

@@ -14,16 +14,17 @@
 // What `*.dot.simd.cpp` files define is compiled with dot products of narrow
 // numbers in addition, and declared and called by FE_SIMD_DOT and FE_BEST_DOT.
 //
-// FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions
-// from elsewhere only if they are always inlined or not inline at all: the
-// linker keeps one copy of an inline function, and must not find the one that
-// was compiled for AVX-512.
+// FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions from
+// elsewhere only if they are always inlined or not inline at all, lest the linker
+// keep an inline function's copy for AVX-512.
 #pragma once
 
 #include <atomic>
 
 // FE_ISA is a macro in `*.simd.cpp` only; the names are namespaces everywhere.
-#if defined(__x86_64__)
+#if defined(FE_ONLY_ISA)
+#include "runtime/cpu/only_isa.h"
+#elif defined(__x86_64__)
 #define FE_SIMD(...) \
   namespace v2 {     \
   __VA_ARGS__        \

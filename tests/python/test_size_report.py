@@ -44,3 +44,33 @@ def test_folder_without_a_library(tmp_path):
     result = size_report(tmp_path)
     assert result.returncode == 1
     assert "no libferrule_runtime.so" in result.stderr
+
+
+def test_growth_fails(tmp_path):
+    """Against committed sizes: a part that has grown by more than 5 % is named."""
+    if not (BUILD / "shared/libferrule_runtime.so").exists():
+        pytest.skip(f"{BUILD} has no shared runtime (builds with sanitizers do not)")
+    file = tmp_path / "sizes.json"
+    assert size_report("--write", file, BUILD).returncode == 0
+    same = size_report("--against", file, BUILD)
+    assert same.returncode == 0, same.stdout
+    assert "(+0.0%)" in same.stdout
+
+    sizes = json.loads(file.read_text())
+    graph = sizes["bytes"]["graph"]
+    sizes["bytes"]["graph"] = int(graph / 1.04)
+    file.write_text(json.dumps(sizes))
+    assert size_report("--against", file, BUILD).returncode == 0
+    sizes["bytes"]["graph"] = int(graph / 1.06)
+    file.write_text(json.dumps(sizes))
+    grown = size_report("--against", file, BUILD)
+    assert grown.returncode == 1
+    assert f"FAILED: graph has grown from {int(graph / 1.06):,} to {graph:,}" in (
+        grown.stdout
+    )
+
+    sizes["compiler"] = "GCC: 1.0"
+    file.write_text(json.dumps(sizes))
+    other = size_report("--against", file, BUILD)
+    assert other.returncode == 0
+    assert "not compared: compiler is GCC" in other.stdout

@@ -1,5 +1,6 @@
-# A runtime for some models: FERRULE_MODELS, FERRULE_OPS. Sets
-# ferrule_selected_ops to the names of the ops that it has; empty: all.
+# A runtime for some models: FERRULE_MODELS, FERRULE_OPS, and for some machines:
+# FERRULE_ISA, FERRULE_SMALL. Sets ferrule_selected_ops to the names of the ops
+# that it has; empty: all.
 
 set(ferrule_selected_ops "")
 if(FERRULE_MODELS OR FERRULE_OPS)
@@ -57,4 +58,31 @@ if(FERRULE_MODELS OR FERRULE_OPS)
     message(FATAL_ERROR "FERRULE_MODELS, FERRULE_OPS: no op is named there.")
   endif()
   message(STATUS "Runtime with ${count} ops: ${ferrule_selected_ops}")
+endif()
+
+# --- Instruction sets, and how kernels are compiled.
+
+set(ferrule_x86_levels v2 v3 v4)
+if(FERRULE_ISA)
+  if(NOT FERRULE_RUNTIME_ONLY)
+    message(FATAL_ERROR "FERRULE_ISA chooses the kernels of a deployed runtime: "
+                        "set FERRULE_RUNTIME_ONLY=ON, too.")
+  endif()
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(known neon)
+  else()
+    set(known ${ferrule_x86_levels})
+  endif()
+  if(NOT FERRULE_ISA IN_LIST known)
+    message(FATAL_ERROR "FERRULE_ISA is '${FERRULE_ISA}'; for "
+                        "${CMAKE_SYSTEM_PROCESSOR} there are: ${known}")
+  endif()
+  set(ferrule_x86_levels ${FERRULE_ISA})
+  add_compile_definitions(FE_ONLY_ISA=${FERRULE_ISA})
+endif()
+
+set(ferrule_unrolled -O3)
+if(FERRULE_SMALL)
+  set(ferrule_unrolled -Os)
+  string(REPLACE "-O2" "-Os" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
 endif()

@@ -48,6 +48,17 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_test(NAME check/symbols
            COMMAND "${PROJECT_SOURCE_DIR}/tools/check-symbols"
                    $<TARGET_FILE:${shared_runtime}>)
+  # The sizes of its parts, against those that were committed. Only of the whole:
+  # a build for some models or machines has others.
+  if(NOT FERRULE_MODELS AND NOT FERRULE_OPS AND NOT FERRULE_ISA
+     AND NOT FERRULE_SMALL AND NOT FERRULE_LTO)
+    add_test(NAME check/size
+             COMMAND "${PROJECT_SOURCE_DIR}/tools/size-report"
+                     --against "${PROJECT_SOURCE_DIR}/tools/size-baseline.json"
+                     "${PROJECT_BINARY_DIR}")
+    set_tests_properties(check/size PROPERTIES
+                         SKIP_REGULAR_EXPRESSION "not compared: ")
+  endif()
   foreach(level v3 v4 v4dot)
     if(simd_objects_${level})
       add_test(NAME check/simd-${level}
