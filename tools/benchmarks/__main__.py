@@ -2,7 +2,7 @@
 
     tools/bench gemm          matrix products
     tools/bench conv          convolutions of ResNet-50 and MobileNetV2, and gradients
-    tools/bench ops           elementwise ops, reductions, softmax, norms, optimizers
+    tools/bench ops           elementwise ops, reductions, norms, optimizers, linalg
     tools/bench fft           Fourier transforms
     tools/bench train         training steps of small models
     tools/bench infer         latency of models with one example

@@ -1,5 +1,5 @@
 """Elementwise ops, reductions, softmax, norms, losses with their gradients, a chain
-of ops, Adam."""
+of ops, Adam, decompositions of matrices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import decompositions
 from .harness import (
     Case,
     Row,
@@ -186,6 +187,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         "12 ops on 16,777,216 floats", lambda: build((1 << 24,), chain), goal="<= 60 ms"
     )
     yield Case("Adam, 1,000,000 parameters", adam, goal="<= 350 us")
+    yield from decompositions.cases()
 
 
 def run(settings: Settings) -> list[Row]:
