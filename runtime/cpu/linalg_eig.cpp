@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "runtime/cpu/linalg_reflectors.h"
+#include "runtime/cpu/linalg_iterations.h"
+#include "runtime/cpu/linalg_reductions.h"
 #include "runtime/cpu/linalg_schur.h"
 
 namespace ferrule {
@@ -14,21 +15,22 @@ namespace {
 // The memory of one matrix.
 template <class T>
 struct Eig {
+  static constexpr bool kReal = std::is_same_v<T, double>;
+
   Eig(Arena& arena, int64_t n, bool vectors)
       : n(n),
         h{arena.take<T>(n * n), n},
         values(arena.take<Complex>(n)),
         taus(arena.take<T>(n)),
-        row(arena.take<T>(2 * n)),
-        x(arena.take<Complex>(n)),
-        products(arena, vectors ? n : 0, vectors ? n : 0, kBlock),
-        reflectors(arena, vectors ? n : 0, vectors ? n : 0, products),
+        panels(arena, n),
+        products(arena, n, n, vectors ? n : kBlock),
+        reflectors(arena, n, n, products),
         q{arena.take<T>(vectors ? n * n : 0), n},
         zt{arena.take<T>(vectors ? n * n : 0), n},
         wide{arena.take<Complex>(vectors ? n * n : 0), n} {}
 
   bool run(bool vectors) {
-    reduce_to_hessenberg(h, n, taus, row);
+    reduce_to_hessenberg(h, n, taus, panels, products, reflectors);
     if (vectors) {
       set_identity(q, n, n);
       if (n > 2) {
@@ -44,25 +46,40 @@ struct Eig {
   }
 
   // The eigenvector of values[k] in terms of those of the Schur form: x with
-  // (T - value) x = 0, from row k up; below it is 0.
-  void substitute(int64_t k) {
+  // (T - value) x = 0, from row k up; below it is 0. Row k of q becomes x; of a
+  // complex x of a real matrix it takes the imaginary part, row k - 1 the real
+  // one.
+  void substitute(int64_t k, double least) {
     const Complex value = values[k];
-    double size = 0;
-    for (int64_t i = 0; i < n; ++i) size = std::max(size, magnitude(h[i][i]));
-    const double least = std::max(std::numeric_limits<double>::epsilon() * size,
-                                  std::numeric_limits<double>::min());
-    std::fill_n(x, n, Complex(0));
-    x[k] = 1;
+    const bool pair = kReal && value.imag() != 0;
+    T *const x = q[pair ? k - 1 : k], *const imag = q[k];
+    const auto get = [&](int64_t i) {
+      return pair ? Complex(real_part(x[i]), real_part(imag[i]))
+                  : Complex(x[i]);
+    };
+    const auto set = [&](int64_t i, Complex to) {
+      if constexpr (kReal) {
+        if (pair) imag[i] = to.imag();
+        x[i] = to.real();
+      } else {
+        x[i] = to;
+      }
+    };
+    std::fill_n(x, n, T(0));
+    if (pair) std::fill_n(imag, n, T(0));
+    set(k, 1);
     int64_t i = k - 1;
     if (k > 0 && h[k][k - 1] != T(0)) {  // the second of a block of two
-      x[k - 1] = (value - h[k][k]) / h[k][k - 1];
+      set(k - 1, (value - h[k][k]) / h[k][k - 1]);
       --i;
     }
     for (; i >= 0; --i) {
       const auto known = [&](int64_t r) {
-        Complex sum = 0;
-        for (int64_t j = i + 1; j <= k; ++j) sum += h[r][j] * x[j];
-        return -sum;
+        const T* const row = h[r] + i + 1;
+        const T sum = dot(row, x + i + 1, k - i);
+        if (!pair) return -Complex(sum);
+        const T other = dot(row, imag + i + 1, k - i);
+        return -Complex(real_part(sum), real_part(other));
       };
       const auto pivot = [&](Complex p) {
         return magnitude(p) < least ? Complex(least) : p;
@@ -72,38 +89,48 @@ struct Eig {
         const Complex b = h[i - 1][i], c = h[i][i - 1];
         const Complex above = known(i - 1), below = known(i);
         const Complex det = pivot(a * d - b * c);
-        x[i - 1] = (above * d - b * below) / det;
-        x[i] = (a * below - above * c) / det;
+        set(i - 1, (above * d - b * below) / det);
+        set(i, (a * below - above * c) / det);
         --i;
       } else {
-        x[i] = known(i) / pivot(h[i][i] - value);
+        set(i, known(i) / pivot(h[i][i] - value));
       }
-      if (magnitude(x[i]) < 1e100) continue;
-      const double scale = 1 / magnitude(x[i]);
-      for (int64_t j = i; j <= k; ++j) x[j] *= scale;
+      const double size = magnitude(get(i));
+      if (size < 1e100) continue;
+      for (int64_t j = i; j <= k; ++j) set(j, get(j) / size);
     }
   }
 
   // Eigenvector k as row k of `wide`, of length 1.
-  void make_vector(int64_t k) {
-    substitute(k);
-    Complex* const v = wide[k];
-    std::fill_n(v, n, Complex(0));
-    for (int64_t j = 0; j <= k; ++j) {
-      for (int64_t i = 0; i < n; ++i) v[i] += x[j] * zt[j][i];
-    }
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += std::norm(v[i]);
-    const Complex factor = phase_of(v, n) / std::sqrt(sum);
-    for (int64_t i = 0; i < n; ++i) v[i] *= factor;
-  }
-
   void make_vectors() {
+    double size = 0;
+    for (int64_t i = 0; i < n; ++i) size = std::max(size, magnitude(h[i][i]));
+    const double least = std::max(std::numeric_limits<double>::epsilon() * size,
+                                  std::numeric_limits<double>::min());
+    const auto of_pair = [&](int64_t k) {
+      return kReal && values[k].imag() != 0;
+    };
     for (int64_t k = n - 1; k >= 0; --k) {
-      make_vector(k);
-      if (!std::is_same_v<T, double> || values[k].imag() == 0) continue;
-      // The other one of a pair.
-      for (int64_t i = 0; i < n; ++i) wide[k - 1][i] = std::conj(wide[k][i]);
+      substitute(k, least);
+      if (of_pair(k)) --k;
+    }
+    const Rows<T>& sums = h;  // which is not needed any more
+    std::fill_n(sums.data, n * n, T(0));
+    products.add(sums, n, n, n, q, zt);
+    for (int64_t k = n - 1; k >= 0; --k) {
+      Complex* const v = wide[k];
+      const bool pair = of_pair(k);
+      const T* const real = sums[pair ? k - 1 : k];
+      double square_sum = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        v[i] = pair ? Complex(real_part(real[i]), real_part(sums[k][i]))
+                    : Complex(real[i]);
+        square_sum += std::norm(v[i]);
+      }
+      const Complex factor = phase_of(v, n) / std::sqrt(square_sum);
+      for (int64_t i = 0; i < n; ++i) v[i] *= factor;
+      if (!pair) continue;
+      for (int64_t i = 0; i < n; ++i) wide[k - 1][i] = std::conj(v[i]);
       --k;
     }
   }
@@ -126,8 +153,8 @@ struct Eig {
   int64_t n;
   Rows<T> h;
   Complex* values;
-  T *taus, *row;
-  Complex* x;
+  T* taus;
+  Panels<T> panels;
   Products<T> products;
   Reflectors<T> reflectors;
   Rows<T> q, zt;
@@ -145,38 +172,27 @@ Batch batch_of(const OpCall& c, bool vectors) {
 }
 
 int64_t scratch(const OpCall& c, bool vectors) {
-  return batch_of(c, vectors).total() +
-         matrices(c.in(0)) * static_cast<int64_t>(sizeof(int32_t));
+  return iterations_scratch(c, batch_of(c, vectors));
 }
 
 void eigen(OpCall& c, bool vectors) {
   const TensorImpl& t = c.in(0);
-  const int64_t n = t.shape[t.ndim - 1], count = matrices(t);
-  const Batch batch = batch_of(c, vectors);
-  auto* info =
-      reinterpret_cast<int32_t*>(static_cast<char*>(c.scratch) + batch.total());
-  by_number(t, [&]<class T>(T) {
-    batch.each(c.scratch, [&](int64_t i, Arena& arena) {
-      Eig<T> work(arena, n, vectors);
-      const double scale = scale_for<T>(t, i * n * n, n * n);
-      info[i] = std::isnan(scale) ? -1 : 0;
-      if (info[i] != 0) return;
-      load(t, i * n * n, work.h, n, n, scale);
-      if (!work.run(vectors)) {
-        info[i] = 1;
-        return;
-      }
-      if (vectors) work.make_vectors();
-      work.sort(vectors);
-      if (vectors) {
-        store(c.out_impl(1), i * n * n,
-              Strided<Complex>(work.wide).transposed(), n, n);
-      }
-      store<Complex>(c.out_impl(0), i * n, Rows<Complex>{work.values, n}, 1, n,
-                     1 / scale);
-    });
-  });
-  report_failures(c, info, count);
+  const int64_t n = t.shape[t.ndim - 1];
+  iterate(c, batch_of(c, vectors),
+          [&]<class T>(int64_t i, Arena& arena, double scale) {
+            Eig<T> work(arena, n, vectors);
+            load(t, i * n * n, work.h, n, n, scale);
+            if (!work.run(vectors)) return false;
+            if (vectors) work.make_vectors();
+            work.sort(vectors);
+            if (vectors) {
+              store(c.out_impl(1), i * n * n,
+                    Strided<Complex>(work.wide).transposed(), n, n);
+            }
+            store<Complex>(c.out_impl(0), i * n, Rows<Complex>{work.values, n},
+                           1, n, 1 / scale);
+            return true;
+          });
 }
 
 }  // namespace

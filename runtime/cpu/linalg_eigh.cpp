@@ -4,7 +4,8 @@
 #include <limits>
 #include <numeric>
 
-#include "runtime/cpu/linalg_reflectors.h"
+#include "runtime/cpu/linalg_iterations.h"
+#include "runtime/cpu/linalg_reductions.h"
 #include "runtime/cpu/linalg_rotations.h"
 
 namespace ferrule {
@@ -73,19 +74,19 @@ struct Eigh {
         diagonal(arena.take<double>(n)),
         beside(arena.take<double>(n)),
         taus(arena.take<T>(n)),
-        row(arena.take<T>(2 * n)),
         order(arena.take<int64_t>(n)),
-        products(arena, vectors ? n : 0, vectors ? n : 0, kBlock),
+        panels(arena, n),
+        products(arena, n, n, kBlock),
         reflectors(arena, vectors ? n : 0, vectors ? n : 0, products),
         rotations(arena, vectors ? n : 0),
         q{arena.take<T>(vectors ? n * n : 0), n} {}
 
   // The eigenvalues, in `diagonal[order[0]]`, ...; their vectors are rows of a.
   bool run(bool vectors) {
-    tridiagonalize(a, n, diagonal, beside, taus, row);
+    tridiagonalize(a, n, diagonal, beside, taus, panels, products);
     if (vectors) {
       set_identity(q, n, n);
-      reflectors.form(Strided<T>(a).from(1, 0), taus, n - 1, n - 1,
+      reflectors.form(Strided<T>(a).from(0, 1).transposed(), taus, n - 1, n - 1,
                       q.from(1, 1), n - 1);
       for (int64_t i = 0; i < n; ++i) {
         for (int64_t j = 0; j < n; ++j) a[i][j] = q[j][i];
@@ -107,8 +108,9 @@ struct Eigh {
   int64_t n;
   Rows<T> a;
   double *diagonal, *beside;
-  T *taus, *row;
+  T* taus;
   int64_t* order;
+  Panels<T> panels;
   Products<T> products;
   Reflectors<T> reflectors;
   Rotations<T> rotations;
@@ -127,51 +129,44 @@ Batch batch_of(const OpCall& c, bool vectors) {
   return Batch(matrices(c.in(0)), bytes, 10 * n * n * n);
 }
 
-int64_t scratch(const OpCall& c, bool vectors) {
-  return batch_of(c, vectors).total() +
-         matrices(c.in(0)) * static_cast<int64_t>(sizeof(int32_t));
-}
-
 void eigen(OpCall& c, bool vectors) {
   const TensorImpl& t = c.in(0);
-  const int64_t n = t.shape[t.ndim - 1], count = matrices(t);
-  const Batch batch = batch_of(c, vectors);
-  auto* info =
-      reinterpret_cast<int32_t*>(static_cast<char*>(c.scratch) + batch.total());
-  by_number(t, [&]<class T>(T) {
-    batch.each(c.scratch, [&](int64_t i, Arena& arena) {
-      Eigh<T> work(arena, n, vectors);
-      const double scale = scale_for<T>(t, i * n * n, n * n);
-      info[i] = std::isnan(scale) ? -1 : 0;
-      if (info[i] != 0) return;
-      load(t, i * n * n, work.a, n, n, scale);
-      for (int64_t row = 0; row < n; ++row) {
-        work.a[row][row] = real_part(work.a[row][row]);
-        for (int64_t col = 0; col < row; ++col) {
-          T &low = work.a[row][col], &high = work.a[col][row];
-          if (upper(c)) {
-            low = conjugate(high);
-          } else {
-            high = conjugate(low);
+  const int64_t n = t.shape[t.ndim - 1];
+  iterate(
+      c, batch_of(c, vectors),
+      [&]<class T>(int64_t i, Arena& arena, double scale) {
+        Eigh<T> work(arena, n, vectors);
+        load(t, i * n * n, work.a, n, n, scale);
+        for (int64_t row = 0; row < n; ++row) {
+          work.a[row][row] = real_part(work.a[row][row]);
+          for (int64_t col = 0; col < row; ++col) {
+            T &low = work.a[row][col], &high = work.a[col][row];
+            if (upper(c)) {
+              low = conjugate(high);
+            } else {
+              high = conjugate(low);
+            }
           }
         }
-      }
-      if (!work.run(vectors)) info[i] = 1;
-      for (int64_t k = 0; k < n; ++k) {
-        const int64_t from = work.order[k];
-        store<double>(c.out_impl(0), i * n + k,
-                      Rows<double>{work.diagonal + from, 1}, 1, 1, 1 / scale);
-      }
-      if (!vectors) return;
-      for (int64_t k = 0; k < n; ++k) {
-        const T* const vector = work.a[work.order[k]];
-        const T phase = phase_of(vector, n);
-        for (int64_t j = 0; j < n; ++j) work.q[k][j] = vector[j] * phase;
-      }
-      store(c.out_impl(1), i * n * n, Strided<T>(work.q).transposed(), n, n);
-    });
-  });
-  report_failures(c, info, count);
+        const bool converged = work.run(vectors);
+        for (int64_t k = 0; k < n; ++k) {
+          const int64_t from = work.order[k];
+          store<double>(c.out_impl(0), i * n + k,
+                        Rows<double>{work.diagonal + from, 1}, 1, 1, 1 / scale);
+        }
+        if (!vectors) return converged;
+        for (int64_t k = 0; k < n; ++k) {
+          const T* const vector = work.a[work.order[k]];
+          const T phase = phase_of(vector, n);
+          for (int64_t j = 0; j < n; ++j) work.q[k][j] = vector[j] * phase;
+        }
+        store(c.out_impl(1), i * n * n, Strided<T>(work.q).transposed(), n, n);
+        return converged;
+      });
+}
+
+int64_t scratch(const OpCall& c, bool vectors) {
+  return iterations_scratch(c, batch_of(c, vectors));
 }
 
 }  // namespace

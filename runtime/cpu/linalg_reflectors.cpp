@@ -1,6 +1,5 @@
-// Householder's reflectors, and the forms that they reduce matrices to. Source:
-// Golub and Van Loan, "Matrix Computations", 4th edition, sections 5.1, 5.2,
-// 5.4.8, 7.4.3 and 8.3.1.
+// Householder's reflectors, and the QR decomposition. Source: Golub and Van
+// Loan, "Matrix Computations", 4th edition, sections 5.1 and 5.2.
 #include "runtime/cpu/linalg_reflectors.h"
 
 namespace ferrule::cpu {
@@ -113,7 +112,7 @@ void Reflectors<T>::form(Strided<T> vectors, const T* taus, int64_t m,
   }
 }
 
-// --- reductions
+// --- QR
 
 template <class T>
 void qr_factor(Rows<T> a, int64_t m, int64_t n, T* taus,
@@ -132,91 +131,10 @@ void qr_factor(Rows<T> a, int64_t m, int64_t n, T* taus,
   }
 }
 
-template <class T>
-void tridiagonalize(Rows<T> a, int64_t n, double* diagonal, double* beside,
-                    T* taus, T* row) {
-  for (int64_t k = 0; k + 1 < n; ++k) {
-    const int64_t rest = n - k - 1;
-    diagonal[k] = real_part(a[k][k]);
-    T* const below = a[k + 1] + k;
-    const T tau = taus[k] = make_reflector(rest, below, a.row);
-    beside[k] = real_part(below[0]);
-    if (tau == T(0)) continue;
-    const Rows<T> trailing = a.from(k + 1, k + 1);
-    T *const v = row, *const w = row + rest;
-    for (int64_t i = 0; i < rest; ++i) v[i] = i == 0 ? T(1) : below[i * a.row];
-    each_row_of(rest, rest,
-                [&](int64_t i) { w[i] = tau * dot(trailing[i], v, rest); });
-    // H^H A H = A - v w^H - w v^H with w = tau A v - tau / 2 (w^H v) v
-    T shared = 0;
-    for (int64_t i = 0; i < rest; ++i) shared += conjugate(w[i]) * v[i];
-    add_row(w, rest, -tau * shared / 2.0, v);
-    for (int64_t i = 0; i < 2 * rest; ++i) row[i] = conjugate(row[i]);
-    each_row_of(rest, rest, [&](int64_t i) {
-      const T factors[] = {-conjugate(w[i]), -conjugate(v[i])};
-      add_rows(trailing[i], rest, factors, 1, row, rest, 2);
-    });
-  }
-  if (n > 0) diagonal[n - 1] = real_part(a[n - 1][n - 1]);
-}
-
-template <class T>
-void bidiagonalize(Rows<T> a, int64_t n, double* diagonal, double* above,
-                   T* left_taus, T* right_taus, T* row) {
-  for (int64_t k = 0; k < n; ++k) {
-    const int64_t rest = n - k - 1;
-    left_taus[k] = make_reflector(n - k, a[k] + k, a.row);
-    diagonal[k] = real_part(a[k][k]);
-    reflect_rows(a[k] + k, a.row, conjugate(left_taus[k]), a.from(k, k + 1),
-                 n - k, rest, row);
-    if (rest == 0) break;
-    // The row is reduced as the column that it is conjugated.
-    T* const right = a[k] + k + 1;
-    for (int64_t j = 0; j < rest; ++j) right[j] = conjugate(right[j]);
-    const T tau = right_taus[k] = make_reflector(rest, right, 1);
-    above[k] = real_part(right[0]);
-    if (tau == T(0)) continue;
-    T *const u = row, *const conjugated = row + rest;
-    for (int64_t j = 0; j < rest; ++j) {
-      u[j] = j == 0 ? T(1) : right[j];
-      conjugated[j] = conjugate(u[j]);
-    }
-    const Rows<T> trailing = a.from(k + 1, k + 1);
-    each_row_of(rest, rest, [&](int64_t i) {
-      add_row(trailing[i], rest, -tau * dot(trailing[i], u, rest), conjugated);
-    });
-  }
-}
-
-template <class T>
-void reduce_to_hessenberg(Rows<T> a, int64_t n, T* taus, T* row) {
-  for (int64_t k = 0; k + 2 < n; ++k) {
-    const int64_t rest = n - k - 1;
-    T* const below = a[k + 1] + k;
-    const T tau = taus[k] = make_reflector(rest, below, a.row);
-    if (tau == T(0)) continue;
-    reflect_rows(below, a.row, conjugate(tau), a.from(k + 1, k + 1), rest, rest,
-                 row);
-    T *const v = row, *const conjugated = row + rest;
-    for (int64_t i = 0; i < rest; ++i) {
-      v[i] = i == 0 ? T(1) : below[i * a.row];
-      conjugated[i] = conjugate(v[i]);
-    }
-    each_row_of(n, rest, [&](int64_t i) {
-      T* const right = a[i] + k + 1;
-      add_row(right, rest, -tau * dot(right, v, rest), conjugated);
-    });
-  }
-}
-
-#define FE_REFLECTORS_FOR(T)                                                   \
-  template T make_reflector(int64_t, T*, int64_t);                             \
-  template class Reflectors<T>;                                                \
-  template void qr_factor(Rows<T>, int64_t, int64_t, T*,                       \
-                          const Reflectors<T>&);                               \
-  template void tridiagonalize(Rows<T>, int64_t, double*, double*, T*, T*);    \
-  template void bidiagonalize(Rows<T>, int64_t, double*, double*, T*, T*, T*); \
-  template void reduce_to_hessenberg(Rows<T>, int64_t, T*, T*);
+#define FE_REFLECTORS_FOR(T)                       \
+  template T make_reflector(int64_t, T*, int64_t); \
+  template class Reflectors<T>;                    \
+  template void qr_factor(Rows<T>, int64_t, int64_t, T*, const Reflectors<T>&);
 FE_REFLECTORS_FOR(double)
 FE_REFLECTORS_FOR(Complex)
 #undef FE_REFLECTORS_FOR

@@ -1,5 +1,4 @@
-// Householder's reflectors, and what they reduce matrices to: triangular,
-// tridiagonal, bidiagonal and Hessenberg form.
+// Householder's reflectors, and the QR decomposition, which they give.
 //
 // A reflector is H = I - tau v v^H with v[0] = 1, which is not stored. Signs
 // are LAPACK's, so that results are those that users know.
@@ -47,25 +46,5 @@ class Reflectors {
 template <class T>
 void qr_factor(Rows<T> a, int64_t m, int64_t n, T* taus,
                const Reflectors<T>& reflectors);
-
-// A = Q T Q^H for a Hermitian A, of which both triangles are read, and a real
-// tridiagonal T: n diagonal elements and n - 1 beside them. The vectors of Q's
-// n - 1 reflectors lie in A from row 1 on. `row`: memory for 2 n elements.
-template <class T>
-void tridiagonalize(Rows<T> a, int64_t n, double* diagonal, double* beside,
-                    T* taus, T* row);
-
-// A = Q B P^H for a square A and a real bidiagonal B: n diagonal elements and
-// n - 1 above them. Q's reflectors lie in A from row 0 on, P's in the rows of A
-// from column 1 on. `row`: memory for 2 n elements.
-template <class T>
-void bidiagonalize(Rows<T> a, int64_t n, double* diagonal, double* above,
-                   T* left_taus, T* right_taus, T* row);
-
-// A = Q H Q^H in place, with zeros in H below the diagonal's neighbour, where
-// the vectors of Q's n - 2 reflectors lie, from row 1 on. `row`: memory for 2 n
-// elements.
-template <class T>
-void reduce_to_hessenberg(Rows<T> a, int64_t n, T* taus, T* row);
 
 }  // namespace ferrule::cpu

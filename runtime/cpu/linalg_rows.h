@@ -20,7 +20,11 @@ FE_SIMD(void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
         void dot_f64(const double* x, const double* y, int64_t n, double* sum);
         void dot_c128(const Complex* x, const Complex* y, int64_t n,
                       Complex* sum);
-        void rotate_f64(double* x, double* y, int64_t n, double c, double s);)
+        void rotate_f64(double* x, double* y, int64_t n, double c, double s);
+        void reflect_rows_f64(double* a, int64_t row, int64_t n,
+                              const double* reflectors, int64_t count);
+        void reflect_columns_f64(double* a, int64_t row, int64_t m,
+                                 const double* reflectors, int64_t count);)
 
 // y += a[0] x[0] + ... + a[k - 1] x[k - 1]: rows of n elements; the a lie
 // a_step apart, the rows x_row. y is none of them.
@@ -58,6 +62,20 @@ void rotate(T* x, T* y, int64_t n, double c, double s) {
   FE_BEST(rotate_f64)
   (reinterpret_cast<double*>(x), reinterpret_cast<double*>(y),
    n * static_cast<int64_t>(sizeof(T) / sizeof(double)), c, s);
+}
+
+// Reflectors I - tau v v^T of three neighbouring rows, one after the other: the
+// first acts on rows 0 to 2 of `a`, the next on rows 1 to 3, and so on. Each is
+// given by v[1], v[2] (v[0] is 1) and tau. There are count + 2 rows, of n.
+inline void reflect_rows(double* a, int64_t row, int64_t n,
+                         const double* reflectors, int64_t count) {
+  if (count > 0) FE_BEST(reflect_rows_f64)(a, row, n, reflectors, count);
+}
+
+// The same of columns, in m rows.
+inline void reflect_columns(double* a, int64_t row, int64_t m,
+                            const double* reflectors, int64_t count) {
+  if (count > 0) FE_BEST(reflect_columns_f64)(a, row, m, reflectors, count);
 }
 
 }  // namespace ferrule::cpu

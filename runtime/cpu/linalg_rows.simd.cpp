@@ -27,6 +27,31 @@ FE_INLINE const double* parts(const Complex* z) {
   return reinterpret_cast<const double*>(z);
 }
 
+// A chain of reflectors on V vectors of lanes: get(j, v) reads row j, set(j, v,
+// x) writes it. Each row is read and written once.
+template <int V, class Get, class Set>
+FE_INLINE void reflect_chain(const double* r, int64_t count, Get get, Set set) {
+  F64 x[V], y[V];
+  for (int v = 0; v < V; ++v) {
+    x[v] = get(0, v);
+    y[v] = get(1, v);
+  }
+  for (int64_t j = 0; j < count; ++j, r += 3) {
+    const F64 second = splat(r[0]), third = splat(r[1]), tau = splat(r[2]);
+    for (int v = 0; v < V; ++v) {
+      const F64 z = get(j + 2, v);
+      const F64 sum = tau * fma(third, z, fma(second, y[v], x[v]));
+      set(j, v, x[v] - sum);
+      x[v] = fma(-second, sum, y[v]);
+      y[v] = fma(-third, sum, z);
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    set(count, v, x[v]);
+    set(count + 1, v, y[v]);
+  }
+}
+
 }  // namespace
 
 void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
@@ -101,6 +126,47 @@ void rotate_f64(double* x, double* y, int64_t n, double c, double s) {
     const F64 a = load(x + i, n - i), b = load(y + i, n - i);
     store(x + i, fma(sine, b, cosine * a), n - i);
     store(y + i, cosine * b - sine * a, n - i);
+  }
+}
+
+void reflect_rows_f64(double* a, int64_t row, int64_t n,
+                      const double* reflectors, int64_t count) {
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    const auto at = [&](int64_t j, int v) {
+      return a + j * row + i + v * kLanes;
+    };
+    reflect_chain<4>(
+        reflectors, count, [&](int64_t j, int v) { return load(at(j, v)); },
+        [&](int64_t j, int v, F64 x) { store(at(j, v), x); });
+  }
+  for (; i < n; i += kLanes) {
+    reflect_chain<1>(
+        reflectors, count,
+        [&](int64_t j, int) { return load(a + j * row + i, n - i); },
+        [&](int64_t j, int, F64 x) { store(a + j * row + i, x, n - i); });
+  }
+}
+
+// Lanes are rows.
+void reflect_columns_f64(double* a, int64_t row, int64_t m,
+                         const double* reflectors, int64_t count) {
+  for (int64_t i = 0; i < m; i += kLanes) {
+    double* const rows = a + i * row;
+    const auto left = static_cast<int>(m - i < kLanes ? m - i : kLanes);
+    const auto chain = [&](int n) {
+      reflect_chain<1>(
+          reflectors, count,
+          [&](int64_t j, int) {
+            F64 x{};
+            for (int l = 0; l < n; ++l) x[l] = rows[l * row + j];
+            return x;
+          },
+          [&](int64_t j, int, F64 x) {
+            for (int l = 0; l < n; ++l) rows[l * row + j] = x[l];
+          });
+    };
+    left == kLanes ? chain(kLanes) : chain(left);
   }
 }
 

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr int kMostIterations = 60;  // for an eigenvalue
+// Reflectors that are applied at once to what the next ones do not depend on.
+constexpr int64_t kSteps = 32;
 
 // The first row of the block that ends with row `high`: above it the element
 // beside the diagonal is negligible, and set to 0.
@@ -42,8 +44,9 @@ double norm_of(Rows<T> h, int64_t n) {
 // that begin with number k.
 struct Small {
   double v[3] = {1, 0, 0}, tau = 0, length = 0;
-  int count;
+  int count = 0;
 
+  Small() = default;  // changes nothing
   Small(const double* x, int count) : count(count) {
     double scale = 0, sum = 0;
     for (int i = 0; i < count; ++i) scale = std::max(scale, std::abs(x[i]));
@@ -55,6 +58,7 @@ struct Small {
     tau = -first / length;
   }
   void rows(Rows<double> a, int64_t k, int64_t from, int64_t end) const {
+    if (tau == 0) return;
     double *const x = a[k], *const y = a[k + 1];
     double* const z = count == 3 ? a[k + 2] : y;
     for (int64_t j = from; j < end; ++j) {
@@ -64,8 +68,9 @@ struct Small {
       if (count == 3) z[j] -= sum * v[2];
     }
   }
-  void columns(Rows<double> a, int64_t k, int64_t end) const {
-    for (int64_t i = 0; i < end; ++i) {
+  void columns(Rows<double> a, int64_t k, int64_t from, int64_t end) const {
+    if (tau == 0) return;
+    for (int64_t i = from; i < end; ++i) {
       double* const x = a[i] + k;
       double sum = x[0] + v[1] * x[1];
       if (count == 3) sum += v[2] * x[2];
@@ -74,8 +79,8 @@ struct Small {
   }
 };
 
-// One double step on rows low ... high, with the eigenvalues of the last 2 x 2
-// block as shifts, or other ones where they have not helped.
+// One double step on rows low ... high of a real matrix, with the eigenvalues
+// of the last 2 x 2 block as shifts, or other ones where they have not helped.
 void double_step(Rows<double> h, int64_t n, int64_t low, int64_t high,
                  bool exceptional, Rows<double> zt) {
   double last = h[high][high], before = h[high - 1][high - 1];
@@ -105,22 +110,46 @@ void double_step(Rows<double> h, int64_t n, int64_t low, int64_t high,
                           std::abs(h[m + 1][m + 1]));
     if (left <= kEpsilon * right) break;
   }
-  for (int64_t k = m; k < high; ++k) {
-    const int count = k + 2 <= high ? 3 : 2;
-    if (k > m) {
-      for (int i = 0; i < count; ++i) x[i] = h[k + i][k - 1];
+  // Only eigenvalues are wanted: other rows and columns do not count.
+  const int64_t top = zt.data ? 0 : low, right = zt.data ? n : high + 1;
+  for (int64_t begin = m; begin < high;) {
+    const int64_t end = std::min(begin + kSteps, high);
+    const int64_t near_end = std::min(right, end + 2);
+    // The last reflector of all is one of two rows.
+    const int64_t count = end == high ? end - begin - 1 : end - begin;
+    double three[3 * kSteps] = {};
+    Small two;
+    for (int64_t k = begin; k < end; ++k) {
+      const int rows = k + 2 <= high ? 3 : 2;
+      if (k > m) {
+        for (int i = 0; i < rows; ++i) x[i] = h[k + i][k - 1];
+      }
+      const Small reflector(x, rows);
+      if (reflector.tau == 0) continue;
+      if (k > m) {
+        h[k][k - 1] = reflector.length;
+        for (int i = 1; i < rows; ++i) h[k + i][k - 1] = 0;
+      } else if (k > low) {
+        h[k][k - 1] *= 1 - reflector.tau;
+      }
+      reflector.rows(h, k, k, near_end);
+      reflector.columns(h, k, begin, std::min(high, k + 3) + 1);
+      if (rows == 2) {
+        two = reflector;
+      } else {
+        const double parts[] = {reflector.v[1], reflector.v[2], reflector.tau};
+        std::copy_n(parts, 3, three + 3 * (k - begin));
+      }
     }
-    const Small reflector(x, count);
-    if (reflector.tau == 0) continue;
-    if (k > m) {
-      h[k][k - 1] = reflector.length;
-      for (int i = 1; i < count; ++i) h[k + i][k - 1] = 0;
-    } else if (k > low) {
-      h[k][k - 1] *= 1 - reflector.tau;
-    }
-    reflector.rows(h, k, k, n);
-    reflector.columns(h, k, std::min(high, k + 3) + 1);
-    if (zt.data) reflector.rows(zt, k, 0, n);
+    const auto all_rows = [&](Rows<double> a, int64_t from, int64_t to) {
+      reflect_rows(a[begin] + from, a.row, to - from, three, count);
+      two.rows(a, high - 1, from, to);
+    };
+    all_rows(h, near_end, right);
+    reflect_columns(h[top] + begin, h.row, begin - top, three, count);
+    two.columns(h, high - 1, top, begin);
+    if (zt.data) all_rows(zt, 0, n);
+    begin = end;
   }
 }
 
@@ -139,11 +168,9 @@ void split(Rows<double> h, int64_t n, int64_t k, Complex* values,
   const double sum = half + std::copysign(std::sqrt(square), half);
   const double x[] = {sum, h[k + 1][k]};
   const Small reflector(x, 2);
-  if (reflector.tau != 0) {
-    reflector.rows(h, k, k, n);
-    reflector.columns(h, k, k + 2);
-    if (zt.data) reflector.rows(zt, k, 0, n);
-  }
+  reflector.rows(h, k, k, n);
+  reflector.columns(h, k, 0, k + 2);
+  if (zt.data) reflector.rows(zt, k, 0, n);
   h[k + 1][k] = 0;
   values[k] = h[k][k];
   values[k + 1] = h[k + 1][k + 1];

@@ -143,11 +143,11 @@ Svd<T>::Svd(Arena& arena, int64_t m, int64_t n, int64_t columns)
       taus_(arena.take<T>(n)),
       left_taus_(arena.take<T>(n)),
       right_taus_(arena.take<T>(n)),
-      row_(arena.take<T>(2 * n)),
-      square_{arena.take<T>(n * n), n},
+      square_(m > n ? Rows<T>{arena.take<T>(n * n), n} : a),
       left_{arena.take<T>(columns ? n * n : 0), n},
       copy_{arena.take<T>(columns ? n * n : 0), n},
       order_(arena.take<int64_t>(n)),
+      panels_(arena, n),
       products_(arena, m, std::max(n, columns), kBlock),
       reflectors_(arena, m, std::max(n, columns), products_),
       left_rotations_(arena, columns ? n : 0),
@@ -155,11 +155,14 @@ Svd<T>::Svd(Arena& arena, int64_t m, int64_t n, int64_t columns)
 
 template <class T>
 bool Svd<T>::run() {
-  qr_factor(a, m, n, taus_, reflectors_);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < n; ++j) square_[i][j] = j < i ? T(0) : a[i][j];
+  if (m > n) {
+    qr_factor(a, m, n, taus_, reflectors_);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) square_[i][j] = j < i ? T(0) : a[i][j];
+    }
   }
-  bidiagonalize(square_, n, values, above_, left_taus_, right_taus_, row_);
+  bidiagonalize(square_, n, values, above_, left_taus_, right_taus_, panels_,
+                products_);
   const bool vectors = columns > 0;
   if (vectors) {
     const auto transpose = [&](Rows<T> to) {
@@ -198,7 +201,7 @@ bool Svd<T>::run() {
       u[j][i] = left_[i][j] * phase;
     }
   }
-  reflectors_.apply(a, taus_, m, n, u, columns, false);
+  if (m > n) reflectors_.apply(a, taus_, m, n, u, columns, false);
   return converged;
 }
 

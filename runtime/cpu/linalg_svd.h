@@ -1,7 +1,7 @@
 // The singular value decomposition of one matrix.
 #pragma once
 
-#include "runtime/cpu/linalg_reflectors.h"
+#include "runtime/cpu/linalg_reductions.h"
 #include "runtime/cpu/linalg_rotations.h"
 
 namespace ferrule::cpu {
@@ -25,11 +25,12 @@ class Svd {
   void sort_descending();
 
   double* above_;
-  T *taus_, *left_taus_, *right_taus_, *row_;
-  Rows<T> square_;  // R of A = Q R
+  T *taus_, *left_taus_, *right_taus_;
+  Rows<T> square_;  // R of A = Q R, or A itself, if it is square
   Rows<T> left_;    // its left vectors, as rows
   Rows<T> copy_;
   int64_t* order_;
+  Panels<T> panels_;
   Products<T> products_;
   Reflectors<T> reflectors_;
   Rotations<T> left_rotations_, right_rotations_;

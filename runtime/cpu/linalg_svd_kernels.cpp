@@ -1,6 +1,7 @@
 // Kernels of singular values and vectors, and of the pseudoinverse.
 #include <limits>
 
+#include "runtime/cpu/linalg_iterations.h"
 #include "runtime/cpu/linalg_svd.h"
 
 namespace ferrule {
@@ -41,8 +42,7 @@ Batch batch_of(const OpCall& c, const Shape& s) {
 }
 
 int64_t scratch(const OpCall& c, const Shape& s) {
-  return batch_of(c, s).total() +
-         matrices(c.in(0)) * static_cast<int64_t>(sizeof(int32_t));
+  return iterations_scratch(c, batch_of(c, s));
 }
 
 // Decomposes every matrix, times `scale`, and calls
@@ -50,37 +50,30 @@ int64_t scratch(const OpCall& c, const Shape& s) {
 template <class Visit>
 void each_svd(OpCall& c, const Shape& s, bool hermitian, const Visit& visit) {
   const TensorImpl& t = c.in(0);
-  const Batch batch = batch_of(c, s);
-  auto* info =
-      reinterpret_cast<int32_t*>(static_cast<char*>(c.scratch) + batch.total());
-  by_number(t, [&]<class T>(T) {
-    batch.each(c.scratch, [&](int64_t i, Arena& arena) {
-      Memory<T> memory(arena, s);
-      const int64_t first = i * s.m * s.n;
-      const double scale = scale_for<T>(t, first, s.m * s.n);
-      info[i] = std::isnan(scale) ? -1 : 0;
-      if (info[i] != 0) return;
-      const Rows<T>& a = memory.svd.a;
-      if (s.wide) {
-        load(t, first, memory.given, s.n, s.m, scale);
-        for (int64_t row = 0; row < s.m; ++row) {
-          for (int64_t col = 0; col < s.n; ++col) {
-            a[row][col] = conjugate(memory.given[col][row]);
-          }
-        }
-      } else {
-        load(t, first, a, s.m, s.n, scale);
-      }
-      for (int64_t row = 0; hermitian && row < s.n; ++row) {
-        for (int64_t col = 0; col < row; ++col) {
-          a[col][row] = conjugate(a[row][col]);
-        }
-      }
-      if (!memory.svd.run()) info[i] = 1;
-      visit.template operator()<T>(i, memory.svd, scale);
-    });
-  });
-  report_failures(c, info, matrices(t));
+  iterate(c, batch_of(c, s),
+          [&]<class T>(int64_t i, Arena& arena, double scale) {
+            Memory<T> memory(arena, s);
+            const int64_t first = i * s.m * s.n;
+            const Rows<T>& a = memory.svd.a;
+            if (s.wide) {
+              load(t, first, memory.given, s.n, s.m, scale);
+              for (int64_t row = 0; row < s.m; ++row) {
+                for (int64_t col = 0; col < s.n; ++col) {
+                  a[row][col] = conjugate(memory.given[col][row]);
+                }
+              }
+            } else {
+              load(t, first, a, s.m, s.n, scale);
+            }
+            for (int64_t row = 0; hermitian && row < s.n; ++row) {
+              for (int64_t col = 0; col < row; ++col) {
+                a[col][row] = conjugate(a[row][col]);
+              }
+            }
+            const bool converged = memory.svd.run();
+            visit.template operator()<T>(i, memory.svd, scale);
+            return converged;
+          });
 }
 
 void store_values(const TensorImpl& t, int64_t i, int64_t n, double* values,
