@@ -1,5 +1,6 @@
 // Plane rotations of the rows of a matrix, gathered and applied many at a time:
 // strip after strip of columns, which then stays in the caches, on all threads.
+// Those that pass on a row to the next one are applied together.
 #pragma once
 
 #include "runtime/core/thread_pool.h"
@@ -28,16 +29,23 @@ class Rotations {
 
   // Applies those that wait.
   void finish() {
-    constexpr int64_t kStrip = 64;
+    constexpr int64_t kStrip = 32;
     const int64_t strips = (n_ + kStrip - 1) / kStrip;
     const int64_t work = std::max<int64_t>(1, count_ * kStrip);
     parallel_for(strips, (1 << 15) / work, [&](int64_t strip, int64_t end) {
       for (; strip < end; ++strip) {
         const int64_t at = strip * kStrip;
         const int64_t width = std::min(kStrip, n_ - at);
-        for (int64_t r = 0; r < count_; ++r) {
-          const Rotation& by = waiting_[r];
-          cpu::rotate(rows_[by.x] + at, rows_[by.y] + at, width, by.c, by.s);
+        for (int64_t r = 0, next = 0; r < count_; r = next) {
+          const Rotation& first = waiting_[r];
+          const int64_t step = first.y - first.x;
+          for (next = r + 1; next < count_; ++next) {
+            const Rotation& by = waiting_[next];
+            if (by.x != waiting_[next - 1].y || by.y - by.x != step) break;
+          }
+          cpu::rotate(rows_[first.x] + at, step * rows_.row, width, &first.c,
+                      static_cast<int64_t>(sizeof(Rotation) / sizeof(double)),
+                      next - r);
         }
       }
     });

@@ -20,7 +20,8 @@ FE_SIMD(void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
         void dot_f64(const double* x, const double* y, int64_t n, double* sum);
         void dot_c128(const Complex* x, const Complex* y, int64_t n,
                       Complex* sum);
-        void rotate_f64(double* x, double* y, int64_t n, double c, double s);
+        void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
+                        int64_t angles_step, int64_t count);
         void reflect_rows_f64(double* a, int64_t row, int64_t n,
                               const double* reflectors, int64_t count);
         void reflect_columns_f64(double* a, int64_t row, int64_t m,
@@ -56,12 +57,16 @@ T dot(const T* x, const T* y, int64_t n) {
   return sum;
 }
 
-// A plane rotation: x, y = c x + s y, c y - s x.
+// Plane rotations of neighbouring rows, x, y = c x + s y, c y - s x: of the
+// first row and the next, then of that and the next, and so on. Rows lie `row`
+// elements apart, pairs (c, s) angles_step numbers.
 template <class T>
-void rotate(T* x, T* y, int64_t n, double c, double s) {
+void rotate(T* x, int64_t row, int64_t n, const double* angles,
+            int64_t angles_step, int64_t count) {
+  constexpr int64_t kParts = sizeof(T) / sizeof(double);
   FE_BEST(rotate_f64)
-  (reinterpret_cast<double*>(x), reinterpret_cast<double*>(y),
-   n * static_cast<int64_t>(sizeof(T) / sizeof(double)), c, s);
+  (reinterpret_cast<double*>(x), row * kParts, n * kParts, angles, angles_step,
+   count);
 }
 
 // Reflectors I - tau v v^T of three neighbouring rows, one after the other: the

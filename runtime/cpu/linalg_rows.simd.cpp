@@ -120,12 +120,37 @@ void dot_c128(const Complex* x, const Complex* y, int64_t n, Complex* result) {
   *result = {-sum(real * signs()), sum(imag)};
 }
 
-void rotate_f64(double* x, double* y, int64_t n, double c, double s) {
-  const F64 cosine = splat(c), sine = splat(s);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const F64 a = load(x + i, n - i), b = load(y + i, n - i);
-    store(x + i, fma(sine, b, cosine * a), n - i);
-    store(y + i, cosine * b - sine * a, n - i);
+// A row between two rotations stays in registers.
+void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
+                int64_t angles_step, int64_t count) {
+  const auto rotate = [&]<int V>(std::integral_constant<int, V>, auto get,
+                                 auto set) {
+    F64 a[V];
+    for (int v = 0; v < V; ++v) a[v] = get(x, v);
+    double* to = x;
+    const double* angle = angles;
+    for (int64_t r = 0; r < count; ++r, angle += angles_step, to += row) {
+      const F64 c = splat(angle[0]), s = splat(angle[1]);
+      for (int v = 0; v < V; ++v) {
+        const F64 b = get(to + row, v);
+        set(to, v, fma(s, b, c * a[v]));
+        a[v] = c * b - s * a[v];
+      }
+    }
+    for (int v = 0; v < V; ++v) set(to, v, a[v]);
+  };
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes, x += 4 * kLanes) {
+    rotate(
+        std::integral_constant<int, 4>(),
+        [&](const double* from, int v) { return load(from + v * kLanes); },
+        [&](double* to, int v, F64 value) { store(to + v * kLanes, value); });
+  }
+  for (; i < n; i += kLanes, x += kLanes) {
+    rotate(
+        std::integral_constant<int, 1>(),
+        [&](const double* from, int) { return load(from, n - i); },
+        [&](double* to, int, F64 value) { store(to, value, n - i); });
   }
 }
 
