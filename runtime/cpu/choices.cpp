@@ -37,13 +37,11 @@ constexpr auto lcm = [](int64_t x, int64_t y) -> int64_t {
 };
 
 // Integers wrap: they are computed unsigned.
-constexpr auto add_product = []<class T>(T x, T a, T b, T factor) -> T {
-  if constexpr (std::is_floating_point_v<T>) {
-    return x + factor * a * b;
-  } else {
-    using U = uint64_t;
-    return static_cast<T>(U(x) + U(factor) * U(a) * U(b));
-  }
+// Integers wrap.
+constexpr auto add_product = [](int64_t x, int64_t a, int64_t b,
+                                int64_t factor) {
+  using U = uint64_t;
+  return static_cast<int64_t>(U(x) + U(factor) * U(a) * U(b));
 };
 
 // The form that is exact at the end it is near to.
@@ -130,6 +128,23 @@ void next_16_kernel(const OpCall& c) {
               c.compute, in);
 }
 
+// The last operand is a number.
+void add_scaled(const OpCall& c, TileFn tile, DType t) {
+  const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}, {c, 3, t}};
+  elementwise(tile, c.out_impl(), t, in);
+}
+
+void addcmul_kernel(OpCall& c) {
+  const DType t = compute_type(c.compute);
+  if (t == DType::i64) return map_ints<add_product, 0, 1, 2, 3>(c);
+  add_scaled(c, FE_BEST(add_product_tile)(t), t);
+}
+
+void addcdiv_kernel(OpCall& c) {
+  const DType t = compute_type(c.compute);
+  add_scaled(c, FE_BEST(add_quotient_tile)(t), t);
+}
+
 void nextafter_kernel(OpCall& c) {
   if (c.compute == DType::f16) return next_16_kernel<next_16<0x7c00>>(c);
   if (c.compute == DType::bf16) return next_16_kernel<next_16<0x7f80>>(c);
@@ -171,16 +186,13 @@ extern const KernelDef lcm_cpu = {
 };
 extern const KernelDef addcmul_cpu = {
     .name = "addcmul",
-    .run = cpu::map_numbers<cpu::add_product, 0, 1, 2, 3>,
+    .run = cpu::addcmul_kernel,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef addcdiv_cpu = {
     .name = "addcdiv",
-    .run = cpu::map_floats<[](auto x, auto a, auto b, auto factor) {
-      return x + factor * a / b;
-    },
-                           0, 1, 2, 3>,
+    .run = cpu::addcdiv_kernel,
     .contiguous = false,
     .elementwise = true,
 };

@@ -343,9 +343,9 @@ void backward(OpCall& c) {
   const T share = c.b(5) ? T(1) / static_cast<T>(r.count()) : T(0);
   const auto scale_channel = [&](int64_t i) {
     weight_grad[i] *= rstd[i];
-    a[i] = bias_grad[i] * share;
-    b[i] = weight_grad[i] * rstd[i] * share;
     scale[i] = rstd[i] * weight[i];
+    a[i] = bias_grad[i] * share * scale[i];
+    b[i] = weight_grad[i] * rstd[i] * share * scale[i];
   };
 
   const Channelwise channels(x, t);

@@ -1,4 +1,4 @@
-// The arithmetic of batch normalisation on the planes of channels.
+// The arithmetic of batch and group normalisation on the planes of channels.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct NormalizedPlanes {
 
 struct NormalizedPlanesBackward {
   int64_t channels;
-  void* out;  // (grad - sum - (x - mean) * product) * scale
+  void* out;  // grad * scale - sum - (x - mean) * product
   const void* grad;
   const void* x;
   const void* mean;

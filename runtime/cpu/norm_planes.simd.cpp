@@ -1,4 +1,4 @@
-// Planes of batch normalisation, in vectors.
+// Planes of batch and group normalisation, in vectors.
 #include "runtime/cpu/norm_planes.h"
 
 #include "runtime/cpu/reduce_tree.h"
@@ -104,8 +104,8 @@ void backward(const Planes& p, const NormalizedPlanesBackward& n) {
   T* out = static_cast<T*>(n.out);
   each_vector<T>(p, n.channels, [&](int64_t c, int64_t i, auto... left) {
     const Vec<T> centred = load(x + i, left...) - mean[c];
-    const Vec<T> rest = load(grad + i, left...) - sum[c] - centred * product[c];
-    store(out + i, rest * scale[c], left...);
+    const Vec<T> slope = load(grad + i, left...) * scale[c];
+    store(out + i, slope - sum[c] - centred * product[c], left...);
   });
 }
 

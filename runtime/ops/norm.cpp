@@ -2,18 +2,10 @@
 #include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
-#include "runtime/ops/checks.h"
-#include "runtime/ops/common.h"
+#include "runtime/ops/norm_parts.h"
 
 namespace ferrule {
 namespace {
-
-void require_shape(const OpCall& c, int arg, const Dims& want,
-                   std::string_view why) {
-  if (!c.is_tensor(arg) || want == Dims(c.in(arg).sizes())) return;
-  c.fail<ShapeError>("'", c.info.schema.params[arg].name, "' has shape ",
-                     c.in(arg).sizes(), ", but ", why, " is ", want);
-}
 
 // --- layer_norm
 
@@ -50,16 +42,6 @@ void infer_layer_norm(OpCall& c) {
   c.out_like(0, 0);
   c.out(1, accumulator(c.compute), stats);
   c.out(2, accumulator(c.compute), stats);
-}
-
-// Statistics have the dtype of the arithmetic.
-void check_statistics(const OpCall& c, const Dims& shape) {
-  for (int i : {2, 3}) {
-    require_shape(c, i, shape, "the statistics' shape");
-    if (c.in(i).dtype == accumulator(c.in(1).dtype)) continue;
-    c.fail<DTypeError>("'", c.info.schema.params[i].name, "' must be ",
-                       accumulator(c.in(1).dtype), ", got ", c.in(i).dtype);
-  }
 }
 
 void infer_layer_norm_backward(OpCall& c) {
@@ -106,30 +88,6 @@ void infer_layer_norm_backward(OpCall& c) {
   r[1] = sum_rows(op::mul(grad, normal), lead);
   r[2] = sum_rows(grad, lead);
   return r;
-}
-
-// What flows through the statistics themselves, of n elements each:
-// d mean = 1 / n, d rstd = -rstd^3 (x - mean) / n.
-[[maybe_unused]] Tensor gradient_of_statistics(Vjp& v, const Tensor& x,
-                                               const Tensor& mean,
-                                               const Tensor& rstd,
-                                               Tensor mean_grad,
-                                               Tensor rstd_grad, Int n) {
-  Tensor total;
-  if (mean_grad) {
-    total = op::expand(op::div(mean_grad, n), v.sizes(0));
-  }
-  if (rstd_grad) {
-    const Tensor cube = op::mul(rstd, op::mul(rstd, rstd));
-    const Tensor slope = op::div(op::mul(rstd_grad, cube), n);
-    const Tensor part = op::mul(slope, op::sub(mean, x));
-    total = total ? op::add(total, part) : part;
-  }
-  return total;
-}
-
-[[maybe_unused]] Tensor grad_or_none(Vjp& v, int i) {
-  return v.has_grad(i) ? v.grad(i) : Tensor();
 }
 
 // --- batch_norm
@@ -179,21 +137,6 @@ void infer_batch_norm_backward(OpCall& c) {
   c.out_like(0, 1);
   c.out(1, accumulator(c.compute), channels);
   c.out(2, accumulator(c.compute), channels);
-}
-
-// (C,) as (C, 1, ..., 1), beside (N, C, ...).
-[[maybe_unused]] Tensor beside_channels(const Tensor& t, int ndim) {
-  IntList shape{size_of(t.impl(), 0)};
-  for (int d = 2; d < ndim; ++d) shape.push(1);
-  return op::reshape(t, shape);
-}
-
-[[maybe_unused]] Tensor sum_channels(const Tensor& t) {
-  IntList dims;
-  for (int d = 0; d < t.ndim(); ++d) {
-    if (d != 1) dims.push(d);
-  }
-  return op::sum(t, dims);
 }
 
 [[maybe_unused]] Results decompose_batch_norm_backward(OpCall& c) {
@@ -311,7 +254,7 @@ Source: J. Ba, J. Kiros, G. Hinton, "Layer normalization", arXiv:1607.06450.
       }
       Int count = 1;
       for (int k = 0; k < v.args[1].n; ++k) count = count * v.args[1].ints[k];
-      v.set(0, gradient_of_statistics(v, x, mean, rstd, grad_or_none(v, 1),
+      v.set(0, gradient_of_statistics(x, mean, rstd, grad_or_none(v, 1),
                                       grad_or_none(v, 2), count));
     }),
     .batch = FE_GRAD(batch_layer_norm),
@@ -420,7 +363,7 @@ Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
       const auto wide = [&](int i) {
         return v.has_grad(i) ? beside_channels(v.grad(i), v.ndim(0)) : Tensor();
       };
-      v.set(0, gradient_of_statistics(v, x, beside_channels(mean, v.ndim(0)),
+      v.set(0, gradient_of_statistics(x, beside_channels(mean, v.ndim(0)),
                                       beside_channels(rstd, v.ndim(0)), wide(1),
                                       wide(2), v.numel(0) / v.size(0, 1)));
     }),

@@ -10,49 +10,6 @@ namespace {
 
 #ifndef FE_RUNTIME_ONLY
 
-// One number a channel, argument `arg`, beside (N, C, ...).
-Tensor beside_channels(const OpCall& c, int arg) {
-  const TensorImpl& x = c.in(0);
-  if (!(Dims(c.in(arg).sizes()) == Dims({x.shape[1]}))) {
-    c.fail<ShapeError>("'", c.info.schema.params[arg].name, "' has shape ",
-                       c.in(arg).sizes(), ", but input ", x.sizes(), " has ",
-                       x.shape[1], " channels");
-  }
-  IntList shape{size_of(&c.in(arg), 0)};
-  for (int d = 2; d < x.ndim; ++d) shape.push(1);
-  return op::reshape(widened(c.tensor(arg)), shape);
-}
-
-Results decompose_group_norm(OpCall& c) {
-  const TensorImpl& x = c.in(0);
-  const int64_t groups = c.i(1);
-  if (x.ndim < 2) {
-    c.fail<ShapeError>("input must be (N, C, ...), got shape ", x.sizes());
-  }
-  if (groups < 1 || x.shape[1] % groups != 0) {
-    c.fail<ValueError>("num_groups must divide the channels, got ", groups,
-                       " groups and input ", x.sizes());
-  }
-  if (x.numel == groups) {
-    c.fail<ShapeError>("normalising needs more than one value a group, got "
-                       "input ",
-                       x.sizes(), " and ", groups, " groups");
-  }
-  Int length = size_of(&x, 1) / groups;
-  for (int d = 2; d < x.ndim; ++d) length = length * size_of(&x, d);
-  Tensor y = widened(c.tensor(0));
-  if (length.value > 0) {
-    // A group of channels is one row.
-    const IntList rows{size_of(&x, 0), groups, length};
-    const Tensor normal = op::layer_norm(op::reshape(y, rows), IntList{length},
-                                         Arg(), Arg(), c.args[4]);
-    y = op::reshape(normal, sizes_of(&x));
-  }
-  if (c.is_tensor(2)) y = op::mul(y, beside_channels(c, 2));
-  if (c.is_tensor(3)) y = op::add(y, beside_channels(c, 3));
-  return one(narrowed(y, x.dtype));
-}
-
 Results decompose_rms_norm(OpCall& c) {
   const TensorImpl& x = c.in(0);
   const Dims shape = dims_of(c, 1);
@@ -110,49 +67,6 @@ Results decompose_local_response_norm(OpCall& c) {
 #endif
 
 }  // namespace
-
-extern const OpDef group_norm_op = {
-    .name = "group_norm",
-    .sig = "input: Tensor[float], num_groups: int, weight: Tensor[float]? = "
-           "None, bias: Tensor[float]? = None, eps: float = 1e-5",
-    .doc = FE_DOC(
-        R"(Normalises groups of channels: (input - mean) / sqrt(var + eps) * weight + bias.
-
-Args:
-    input: shape (N, C, ...).
-    num_groups: divides C.
-    weight, bias: shape (C,); None: 1 and 0.
-    eps: added to the (biased) variance of a group.
-
-Returns:
-    The shape of `input`.
-
-Raises:
-    ShapeError: shapes do not fit, or there is one value a group.
-    ValueError: `num_groups` does not divide C.
-
-Example:
-    >>> import ferrule as fe
-    >>> F = fe.nn.functional
-    >>> F.group_norm(fe.tensor([[1.0, 3.0, 2.0, 6.0]]), 2, eps=0.0).tolist()
-    [[-1.0, 1.0, -1.0, 1.0]]
-
-Source: Y. Wu and K. He, "Group normalization", ECCV 2018.
-)"),
-    .examples = FE_DOC("f(2, 4, 3), 2\n"
-                       "f(2, 6, 2, 2), 3, f(6), f(6)\n"
-                       "f(3, 4), 1, f(4)\n"
-                       "f(0, 4, 3), 2"),
-    .reference =
-        FE_DOC("(lambda r: ((r - r.mean(2, keepdims=True)) / np.sqrt(r.var(2, "
-               "keepdims=True) + eps)).reshape(input.shape) * (1 if weight is "
-               "None else weight.reshape((-1,) + (1,) * (input.ndim - 2))) + "
-               "(0 if bias is None else bias.reshape((-1,) + (1,) * "
-               "(input.ndim - 2))))(input.reshape(len(input), num_groups, "
-               "np.prod(input.shape[1:]) // num_groups))"),
-    .where = kFunction | kFunctional,
-    .decompose = FE_GRAD(decompose_group_norm),
-};
 
 extern const OpDef rms_norm_op = {
     .name = "rms_norm",
