@@ -1,5 +1,4 @@
-// CPU kernels that choose among numbers, replace them, or blend them; and those
-// of integers.
+// CPU kernels that choose among numbers or replace them; and those of integers.
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -34,21 +33,6 @@ constexpr auto lcm = [](int64_t x, int64_t y) -> int64_t {
   const uint64_t a = magnitude(x);
   const uint64_t b = magnitude(y);
   return static_cast<int64_t>(a / std::gcd(a, b) * b);
-};
-
-// Integers wrap: they are computed unsigned.
-// Integers wrap.
-constexpr auto add_product = [](int64_t x, int64_t a, int64_t b,
-                                int64_t factor) {
-  using U = uint64_t;
-  return static_cast<int64_t>(U(x) + U(factor) * U(a) * U(b));
-};
-
-// The form that is exact at the end it is near to.
-constexpr auto lerp = [](auto start, auto end, auto weight) {
-  const auto step = end - start;
-  return std::abs(weight) < 0.5 ? start + weight * step
-                                : end - step * (1 - weight);
 };
 
 template <bool equal_nan>
@@ -128,23 +112,6 @@ void next_16_kernel(const OpCall& c) {
               c.compute, in);
 }
 
-// The last operand is a number.
-void add_scaled(const OpCall& c, TileFn tile, DType t) {
-  const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}, {c, 3, t}};
-  elementwise(tile, c.out_impl(), t, in);
-}
-
-void addcmul_kernel(OpCall& c) {
-  const DType t = compute_type(c.compute);
-  if (t == DType::i64) return map_ints<add_product, 0, 1, 2, 3>(c);
-  add_scaled(c, FE_BEST(add_product_tile)(t), t);
-}
-
-void addcdiv_kernel(OpCall& c) {
-  const DType t = compute_type(c.compute);
-  add_scaled(c, FE_BEST(add_quotient_tile)(t), t);
-}
-
 void nextafter_kernel(OpCall& c) {
   if (c.compute == DType::f16) return next_16_kernel<next_16<0x7c00>>(c);
   if (c.compute == DType::bf16) return next_16_kernel<next_16<0x7f80>>(c);
@@ -181,24 +148,6 @@ extern const KernelDef gcd_cpu = {
 extern const KernelDef lcm_cpu = {
     .name = "lcm",
     .run = cpu::map_ints<cpu::lcm, 0, 1>,
-    .contiguous = false,
-    .elementwise = true,
-};
-extern const KernelDef addcmul_cpu = {
-    .name = "addcmul",
-    .run = cpu::addcmul_kernel,
-    .contiguous = false,
-    .elementwise = true,
-};
-extern const KernelDef addcdiv_cpu = {
-    .name = "addcdiv",
-    .run = cpu::addcdiv_kernel,
-    .contiguous = false,
-    .elementwise = true,
-};
-extern const KernelDef lerp_cpu = {
-    .name = "lerp",
-    .run = cpu::map_floats<cpu::lerp, 0, 1, 2>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -66,9 +66,13 @@ class Sequence {
     alpha[0] = emission(0, 0);
     if (states() > 1) alpha[1] = emission(0, 1);
   }
-  // The same of the frames up to t, from that of the frames before.
+  // The same of the frames up to t, from that of the frames before. The first
+  // states, from which the end cannot be reached any more, are left out.
   void advance(int64_t t, const double* before, double* alpha) const {
-    for (int64_t s = 0; s < states(); ++s) {
+    const int64_t first =
+        std::clamp<int64_t>(states() - 2 * (frames_ - t), 0, states());
+    std::fill_n(alpha, first, kNever);
+    for (int64_t s = first; s < states(); ++s) {
       const double stayed = before[s];
       const double moved = s > 0 ? before[s - 1] : kNever;
       const double leapt = leaps(s) ? before[s - 2] : kNever;

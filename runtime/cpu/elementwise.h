@@ -114,9 +114,6 @@ FE_SIMD(Tile unary_tile(Unary op, DType t);
         // (x - mean) * scale + shift, for x, mean, scale, shift
         TileFn normalize_tile(DType t);
         // g * scale - a - (x - mean) * b, for g, x, mean, a, b, scale
-        TileFn normalize_backward_tile(DType t);
-        // x + factor * a * b and x + factor * a / b, for x, a, b, factor, of
-        // which the last is one number; floats
-        TileFn add_product_tile(DType t); TileFn add_quotient_tile(DType t);)
+        TileFn normalize_backward_tile(DType t);)
 
 }  // namespace ferrule::cpu

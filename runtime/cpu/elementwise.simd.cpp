@@ -335,19 +335,6 @@ void normalize_backward_loop(void* out, const void* const* in, int64_t n) {
   }
 }
 
-template <class T, bool quotient>
-void add_scaled_loop(void* out, const void* const* in, int64_t n) {
-  auto* o = static_cast<T*>(out);
-  const T* p[4];
-  for (int k = 0; k < 4; ++k) p[k] = static_cast<const T*>(in[k]);
-  const Vec<T> factor = splat(n > 0 ? *p[3] : T(0));
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const int64_t left = n - i;
-    const Vec<T> a = factor * load(p[1] + i, left), b = load(p[2] + i, left);
-    store(o + i, load(p[0] + i, left) + (quotient ? a / b : a * b), left);
-  }
-}
-
 template <class T>
 Tile find_unary(Unary op) {
   using enum Unary;
@@ -488,16 +475,6 @@ TileFn normalize_tile(DType t) {
 TileFn normalize_backward_tile(DType t) {
   return t == DType::f32 ? normalize_backward_loop<float>
                          : normalize_backward_loop<double>;
-}
-
-TileFn add_product_tile(DType t) {
-  return t == DType::f32 ? add_scaled_loop<float, false>
-                         : add_scaled_loop<double, false>;
-}
-
-TileFn add_quotient_tile(DType t) {
-  return t == DType::f32 ? add_scaled_loop<float, true>
-                         : add_scaled_loop<double, true>;
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -43,6 +43,12 @@ class Lines {
       counts_[o] = axis.weights(o, &begins_[o], exact);
       std::copy_n(exact, counts_[o], weights_ + o * most);
     }
+    if (most != 1 || out % in != 0) return;
+    repeats_ = out / in;
+    for (int64_t o = 0; o < out; ++o) {
+      if (begins_[o] != o / repeats_) repeats_ = 0;
+      if (repeats_ == 0) return;
+    }
   }
 
   static int64_t bytes(const ResizeAxis& axis) {
@@ -52,6 +58,9 @@ class Lines {
   int64_t begin(int64_t o) const { return begins_[o]; }
   int64_t count(int64_t o) const { return counts_[o]; }
   const T* weights(int64_t o) const { return weights_ + o * most; }
+  // How many times every element is repeated; 0: that differs, or the result is
+  // more than repeated elements.
+  int64_t repeats() const { return repeats_; }
   // Lines of so many multiplications that are worth a thread.
   int64_t grain(int64_t line) const {
     return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, line * most));
@@ -61,6 +70,7 @@ class Lines {
   int64_t* begins_;
   int64_t* counts_;
   T* weights_;
+  int64_t repeats_ = 0;
 };
 
 // Neighbours lie side by side. With one weight, as of the nearest element, it
@@ -80,10 +90,24 @@ void resize_line(const Lines<T>& l, const T* x, T* out) {
   }
 }
 
+// to[i] = the sum of the i-th `repeats` elements of g.
+template <class T>
+[[gnu::always_inline]] inline void sum_repeated(const T* g, T* to, int64_t n,
+                                                int64_t repeats) {
+  for (int64_t i = 0; i < n; ++i, g += repeats) {
+    T sum = g[0];
+    for (int64_t k = 1; k < repeats; ++k) sum += g[k];
+    to[i] = sum;
+  }
+}
+
 // The transpose; `to` is all 0. With one weight, what goes to one element comes
 // together, and its sum is kept in a register.
 template <class T>
 void resize_dx_line(const Lines<T>& l, const T* g, T* to) {
+  // Two is what upsampling mostly repeats.
+  if (l.repeats() == 2) return sum_repeated(g, to, l.in, 2);
+  if (l.repeats() > 0) return sum_repeated(g, to, l.in, l.repeats());
   if (l.most == 1) {
     for (int64_t o = 0; o < l.out;) {
       const int64_t at = l.begin(o);

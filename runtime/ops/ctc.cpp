@@ -116,7 +116,12 @@ Tensor composed_terms(const OpCall& c, int first, const Tensor& x) {
   const Tensor on = op::where(
       op::gt(last, 0), op::gather(alpha, 1, op::clamp_min(op::sub(last, 1), 0)),
       kNever);
-  return op::neg(op::squeeze(op::logaddexp(behind, on), IntList{1}));
+  const Tensor terms =
+      op::neg(op::squeeze(op::logaddexp(behind, on), IntList{1}));
+  // Without frames there is one alignment, that of no labels.
+  const Tensor none = op::where(op::eq(lengths, 0), 0.0, INFINITY);
+  return op::where(op::eq(used, 0), none,
+                   op::where(op::gt(terms, -kNever / 2), INFINITY, terms));
 }
 
 // The gradient of the forward pass, recorded if that is wanted.

@@ -237,6 +237,22 @@ def test_ctc_by_all_paths():
         np.testing.assert_allclose(got.numpy(), [-np.log(total)], 1e-12)
 
 
+def test_ctc_without_an_alignment():
+    """Kernel and composition agree: infinity, or 0 for no frames and no labels."""
+    logp = fe.log_softmax(fe.zeros((3, 4, 3)), 2)
+    labels = fe.tensor([[1, 1], [1, 2], [1, 2], [1, 2]])
+    frames, lengths = fe.tensor([2, 1, 0, 0]), fe.tensor([2, 2, 1, 0])
+    results = []
+    for composed in (False, True):
+        fe._ferrule.set_decompose(composed)
+        try:
+            got = fe.ops.ctc_terms(logp, labels, frames, lengths)
+        finally:
+            fe._ferrule.set_decompose(False)
+        results.append(got.tolist())
+    assert results[0] == results[1] == [np.inf, np.inf, np.inf, 0.0]
+
+
 # Functions of (batch, 4, 6).
 ANY_BATCH = {
     "group_norm": lambda x: F.group_norm(x, 2, fe.ones((4,)), fe.ones((4,))),

@@ -76,6 +76,72 @@ def test_lstsq_of_a_singular_matrix_is_the_shortest() -> None:
     assert rank.item() == 1
 
 
+# Reductions work on blocks of 32 columns, and QR steps on 32 reflectors at once.
+SIZES = (31, 33, 66, 131)
+
+
+def complex_or_real(kind, *shape):
+    return f(*shape) + 1j * f(*shape) if kind == "complex" else f(*shape)
+
+
+def unitary(q, atol=1e-13) -> None:
+    np.testing.assert_allclose(q.conj().T @ q, np.eye(q.shape[1]), 0, atol)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("n", SIZES)
+def test_eigh_of_blocks(kind, n) -> None:
+    a = complex_or_real(kind, n, n)
+    a = a + a.conj().T
+    values, vectors = (t.numpy() for t in linalg.eigh(fe.tensor(a)))
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a), 0, 1e-12)
+    np.testing.assert_allclose(a @ vectors, vectors * values, 0, 1e-12)
+    unitary(vectors)
+    same(linalg.eigvalsh(fe.tensor(a)), values)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("n", SIZES)
+def test_eig_of_blocks(kind, n) -> None:
+    a = complex_or_real(kind, n, n)
+    values, vectors = (t.numpy() for t in linalg.eig(fe.tensor(a)))
+    np.testing.assert_allclose(a @ vectors, vectors * values, 0, 1e-11)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=0), 1, 1e-12)
+    alone = linalg.eigvals(fe.tensor(a)).numpy()
+    # Each of either is one of the other: their order may differ by roundings.
+    distance = abs(alone[:, None] - values)
+    assert distance.min(0).max() < 1e-10 and distance.min(1).max() < 1e-10
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("extra", [0, 5])
+@pytest.mark.parametrize("n", SIZES)
+def test_svd_of_blocks(kind, extra, n) -> None:
+    a = complex_or_real(kind, n + extra, n)
+    u, values, vh = (t.numpy() for t in linalg.svd(fe.tensor(a), full_matrices=False))
+    np.testing.assert_allclose(values, np.linalg.svd(a, compute_uv=False), 0, 1e-12)
+    np.testing.assert_allclose(u * values @ vh, a, 0, 1e-12)
+    unitary(u)
+    unitary(vh.conj().T)
+    same(linalg.svdvals(fe.tensor(a)), values)
+
+
+@pytest.mark.parametrize("name", ["eigh", "eig", "svd"])
+def test_threads_change_no_bit_of_blocks(name) -> None:
+    a = fe.tensor(f(150, 150))
+    before = fe.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 4, 8):
+            fe.set_num_threads(threads)
+            results.append([t.numpy() for t in getattr(linalg, name)(a)])
+    finally:
+        fe.set_num_threads(before)
+    for other in results[1:]:
+        for x, y in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
 def test_gradient_of_det_of_a_singular_matrix() -> None:
     a = fe.tensor(SINGULAR, requires_grad=True)
     linalg.det(a).backward()
