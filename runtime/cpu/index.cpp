@@ -52,36 +52,48 @@ struct Around {
   }
 };
 
-// Asks for a slice that is soon read, unless it is short: it lies anywhere, so
-// the processor cannot guess where.
-inline void fetch(const char* from, int64_t bytes) {
-  constexpr int64_t kLine = 64, kLeast = 4 * kLine, kMost = 64 * kLine;
-  if (bytes < kLeast) return;
-  for (int64_t i = 0; i < std::min(bytes, kMost); i += kLine) {
-    __builtin_prefetch(from + i);
+// Copies a slice and meanwhile asks for one that is read after the next: it
+// lies anywhere, so the processor cannot guess where.
+[[gnu::noinline]] void copy_and_fetch(char* to, const char* from,
+                                      const char* later, int64_t bytes) {
+  constexpr int64_t kPiece = 256, kLine = 64;
+  int64_t i = 0;
+  for (; i + kPiece <= bytes; i += kPiece) {
+    for (int64_t k = i; k < i + kPiece; k += kLine) {
+      __builtin_prefetch(later + k);
+    }
+    std::memcpy(to + i, from + i, kPiece);
   }
+  for (int64_t k = i; k < bytes; k += kLine) __builtin_prefetch(later + k);
+  std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
 }
 
 // Copies the chosen slices; `inner` elements lie together in each.
 template <class I>
 void select(const TensorImpl& x, const Around& a, const I* at, int64_t n,
             const TensorImpl& out) {
+  constexpr int64_t kAhead = 2;    // slices
+  constexpr int64_t kLeast = 256;  // bytes worth asking for
   const int64_t rows = a.outer * n;
   if (rows == 0 || a.inner == 0) return;
   with_item(x.dtype, [&]<class T>(T) {
     const T* from = x.ptr<T>();
     T* to = out.ptr<T>();
+    const int64_t bytes = a.inner * static_cast<int64_t>(sizeof(T));
     const int64_t grain = std::max<int64_t>(kGrain / a.inner, 1);
     parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
       const auto slice = [&](int64_t r) {
         return from + (r / n * a.size + at[r % n]) * a.inner;
       };
       for (int64_t r = begin; r < end; ++r) {
-        if (r + 1 < end) {
-          fetch(reinterpret_cast<const char*>(slice(r + 1)),
-                a.inner * static_cast<int64_t>(sizeof(T)));
+        if (bytes < kLeast) {
+          std::copy_n(slice(r), a.inner, to + r * a.inner);
+        } else {
+          const T* later = slice(std::min(r + kAhead, end - 1));
+          copy_and_fetch(reinterpret_cast<char*>(to + r * a.inner),
+                         reinterpret_cast<const char*>(slice(r)),
+                         reinterpret_cast<const char*>(later), bytes);
         }
-        std::copy_n(slice(r), a.inner, to + r * a.inner);
       }
     });
   });
