@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -33,9 +34,10 @@ def progress(
 ) -> Progress[_T]:
     """Iterates and shows how far it is, how fast, and the time that is left.
 
-    On a terminal and in a notebook it is one line, drawn anew in place. Elsewhere
-    (a file, a pipe) it is a line now and then, for a log. Loops may be nested: the
-    line of the inner one begins with the place of the outer one.
+    On a terminal and in a notebook it is one line, drawn anew in place; a notebook
+    that is saved keeps the last state of it. Elsewhere (a file, a pipe) it is a line
+    now and then, for a log. Loops may be nested: the line of the inner one begins
+    with the place of the outer one.
 
     Args:
         iterable: what to iterate over; a `DataLoader`, for example.
@@ -45,7 +47,7 @@ def progress(
         log_every: seconds from one line to the next where there is no terminal.
         leave: False wipes the line out at the end (and logs no last line).
         disable: True shows nothing.
-        file: where to write; None: stderr, in a notebook stdout.
+        file: where to write; None: stderr, or the output of a notebook's cell.
 
     Returns:
         An iterable `Progress`; its `set` puts values such as the loss in the line.
@@ -95,12 +97,15 @@ class Progress(Generic[_T]):
         """Items that are done."""
         self._given_total = total
         self._disabled = disable
-        notebook = _in_notebook()
-        self._file = file or (sys.stdout if notebook else sys.stderr)
-        self._live = notebook or self._file.isatty()  # one line, drawn in place
+        self._output = _Output() if file is None and _in_notebook() else None
+        self._file = file or (sys.stderr if self._output is None else sys.stdout)
+        self._live = self._output is None and self._file.isatty()
+        """One line, drawn in place on a terminal."""
         self._interval = log_every
         if self._live:
-            self._interval = _NOTEBOOK_INTERVAL if notebook else _TERMINAL_INTERVAL
+            self._interval = _TERMINAL_INTERVAL
+        elif self._output is not None:
+            self._interval = _NOTEBOOK_INTERVAL
         self._width = 0  # of what stands on the line
         self._reset()
 
@@ -114,6 +119,8 @@ class Progress(Generic[_T]):
                 self.total = None
         self._means: dict[str, _Mean] = {}
         self._shown: dict[str, str] = {}
+        if self._output is not None:  # another loop over the same bar: a new text
+            self._output = _Output()
         self._started = self._drawn = monotonic()
         self._drawn_n = 0
         self._rate: float | None = None
@@ -131,7 +138,7 @@ class Progress(Generic[_T]):
         _open(self)
         whole = False
         try:
-            if self._live:
+            if self._live or self._output is not None:
                 self._draw()
             for item in self.iterable:
                 yield item
@@ -183,7 +190,7 @@ class Progress(Generic[_T]):
             self._shown[name] = str(value) if is_text else f"{float(value):.4g}"
 
     def write(self, text: str) -> None:
-        """Prints a line above the progress line."""
+        """Prints a line above the progress line; in a notebook, below it."""
         if self._live and not self._disabled:
             self._replace_line("")
         print(text, file=self._file, flush=True)
@@ -231,13 +238,15 @@ class Progress(Generic[_T]):
             self._rate = weight * (self._rate or 0.0) + (1 - weight) * latest
         self._drawn, self._drawn_n = now, self.n
         text = self._text(now, done=False)
-        if self._live:
+        if self._output is not None:
+            self._output.show(text)
+        elif self._live:
             self._replace_line(text[: self._columns()])
         else:
             self._print(text)
 
     def _replace_line(self, text: str) -> None:
-        """Blanks cover what is longer; escape codes would show in notebooks."""
+        """Blanks cover what is longer."""
         width = max([self._width, *(bar._width for bar in _bars())])
         back = "" if text else "\r"
         self._file.write(f"\r{text:<{width}}{back}")
@@ -249,19 +258,24 @@ class Progress(Generic[_T]):
     def _columns(self) -> int:
         try:
             columns = os.get_terminal_size(self._file.fileno()).columns
-        except (OSError, ValueError):  # a notebook, or no descriptor
+        except (OSError, ValueError):  # no descriptor
             columns = 0
         return (columns or 120) - 1
 
     def _finish(self, whole: bool) -> None:
         """The last line: how far it came and how long it took."""
         if not self.leave:
-            if self._live:
+            if self._output is not None:
+                self._output.show("")
+            elif self._live:
                 self._replace_line("")
             return
         text = self._text(monotonic(), done=True)
         if not whole:
             text += "  (stopped)"
+        if self._output is not None:
+            self._output.show(text)
+            return
         if self._live:
             self._replace_line(text[: self._columns()])
             text = ""
@@ -270,6 +284,25 @@ class Progress(Generic[_T]):
 
     def _print(self, text: str) -> None:
         print(text, file=self._file, flush=True)
+
+
+class _Output:
+    """A text in a notebook's output that can be replaced.
+
+    Carriage returns would do on the screen, but a notebook keeps all that was printed,
+    and shows it where it is looked at without a kernel.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None  # what IPython's `display` returns
+
+    def show(self, text: str) -> None:
+        data = {"text/plain": text}
+        if self._handle is None:
+            display = importlib.import_module("IPython.display").display
+            self._handle = display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
 
 
 class _Mean:

@@ -73,7 +73,6 @@ def test_a_line_on_a_terminal() -> None:
         r"train  4/4  loss 0\.5000  step 3  lr 0\.001  \d+ it/s  in 0:00", line
     )
     assert rest == ""
-    assert "\x1b" not in file.getvalue()  # notebooks would show it
 
 
 def test_slow_and_endless_loops() -> None:
@@ -230,18 +229,68 @@ def test_in_a_pipe() -> None:
     assert lines[1].startswith("Traceback")
 
 
+class Notebook:
+    """IPython in a kernel: the cell's output is a list of texts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[str] = []
+        shell = types.SimpleNamespace(kernel=object())
+        ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+        display = types.SimpleNamespace(display=self.display)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        monkeypatch.setitem(sys.modules, "IPython.display", display)
+        monkeypatch.setattr(_progress, "_NOTEBOOK_INTERVAL", 0.0)
+
+    def display(self, data: dict[str, str], raw: bool, display_id: bool) -> object:
+        assert raw and display_id
+        place = len(self.shown)
+        self.shown.append(data["text/plain"])
+
+        def update(data: dict[str, str], raw: bool) -> None:
+            assert raw
+            self.shown[place] = data["text/plain"]
+
+        return types.SimpleNamespace(update=update)
+
+
 def test_in_a_notebook(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    # A kernel's stdout is no terminal, and takes carriage returns.
-    shell = types.SimpleNamespace(kernel=object())
-    fake = types.SimpleNamespace(get_ipython=lambda: shell)
-    monkeypatch.setitem(sys.modules, "IPython", fake)
-    monkeypatch.setattr(_progress, "_NOTEBOOK_INTERVAL", 0.0)
-    for _ in fe.progress(range(3), "train"):
-        pass
-    out, err = capsys.readouterr()
-    assert err == "" and "\x1b" not in out
-    assert screen(out)[0].startswith("train  3/3")
-    assert out.count("\r") > 3 and out.count("\n") == 1
+    notebook = Notebook(monkeypatch)
+    bar = fe.progress(range(3), "train")
+    for i in bar:
+        assert notebook.shown[0].startswith(f"train  {i}/3 ")
+        bar.set(loss=0.5)
+        bar.write(f"note {i}")
+    (line,) = notebook.shown
+    assert line.startswith("train  3/3  loss 0.5000  ") and "\r" not in line
+    assert capsys.readouterr() == ("note 0\nnote 1\nnote 2\n", "")
+    list(bar)  # once more
+    assert notebook.shown[0] == line and notebook.shown[1].startswith("train  3/3  ")
+
+
+def test_nested_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook(monkeypatch)
+
+    def fails() -> None:
+        for epoch in fe.progress(range(2), "epoch"):
+            with fe.progress(range(3), leave=epoch > 0) as steps:
+                for step in steps:
+                    if (epoch, step) == (1, 2):
+                        raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    gc.collect()  # the traceback that holds the iterator
+    outer, first, second = notebook.shown
+    assert first == "" and re.match(r"epoch 2/2  2/3 .*\(stopped\)$", second)
+    assert re.match(r"epoch  1/2 .*\(stopped\)$", outer)
+
+
+def test_a_file_in_a_notebook_gets_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook(monkeypatch)
+    file = io.StringIO()
+    list(fe.progress(range(3), file=file))
+    assert notebook.shown == [] and "\r" not in file.getvalue()
+    assert file.getvalue().startswith("3/3  ")
 
 
 def test_costs_little() -> None:
