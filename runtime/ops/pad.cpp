@@ -81,21 +81,22 @@ Tensor pad_dim(const OpCall& c, PadMode mode, const Tensor& x, int d,
                        ") leaves out more than there is in dimension ", d,
                        " of shape ", c.in(0).sizes());
   }
-  const Int zero = 0;
-  const Int first = before.value < 0 ? zero - before : zero;
-  const Int end = after.value < 0 ? n + after : n;
+  // What a graph computes from sizes may be of another sign there.
+  const Int first = combine(IntOp::max, Int(0) - before, 0);
+  const Int end = n + combine(IntOp::min, after, 0);
   const Tensor middle = op::slice(x, d, first, end);
   // As in PyTorch: what is left out takes no part in a circle, but serves as
   // mirror image and end.
   const Tensor& source = mode == PadMode::circular ? middle : x;
   std::vector<Tensor> parts;
-  if (before.value > 0) {
-    parts.push_back(border(c, mode, source, d, before, false));
-  }
+  const auto add_border = [&](Int pad, bool is_after) {
+    if (pad.value <= 0 && !pad.symbolic()) return;
+    pad = combine(IntOp::max, pad, 0);
+    parts.push_back(border(c, mode, source, d, pad, is_after));
+  };
+  add_border(before, false);
   parts.push_back(middle);
-  if (after.value > 0) {
-    parts.push_back(border(c, mode, source, d, after, true));
-  }
+  add_border(after, true);
   return parts.size() == 1 ? parts[0] : op::cat(parts, d);
 }
 
@@ -120,7 +121,8 @@ Results decompose_pad(OpCall& c) {
   }
   for (int k = 0; k < n / 2; ++k) {
     const Int before = pad[2 * k], after = pad[2 * k + 1];
-    if (before.value == 0 && after.value == 0) continue;
+    const auto nothing = [](Int i) { return i.value == 0 && !i.symbolic(); };
+    if (nothing(before) && nothing(after)) continue;
     x = pad_dim(c, mode, x, x.ndim() - 1 - k, before, after);
   }
   return one(x.same(c.tensor(0)) || x->root ? op::clone(x) : x);

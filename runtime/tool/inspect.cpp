@@ -169,7 +169,9 @@ void print_text(const Program& p, const std::string& path, bool verbose) {
   print(concat("other weights and state: ", other.text()));
   print(concat("samples to check it with: ", p.goldens.size()));
   for (const auto& [key, value] : p.metadata) {
-    print(concat(key, ": ", value));
+    const size_t end = value.find('\n');
+    const bool more = end != std::string::npos;
+    print(concat(key, ": ", value.substr(0, end), more ? "\n  ..." : ""));
   }
   for (const Signature& s : p.signatures) print_signature(p, s, verbose);
   if (!verbose) return;

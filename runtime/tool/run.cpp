@@ -7,6 +7,7 @@
 #include "runtime/core/json.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/tool/commands.h"
+#include "runtime/tool/labels.h"
 #include "runtime/tool/npy.h"
 
 namespace ferrule::tool {
@@ -15,7 +16,8 @@ namespace {
 constexpr char kHelp[] =
     R"(usage: ferrule run FILE --input NAME=FILE.npy ... [options]
 
-Runs a model. The name may be left out where there is one input.
+Runs a model. The name may be left out where there is one input. Numbers of a
+result RESULT are shown with the lines of the file's metadata "labels:RESULT".
 
   --input NAME=FILE.npy    an input
   --output NAME=FILE.npy   where to write a result
@@ -38,9 +40,10 @@ constexpr Option kOptions[] = {
 // A result, put together from batches.
 struct Result {
   std::string name;
-  DType dtype;
-  Dims shape;
-  std::vector<char> bytes;
+  Labels labels;
+  DType dtype = DType::f32;
+  Dims shape = {};
+  std::vector<char> bytes = {};
 
   Tensor tensor() {
     return Tensor::wrap(bytes.data(), shape, contiguous_strides(shape), dtype,
@@ -126,7 +129,7 @@ Comparison compare(Result& result, const std::string& path) {
   return c;
 }
 
-std::string preview(const Tensor& t) {
+std::string preview(const Tensor& t, const Labels& labels) {
   constexpr int64_t kShown = 8;
   std::string out;
   if (is_complex(t.dtype())) return out;
@@ -135,10 +138,13 @@ std::string preview(const Tensor& t) {
   shape.push(n);
   Tensor head = Tensor::wrap(t->bytes(), shape, contiguous_strides(shape),
                              t.dtype(), {}, nullptr, nullptr);
-  for (double v : as_doubles(head)) {
+  const std::vector<double> values = as_doubles(head);
+  const std::vector<std::string_view> texts = labels.of(head);
+  for (size_t i = 0; i < values.size(); ++i) {
     char buffer[32];
-    std::snprintf(buffer, sizeof buffer, " %.6g", v);
+    std::snprintf(buffer, sizeof buffer, " %.6g", values[i]);
     out += buffer;
+    if (i < texts.size()) out += concat(" (", texts[i], ")");
   }
   if (t.numel() > n) out += " ...";
   return out;
@@ -157,14 +163,21 @@ Result& find_result(std::vector<Result>& results, const std::string& name,
       concat(option, ": no result '", name, "'; there are ", known)};
 }
 
-void print_json(const std::vector<Result>& results,
+void print_json(std::vector<Result>& results,
                 const std::vector<Comparison>& compared, int64_t rows,
                 double time) {
   Json j;
   j.begin('{').key("outputs").begin('[');
-  for (const Result& r : results) {
+  for (Result& r : results) {
     j.begin('{').key("name").text(r.name).key("dtype").text(name(r.dtype));
-    j.key("shape").list(r.shape).end('}');
+    j.key("shape").list(r.shape);
+    const std::vector<std::string_view> texts = r.labels.of(r.tensor());
+    if (!texts.empty()) {
+      j.key("labels").begin('[');
+      for (std::string_view text : texts) j.text(text);
+      j.end(']');
+    }
+    j.end('}');
   }
   j.end(']').key("compared").begin('[');
   for (const Comparison& c : compared) {
@@ -185,8 +198,10 @@ int run(int argc, char** argv) {
   if (args.has("--threads")) set_threads(args, 1);
   Batches batches(*program, s, read_inputs(*program, s, args),
                   args.count("--batch", 0));
-  std::vector<Result> results(s.outputs.size());
-  for (size_t i = 0; i < results.size(); ++i) results[i].name = s.outputs[i];
+  std::vector<Result> results;
+  for (const std::string& name : s.outputs) {
+    results.push_back({name, Labels(*program, name)});
+  }
   // Names are checked before the work is done.
   for (auto& [name, path] : args.pairs("--output")) {
     find_result(results, name, "--output");
@@ -221,7 +236,8 @@ int run(int argc, char** argv) {
     return same ? kSuccess : kDiffers;
   }
   for (Result& r : results) {
-    print(concat(r.name, ": ", r.dtype, " ", r.shape, preview(r.tensor())));
+    print(concat(r.name, ": ", r.dtype, " ", r.shape,
+                 preview(r.tensor(), r.labels)));
   }
   for (const Comparison& c : compared) print(c.text);
   char line[64];

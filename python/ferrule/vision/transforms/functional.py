@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
 from ..._ferrule import (
     DTypeError,
     InvalidValue,
     ShapeError,
+    SymInt,
     Tensor,
-    from_numpy,
     ops,
+    sym_max,
+    sym_min,
     tensor,
 )
 from ..._ferrule import float32 as _float32
@@ -140,20 +140,22 @@ def _resized(
         (size,) = size
     if size is None and max_size is None:
         raise InvalidValue("[resize] give size or max_size")
-    short, long = (height, width) if height <= width else (width, height)
+    # Without a branch, so that a graph finds the sizes of every image anew.
     if size is None:
         assert max_size is not None
-        new_short, new_long = max_size * short // long, max_size
-    else:
-        new_short, new_long = size, size * long // short
-        if max_size is not None:
-            if max_size <= size:
-                raise InvalidValue(
-                    f"[resize] max_size {max_size} must be greater than size {size}"
-                )
-            if new_long > max_size:
-                new_short, new_long = max_size * new_short // new_long, max_size
-    return [new_short, new_long] if height <= width else [new_long, new_short]
+        longer = sym_max(height, width)
+        return [max_size * height // longer, max_size * width // longer]
+    if max_size is not None and max_size <= size:
+        raise InvalidValue(
+            f"[resize] max_size {max_size} must be greater than size {size}"
+        )
+    shorter = sym_min(height, width)
+    height, width = size * height // shorter, size * width // shorter
+    if max_size is None:
+        return [height, width]
+    longer = sym_max(height, width)
+    limit = sym_min(longer, max_size)
+    return [limit * height // longer, limit * width // longer]
 
 
 def crop(inpt: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
@@ -176,20 +178,14 @@ def crop(inpt: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
         [[[4, 5], [0, 0]]]
     """
     _check_image(inpt, "crop")
-    h, w = inpt.shape[-2], inpt.shape[-1]
-    bottom, right = top + height, left + width
-    before = [max(-left, 0), max(-top, 0)]
-    after = [max(right - w, 0), max(bottom - h, 0)]
-    inpt = inpt[..., max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if any(before) or any(after):
-        return _crop_padded(inpt, before, height, width)
+    for dim, start, size in ((-2, top, height), (-1, left, width)):
+        before = sym_min(sym_max(-start, 0), size)
+        inpt = ops.slice(inpt, dim, sym_max(start, 0), sym_max(start + size, 0))
+        after = size - before - inpt.shape[dim]
+        if before or after or isinstance(after, SymInt):
+            sides = (before, after) if dim == -1 else (0, 0, before, after)
+            inpt = _pad_constant(inpt, sides)
     return inpt
-
-
-def _crop_padded(inpt: Tensor, before: list[int], height: int, width: int) -> Tensor:
-    h, w = inpt.shape[-2], inpt.shape[-1]
-    left, top = min(before[0], width), min(before[1], height)
-    return _pad_constant(inpt, (left, width - w - left, top, height - h - top))
 
 
 def center_crop(inpt: Tensor, output_size: Size) -> Tensor:
@@ -207,11 +203,18 @@ def center_crop(inpt: Tensor, output_size: Size) -> Tensor:
     """
     _check_image(inpt, "center_crop")
     height, width = pair(output_size)
-    h, w = inpt.shape[-2], inpt.shape[-1]
-    # A border that is odd is wider below and to the right.
-    top = -((height - h) // 2) if height > h else round((h - height) / 2.0)
-    left = -((width - w) // 2) if width > w else round((w - width) / 2.0)
+    top = _middle(inpt.shape[-2] - height)
+    left = _middle(inpt.shape[-1] - width)
     return crop(inpt, top, left, height, width)
+
+
+def _middle(room: int) -> int:
+    """Half of what is left over, half an element going to the even number.
+
+    Of what is missing the smaller half, so that an odd border is wider at the end.
+    """
+    over, missing = sym_max(room, 0), sym_max(-room, 0)
+    return (over + over // 2 % 2) // 2 - missing // 2
 
 
 def resized_crop(
@@ -273,9 +276,18 @@ def pad(
             f"'symmetric', got {padding_mode!r}"
         )
     for dim, before, after in ((-2, top, bottom), (-1, left, right)):
-        index = np.arange(int(inpt.shape[dim]))
-        index = np.pad(index, (before, after), mode=padding_mode)  # type: ignore[call-overload]
-        inpt = ops.index_select(inpt, dim, from_numpy(index))
+        n = inpt.shape[dim]
+        index = ops.arange(-before, n + after)
+        if padding_mode == "edge":
+            index = ops.minimum(ops.maximum(index, 0), n - 1)
+        elif padding_mode == "reflect":  # there and back, the ends once
+            period = sym_max(2 * n - 2, 1)
+            index = ops.remainder(index, period)
+            index = ops.minimum(index, period - index)
+        else:
+            index = ops.remainder(index, 2 * n)
+            index = ops.minimum(index, 2 * n - 1 - index)
+        inpt = ops.index_select(inpt, dim, index)
     return inpt
 
 
