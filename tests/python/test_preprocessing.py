@@ -119,6 +119,10 @@ def gray_of_hue(x: fe.Tensor) -> fe.Tensor:
     return F.rgb_to_grayscale(F.adjust_contrast(x, 0.7))
 
 
+SQUARE = [[0, 0], [9, 0], [9, 9], [0, 9]]
+SLANTED = [[1, 0], [8, 2], [9, 9], [0, 7]]
+
+
 def to_multiple_of_32(x: fe.Tensor) -> fe.Tensor:
     height, width = x.shape[-2:]
     return nn.functional.pad(x, (0, -width % 32, 3 - height, -height % 32))
@@ -139,6 +143,14 @@ STEPS: dict[str, Callable[[fe.Tensor], fe.Tensor]] = {
     "flip": F.horizontal_flip,
     "colours": gray_of_hue,
     "gamma": lambda x: F.adjust_gamma(F.invert(x), 2.2),
+    "rotate": lambda x: F.rotate(x, 30, "bilinear", fill=[1, 2, 3]),
+    "affine": lambda x: F.affine(x, 10, [2, 1], 1.1, [5, 2]),
+    "perspective": lambda x: F.perspective(x, SQUARE, SLANTED),
+    "blur": lambda x: F.gaussian_blur(F.pad(x, 3, padding_mode="edge"), [3, 5]),
+    "sharpness": lambda x: F.adjust_sharpness(x, 1.5),
+    "tones": lambda x: F.solarize(F.posterize(F.autocontrast(x), 3), 99),
+    "equalize": F.equalize,
+    "corners": lambda x: fe.cat(F.ten_crop(F.pad(x, 4), 8)),
 }
 
 

@@ -9,7 +9,6 @@ Source: torchvision.transforms.v2.functional.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import Any
 
 from ..._ferrule import (
@@ -26,8 +25,12 @@ from ..._ferrule import (
 from ..._ferrule import float32 as _float32
 from ...nn.functional import interpolate
 from ...nn.functional import pad as _pad_constant
+from ._image import InterpolationMode, Size, blend, check_factor, check_image, pair
 from .color import adjust_hue, rgb_to_grayscale
-from .dtypes import bound_of, convert_image_dtype, is_float, to_dtype
+from .dtypes import convert_image_dtype, is_float, to_dtype
+from .filters import adjust_sharpness, gaussian_blur, gaussian_noise
+from .tones import autocontrast, equalize, invert, posterize, solarize
+from .warp import affine, elastic, perspective, rotate
 
 __all__ = [
     "InterpolationMode",
@@ -36,10 +39,18 @@ __all__ = [
     "adjust_gamma",
     "adjust_hue",
     "adjust_saturation",
+    "adjust_sharpness",
+    "affine",
+    "autocontrast",
     "center_crop",
     "convert_image_dtype",
     "crop",
+    "elastic",
+    "equalize",
     "erase",
+    "five_crop",
+    "gaussian_blur",
+    "gaussian_noise",
     "get_dimensions",
     "get_size",
     "hflip",
@@ -47,10 +58,15 @@ __all__ = [
     "invert",
     "normalize",
     "pad",
+    "perspective",
     "pil_to_tensor",
+    "posterize",
     "resize",
     "resized_crop",
     "rgb_to_grayscale",
+    "rotate",
+    "solarize",
+    "ten_crop",
     "to_dtype",
     "to_image",
     "to_tensor",
@@ -58,27 +74,16 @@ __all__ = [
     "vflip",
 ]
 
-Size = int | Sequence[int]
-
-
-class InterpolationMode(Enum):
-    """How `resize` finds values between the pixels."""
-
-    NEAREST = "nearest"
-    NEAREST_EXACT = "nearest-exact"
-    BILINEAR = "bilinear"
-    BICUBIC = "bicubic"
-
 
 def get_size(inpt: Tensor) -> list[int]:
     """[height, width] of an image."""
-    _check_image(inpt, "get_size")
+    check_image(inpt, "get_size")
     return [inpt.shape[-2], inpt.shape[-1]]
 
 
 def get_dimensions(inpt: Tensor) -> list[int]:
     """[channels, height, width] of an image."""
-    _check_image(inpt, "get_dimensions")
+    check_image(inpt, "get_dimensions")
     return list(inpt.shape[-3:])
 
 
@@ -108,7 +113,7 @@ def resize(
         >>> resize(fe.rand(3, 40, 60), 20).shape
         (3, 20, 30)
     """
-    _check_image(inpt, "resize")
+    check_image(inpt, "resize")
     height, width = inpt.shape[-2], inpt.shape[-1]
     new = _resized(height, width, size, max_size)
     if not isinstance(interpolation, InterpolationMode):
@@ -177,7 +182,7 @@ def crop(inpt: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
         >>> crop(fe.arange(6).reshape(1, 2, 3), 1, 1, 2, 2).tolist()
         [[[4, 5], [0, 0]]]
     """
-    _check_image(inpt, "crop")
+    check_image(inpt, "crop")
     for dim, start, size in ((-2, top, height), (-1, left, width)):
         before = sym_min(sym_max(-start, 0), size)
         inpt = ops.slice(inpt, dim, sym_max(start, 0), sym_max(start + size, 0))
@@ -201,7 +206,7 @@ def center_crop(inpt: Tensor, output_size: Size) -> Tensor:
         >>> center_crop(fe.rand(3, 8, 9), 4).shape
         (3, 4, 4)
     """
-    _check_image(inpt, "center_crop")
+    check_image(inpt, "center_crop")
     height, width = pair(output_size)
     top = _middle(inpt.shape[-2] - height)
     left = _middle(inpt.shape[-1] - width)
@@ -215,6 +220,51 @@ def _middle(room: int) -> int:
     """
     over, missing = sym_max(room, 0), sym_max(-room, 0)
     return (over + over // 2 % 2) // 2 - missing // 2
+
+
+def five_crop(inpt: Tensor, size: Size) -> tuple[Tensor, ...]:
+    """The four corners and the middle.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        size: [height, width] of a part, or one number for both.
+
+    Returns:
+        Top left, top right, bottom left, bottom right, middle.
+
+    Raises:
+        InvalidValue: the image is smaller than a part.
+
+    Example:
+        >>> import ferrule as fe
+        >>> parts = fe.vision.transforms.functional.five_crop(fe.rand(3, 8, 9), 4)
+        >>> [part.shape for part in parts] == [(3, 4, 4)] * 5
+        True
+    """
+    check_image(inpt, "five_crop")
+    height, width = pair(size)
+    h, w = inpt.shape[-2], inpt.shape[-1]
+    if height > h or width > w:
+        raise InvalidValue(
+            f"[five_crop] an image of {h} x {w} has no part of {height} x {width}"
+        )
+    corners = [(0, 0), (0, w - width), (h - height, 0), (h - height, w - width)]
+    parts = [crop(inpt, top, left, height, width) for top, left in corners]
+    return (*parts, center_crop(inpt, [height, width]))
+
+
+def ten_crop(
+    inpt: Tensor, size: Size, vertical_flip: bool = False
+) -> tuple[Tensor, ...]:
+    """`five_crop` of an image and of its mirror image.
+
+    Args:
+        inpt: shape (..., C, H, W).
+        size: [height, width] of a part, or one number for both.
+        vertical_flip: True exchanges top and bottom, False left and right.
+    """
+    mirrored = vflip(inpt) if vertical_flip else hflip(inpt)
+    return five_crop(inpt, size) + five_crop(mirrored, size)
 
 
 def resized_crop(
@@ -254,7 +304,7 @@ def pad(
         >>> pad(fe.arange(3).reshape(1, 1, 3), [2, 0], padding_mode="reflect").tolist()
         [[[2, 1, 0, 1, 2, 1, 0]]]
     """
-    _check_image(inpt, "pad")
+    check_image(inpt, "pad")
     left, top, right, bottom = _sides(padding)
     if padding_mode == "constant":
         sides = (left, right, top, bottom)
@@ -348,7 +398,7 @@ def normalize(
         >>> normalize(fe.ones(1, 1, 2), [0.5], [0.25]).tolist()
         [[[2.0, 2.0]]]
     """
-    _check_image(inpt, "normalize")
+    check_image(inpt, "normalize")
     if not is_float(inpt.dtype):
         raise DTypeError(
             f"[normalize] expected a floating-point image, got {inpt.dtype}; use "
@@ -363,11 +413,6 @@ def normalize(
     return (inpt - shift) / scale
 
 
-def invert(inpt: Tensor) -> Tensor:
-    """The negative: 255 - x, or 1 - x."""
-    return bound_of(inpt.dtype) - inpt
-
-
 def adjust_brightness(inpt: Tensor, brightness_factor: float) -> Tensor:
     """Multiplies by a factor: 0 is black, 1 the image itself.
 
@@ -377,28 +422,28 @@ def adjust_brightness(inpt: Tensor, brightness_factor: float) -> Tensor:
         >>> adjust_brightness(fe.tensor([[[0.25, 0.75]]]), 2.0).tolist()
         [[[0.5, 1.0]]]
     """
-    _check_factor("adjust_brightness", brightness_factor)
-    return _blend(inpt, None, brightness_factor)
+    check_factor("adjust_brightness", brightness_factor)
+    return blend(inpt, None, brightness_factor)
 
 
 def adjust_contrast(inpt: Tensor, contrast_factor: float) -> Tensor:
     """Blends with the mean of its grey image: 0 is grey, 1 the image itself."""
-    _check_factor("adjust_contrast", contrast_factor)
+    check_factor("adjust_contrast", contrast_factor)
     grey = _grey(inpt)
-    return _blend(inpt, grey.mean((-3, -2, -1), keepdim=True), contrast_factor)
+    return blend(inpt, grey.mean((-3, -2, -1), keepdim=True), contrast_factor)
 
 
 def adjust_saturation(inpt: Tensor, saturation_factor: float) -> Tensor:
     """Blends with its grey image: 0 is grey, 1 the image itself."""
-    _check_factor("adjust_saturation", saturation_factor)
+    check_factor("adjust_saturation", saturation_factor)
     if inpt.shape[-3] == 1:
         return inpt
-    return _blend(inpt, _grey(inpt), saturation_factor)
+    return blend(inpt, _grey(inpt), saturation_factor)
 
 
 def adjust_gamma(inpt: Tensor, gamma: float, gain: float = 1) -> Tensor:
     """gain * x ** gamma, of values from 0 to 1."""
-    _check_factor("adjust_gamma", gamma)
+    check_factor("adjust_gamma", gamma)
     values = inpt if is_float(inpt.dtype) else to_dtype(inpt, _float32, scale=True)
     values = (values**gamma * gain).clamp(0.0, 1.0)
     return values if is_float(inpt.dtype) else to_dtype(values, inpt.dtype, scale=True)
@@ -409,15 +454,6 @@ def _grey(inpt: Tensor) -> Tensor:
     if is_float(inpt.dtype):
         return rgb_to_grayscale(inpt)
     return ops.floor(rgb_to_grayscale(inpt.to(_float32)))
-
-
-def _blend(inpt: Tensor, other: Tensor | None, ratio: float) -> Tensor:
-    """ratio * inpt + (1 - ratio) * other; no `other` is black."""
-    values = inpt if is_float(inpt.dtype) else inpt.to(_float32)
-    result = values * ratio
-    if other is not None:
-        result = result + other * (1.0 - ratio)
-    return result.clamp(0.0, bound_of(inpt.dtype)).to(inpt.dtype)
 
 
 def erase(
@@ -453,30 +489,3 @@ def to_tensor(pic: Any) -> Tensor:
     """
     image = pil_to_tensor(pic)
     return image if is_float(image.dtype) else to_dtype(image, _float32, scale=True)
-
-
-def pair(size: Size) -> tuple[int, int]:
-    """(height, width) of a size."""
-    if isinstance(size, int):
-        return size, size
-    sizes = list(size) * (2 if len(size) == 1 else 1)
-    if len(sizes) != 2:
-        raise InvalidValue(f"[vision] a size is one number or two, got {size}")
-    return sizes[0], sizes[1]
-
-
-def _check_image(inpt: Any, who: str) -> None:
-    if not isinstance(inpt, Tensor):
-        raise TypeError(
-            f"[{who}] expected a tensor, got {type(inpt).__name__}; use ToImage or "
-            "pil_to_tensor first"
-        )
-    if inpt.ndim < 3:
-        raise ShapeError(
-            f"[{who}] expected an image of shape (..., C, H, W), got {inpt.shape}"
-        )
-
-
-def _check_factor(who: str, factor: float) -> None:
-    if factor < 0:
-        raise InvalidValue(f"[{who}] the factor must not be negative, got {factor}")

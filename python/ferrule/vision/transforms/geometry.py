@@ -9,16 +9,18 @@ from ..._ferrule import InvalidValue, Tensor
 from ...nn import Module
 from . import functional as F
 from ._draw import check_probability, happens, integer, uniform
-from .functional import InterpolationMode, Size, pair
+from ._image import InterpolationMode, Size, pair
 
 __all__ = [
     "CenterCrop",
+    "FiveCrop",
     "Pad",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "RandomVerticalFlip",
     "Resize",
+    "TenCrop",
 ]
 
 
@@ -71,6 +73,40 @@ class CenterCrop(Module):
 
     def extra_repr(self) -> str:
         return f"size={self.size}"
+
+
+class FiveCrop(Module):
+    """Cuts out the four corners and the middle; see `functional.five_crop`.
+
+    Args:
+        size: [height, width] of a part, or one number for both.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = pair(size)
+
+    def forward(self, inpt: Tensor) -> tuple[Tensor, ...]:
+        return F.five_crop(inpt, self.size)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}"
+
+
+class TenCrop(FiveCrop):
+    """`FiveCrop` of an image and of its mirror image.
+
+    Args:
+        size: [height, width] of a part, or one number for both.
+        vertical_flip: True exchanges top and bottom, False left and right.
+    """
+
+    def __init__(self, size: Size, vertical_flip: bool = False) -> None:
+        super().__init__(size)
+        self.vertical_flip = vertical_flip
+
+    def forward(self, inpt: Tensor) -> tuple[Tensor, ...]:
+        return F.ten_crop(inpt, self.size, self.vertical_flip)
 
 
 class Pad(Module):

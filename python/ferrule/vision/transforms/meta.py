@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..._ferrule import DType, Tensor
+from ..._ferrule import DType, InvalidValue, Tensor, float64, ops, tensor
 from ..._ferrule import float32 as _float32
 from ...nn import Module
 from . import functional as F
@@ -18,6 +18,8 @@ __all__ = [
     "Lambda",
     "PILToTensor",
     "RandomApply",
+    "RandomChoice",
+    "RandomOrder",
     "ToDtype",
     "ToImage",
     "ToTensor",
@@ -54,7 +56,7 @@ class Compose(Module):
 
     def __repr__(self) -> str:
         lines = "".join(f"\n      {t}" for t in self.transforms)
-        return f"Compose({lines}\n)"
+        return f"{type(self).__name__}({lines}\n)"
 
 
 class RandomApply(Compose):
@@ -73,6 +75,58 @@ class RandomApply(Compose):
 
     def forward(self, inpt: Any) -> Any:
         return super().forward(inpt) if happens(self.p) else inpt
+
+
+class RandomChoice(Compose):
+    """Applies one transform of a list.
+
+    Args:
+        transforms: modules, or any functions.
+        p: how likely each is, in any unit; None: all alike.
+
+    Raises:
+        InvalidValue: there are not as many `p` as transforms, or they are negative.
+
+    Example:
+        >>> import ferrule as fe
+        >>> T = fe.vision.transforms
+        >>> choose = T.RandomChoice([T.Resize(8), T.CenterCrop(8)], p=[1, 3])
+        >>> choose(fe.rand(3, 16, 16)).shape
+        (3, 8, 8)
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[Callable[[Any], Any]],
+        p: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(transforms)
+        weights = [1.0] * len(self.transforms) if p is None else list(p)
+        if len(weights) != len(self.transforms) or min(weights, default=0) < 0:
+            raise InvalidValue(
+                f"[RandomChoice] p must have {len(self.transforms)} numbers of at "
+                f"least 0, got {p}"
+            )
+        if sum(weights) <= 0:
+            raise InvalidValue("[RandomChoice] there is nothing to choose from")
+        self.p = [w / sum(weights) for w in weights]
+
+    def forward(self, inpt: Any) -> Any:
+        weights = tensor(self.p, dtype=float64)
+        return self.transforms[int(ops.multinomial(weights, 1).item())](inpt)
+
+
+class RandomOrder(Compose):
+    """Applies transforms in random order.
+
+    Args:
+        transforms: modules, or any functions.
+    """
+
+    def forward(self, inpt: Any) -> Any:
+        for i in ops.randperm(len(self.transforms)).tolist():
+            inpt = self.transforms[i](inpt)
+        return inpt
 
 
 class Identity(Module):
