@@ -126,9 +126,9 @@ ARCHITECTURES = {
     "U-Net": Architecture(
         lambda: models.UNet(3, 2, width=4, depth=3),
         models.UNet,
-        planes(3, 8),
+        planes(3, 16),
         planes(3, 32),
-        {"x": {0: "batch", 3: fe.Dim("width", min=8, multiple=8)}},
+        {"x": {0: "batch", 3: fe.Dim("width", min=16, multiple=16)}},
     ),
     "LSTM tagger": Architecture(
         lambda: models.LSTMTagger(50, 5, 12, layers=2),
