@@ -122,7 +122,9 @@ def export(
             `{"x": {0: "batch"}}` or `({0: Dim("batch", max=512)},)`. All others
             are fixed to the example's size.
         train: (loss function, optimizer). The loss function is called as
-            `loss(model(*args), *targets)`.
+            `loss(model(*args), *targets)`. A learning rate that is a tensor becomes
+            the last input of "train_step", `lr` (of further groups `lr1`, ...); a
+            number is fixed.
         targets: example targets for the loss. Free dimensions are those whose
             name their `dynamic_shapes` entry gives; inputs called `target`,
             `target1`, ... A first dimension as large as the first input's takes
@@ -632,8 +634,27 @@ def _capture_train_step(
         loss = loss_function(model(*values[:nargs]), *values[nargs:])
         _outputs("train_step", loss)
         loss.backward()
-        optimizer.step()
+        with _symbolic_rates(capture, optimizer):
+            optimizer.step()
         capture.finish("train_step", ["loss"], [loss.detach()])
+
+
+@contextmanager
+def _symbolic_rates(capture: _ferrule.Capture, optimizer: Optimizer) -> Iterator[None]:
+    """Learning rates that are tensors are inputs; one that groups share is one."""
+    before = [group["lr"] for group in optimizer.param_groups]
+    rates: dict[int, Tensor] = {}
+    for lr in before:
+        if isinstance(lr, Tensor) and id(lr) not in rates:
+            name = f"lr{len(rates)}" if rates else "lr"
+            rates[id(lr)] = capture.input(name, lr.detach(), [""] * lr.ndim)
+    try:
+        for group in optimizer.param_groups:
+            group["lr"] = rates.get(id(group["lr"]), group["lr"])
+        yield
+    finally:
+        for group, lr in zip(optimizer.param_groups, before, strict=True):
+            group["lr"] = lr
 
 
 # --- checking ---------------------------------------------------------------

@@ -13,6 +13,11 @@ namespace ferrule::cpu {
 
 inline constexpr int kMaxState = 3;
 
+// The learning rate: a number, or a tensor where it is an input of the graph.
+inline double rate(const OpCall& c, int arg) {
+  return c.is_tensor(arg) ? *c.in(arg).ptr<double>() : c.number(arg);
+}
+
 // The tensors of one parameter: itself, then its state; all dense. `grad` may
 // have any strides.
 struct ParamSlot {

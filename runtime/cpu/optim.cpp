@@ -14,7 +14,7 @@ SgdTile<T> sgd_options(const OpCall& c) {
       .param = nullptr,
       .grad = nullptr,
       .buffer = nullptr,
-      .lr = static_cast<T>(c.f(3)),
+      .lr = static_cast<T>(rate(c, 3)),
       .momentum = static_cast<T>(c.f(4)),
       .undamped = static_cast<T>(1 - c.f(5)),
       .weight_decay = static_cast<T>(c.f(6)),
@@ -49,7 +49,7 @@ void sgd_step(OpCall& c) {
 
 template <class T>
 AdamTile<T> adam_options(const OpCall& c, int64_t t) {
-  const double lr = c.f(6), beta1 = c.f(7), beta2 = c.f(8), decay = c.f(10);
+  const double lr = rate(c, 6), beta1 = c.f(7), beta2 = c.f(8), decay = c.f(10);
   const bool decoupled = c.b(13);
   return {
       .param = nullptr,

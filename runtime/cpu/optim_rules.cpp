@@ -71,7 +71,7 @@ void rmsprop_step(OpCall& c) {
           .state = {2, 3, 4},
           .weight_decay = c.f(9),
           .maximize = c.b(12),
-          .c = {c.f(6), alpha, 1 - alpha, c.f(8), c.f(10)}});
+          .c = {rate(c, 6), alpha, 1 - alpha, c.f(8), c.f(10)}});
 }
 
 void adagrad_step(OpCall& c) {
@@ -80,7 +80,7 @@ void adagrad_step(OpCall& c) {
           .state = {2},
           .weight_decay = c.f(6),
           .maximize = c.b(8),
-          .c = {c.f(4) / (1 + (t - 1) * c.f(5)), c.f(7)}});
+          .c = {rate(c, 4) / (1 + (t - 1) * c.f(5)), c.f(7)}});
 }
 
 void adadelta_step(OpCall& c) {
@@ -90,7 +90,7 @@ void adadelta_step(OpCall& c) {
           .state = {2, 3},
           .weight_decay = c.f(8),
           .maximize = c.b(9),
-          .c = {c.f(5), rho, 1 - rho, c.f(7)}});
+          .c = {rate(c, 5), rho, 1 - rho, c.f(7)}});
 }
 
 void rprop_step(OpCall& c) {
@@ -104,7 +104,7 @@ void rprop_step(OpCall& c) {
 void nadam_step(OpCall& c) {
   const int64_t t = next_step(c, 4);
   double& product = *c.in(5).ptr<double>();
-  const double lr = c.f(6), beta1 = c.f(7), beta2 = c.f(8), decay = c.f(10);
+  const double lr = rate(c, 6), beta1 = c.f(7), beta2 = c.f(8), decay = c.f(10);
   const bool decoupled = c.b(12);
   const auto momentum = [&](int64_t at) {
     const double exponent = static_cast<double>(at) * c.f(11);
@@ -124,7 +124,7 @@ void nadam_step(OpCall& c) {
 
 void radam_step(OpCall& c) {
   const int64_t t = next_step(c, 4);
-  const double lr = c.f(5), beta1 = c.f(6), beta2 = c.f(7), decay = c.f(9);
+  const double lr = rate(c, 5), beta1 = c.f(6), beta2 = c.f(7), decay = c.f(9);
   const bool decoupled = c.b(10);
   const double left2 = power(beta2, t), bias2 = 1 - left2;
   // How many gradients the mean of squares stands for: at last, and now.
@@ -153,14 +153,14 @@ void adamax_step(OpCall& c) {
           .weight_decay = c.f(9),
           .maximize = c.b(10),
           .c = {1 - beta1, beta1, c.f(7), c.f(8),
-                c.f(5) / (1 - power(beta1, t))}});
+                rate(c, 5) / (1 - power(beta1, t))}});
 }
 
 void asgd_step(OpCall& c) {
   const auto t = static_cast<double>(next_step(c, 3));
   double& eta = *c.in(4).ptr<double>();
   double& mu = *c.in(5).ptr<double>();
-  const double lr = c.f(6), lambd = c.f(7);
+  const double lr = rate(c, 6), lambd = c.f(7);
   run(c, {.rule = Rule::asgd,
           .state = {2},
           .keep = 1 - lambd * eta,

@@ -6,7 +6,7 @@ namespace ferrule {
 extern const OpDef sgd_step_op = {
     .name = "sgd_step",
     .sig = "params: Tensor[]!, grads: Tensor[], momentum_buffers: Tensor[]!, "
-           "lr: float, momentum: float = 0.0, dampening: float = 0.0, "
+           "lr: Operand, momentum: float = 0.0, dampening: float = 0.0, "
            "weight_decay: float = 0.0, nesterov: bool = False, "
            "maximize: bool = False, first: bool = False ->",
     .doc = FE_DOC(R"(One step of stochastic gradient descent, in place.
@@ -22,7 +22,7 @@ Args:
     params: the parameters, contiguous.
     grads: their gradients; None leaves a parameter as it is.
     momentum_buffers: state of the parameters' shapes; empty for momentum 0.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     momentum, dampening, weight_decay, nesterov, maximize: see above.
     first: True if the buffers hold nothing yet.
 
@@ -47,6 +47,7 @@ deep learning", ICML 2013, in the form of torch.optim.SGD.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 3);
           require_at_least_0(c, 4);
           const int kWithout[] = {1}, kWith[] = {1, 2};
           if (c.f(4) == 0) {
@@ -66,7 +67,7 @@ extern const OpDef adam_step_op = {
     .name = "adam_step",
     .sig = "params: Tensor[]!, grads: Tensor[], exp_avgs: Tensor[]!, "
            "exp_avg_sqs: Tensor[]!, max_exp_avg_sqs: Tensor[]!, step: Tensor!, "
-           "lr: float, beta1: float = 0.9, beta2: float = 0.999, "
+           "lr: Operand, beta1: float = 0.9, beta2: float = 0.999, "
            "eps: float = 1e-8, weight_decay: float = 0.0, "
            "amsgrad: bool = False, maximize: bool = False, "
            "decoupled: bool = False ->",
@@ -87,7 +88,7 @@ Args:
     exp_avgs, exp_avg_sqs: m and v above, of the parameters' shapes.
     max_exp_avg_sqs: w, for `amsgrad`; else empty.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     beta1, beta2, eps, weight_decay, amsgrad, maximize, decoupled: see above.
 
 Returns:
@@ -117,6 +118,7 @@ form of torch.optim.Adam.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 6);
           const int kWithout[] = {1, 2, 3}, kWith[] = {1, 2, 3, 4};
           if (c.b(11)) {
             check_lists(c, kWith);

@@ -9,7 +9,7 @@ extern const OpDef rmsprop_step_op = {
     .name = "rmsprop_step",
     .sig = "params: Tensor[]!, grads: Tensor[], square_avgs: Tensor[]!, "
            "momentum_buffers: Tensor[]!, grad_avgs: Tensor[]!, "
-           "step: Tensor!, lr: float, alpha: float = 0.99, "
+           "step: Tensor!, lr: Operand, alpha: float = 0.99, "
            "eps: float = 1e-8, weight_decay: float = 0.0, "
            "momentum: float = 0.0, centered: bool = False, "
            "maximize: bool = False ->",
@@ -29,7 +29,7 @@ Args:
     momentum_buffers: b above; empty for momentum 0.
     grad_avgs: a above; empty unless `centered`.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     alpha, eps, weight_decay, momentum, centered, maximize: see above.
 
 Returns:
@@ -58,6 +58,7 @@ centered: A. Graves, "Generating sequences with recurrent neural networks",
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 6);
           int lists[4] = {1, 2};
           int n = 2;
           if (c.f(10) > 0) lists[n++] = 3;
@@ -79,7 +80,7 @@ centered: A. Graves, "Generating sequences with recurrent neural networks",
 extern const OpDef adagrad_step_op = {
     .name = "adagrad_step",
     .sig = "params: Tensor[]!, grads: Tensor[], sums: Tensor[]!, "
-           "step: Tensor!, lr: float, lr_decay: float = 0.0, "
+           "step: Tensor!, lr: Operand, lr_decay: float = 0.0, "
            "weight_decay: float = 0.0, eps: float = 1e-10, "
            "maximize: bool = False ->",
     .doc = FE_DOC(R"(One step of Adagrad, in place.
@@ -95,7 +96,7 @@ Args:
     grads: their gradients; None leaves a parameter as it is.
     sums: s above, of the parameters' shapes.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     lr_decay, weight_decay, eps, maximize: see above.
 
 Returns:
@@ -122,6 +123,7 @@ and stochastic optimization", JMLR 2011; in the form of torch.optim.Adagrad.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 4);
           const int kLists[] = {1, 2};
           check_lists(c, kLists);
           for (int list : {0, 2}) require_dense(c, list);
@@ -133,7 +135,7 @@ and stochastic optimization", JMLR 2011; in the form of torch.optim.Adagrad.
 extern const OpDef adadelta_step_op = {
     .name = "adadelta_step",
     .sig = "params: Tensor[]!, grads: Tensor[], square_avgs: Tensor[]!, "
-           "acc_deltas: Tensor[]!, step: Tensor!, lr: float, "
+           "acc_deltas: Tensor[]!, step: Tensor!, lr: Operand, "
            "rho: float = 0.9, eps: float = 1e-6, "
            "weight_decay: float = 0.0, maximize: bool = False ->",
     .doc = FE_DOC(R"(One step of Adadelta, in place.
@@ -150,7 +152,7 @@ Args:
     grads: their gradients; None leaves a parameter as it is.
     square_avgs, acc_deltas: v and u above, of the parameters' shapes.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     rho, eps, weight_decay, maximize: see above.
 
 Returns:
@@ -177,6 +179,7 @@ of torch.optim.Adadelta.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 5);
           const int kLists[] = {1, 2, 3};
           check_lists(c, kLists);
           for (int list : {0, 2, 3}) require_dense(c, list);

@@ -77,6 +77,11 @@ inline void require_scalar(const OpCall& c, int arg) {
                      t.sizes());
 }
 
+// The learning rate: a number, or a tensor where it is an input of the graph.
+inline void require_rate(const OpCall& c, int arg) {
+  if (c.is_tensor(arg)) require_scalar(c, arg);
+}
+
 inline void require_below_1(const OpCall& c, int arg) {
   if (c.f(arg) >= 0 && c.f(arg) < 1) return;
   c.fail<ValueError>(c.info.schema.params[arg].name, " must be in [0, 1), got ",

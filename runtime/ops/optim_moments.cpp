@@ -9,7 +9,7 @@ extern const OpDef nadam_step_op = {
     .name = "nadam_step",
     .sig = "params: Tensor[]!, grads: Tensor[], exp_avgs: Tensor[]!, "
            "exp_avg_sqs: Tensor[]!, step: Tensor!, mu_product: Tensor!, "
-           "lr: float, beta1: float = 0.9, beta2: float = 0.999, "
+           "lr: Operand, beta1: float = 0.9, beta2: float = 0.999, "
            "eps: float = 1e-8, weight_decay: float = 0.0, "
            "momentum_decay: float = 4e-3, decoupled: bool = False, "
            "maximize: bool = False ->",
@@ -32,7 +32,7 @@ Args:
     exp_avgs, exp_avg_sqs: m and v above, of the parameters' shapes.
     step: number of steps so far, int64 of shape (); it is raised by one.
     mu_product: mu_1 ... mu_(t-1), float64 of shape (); it is multiplied by mu_t.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     beta1, beta2, eps, weight_decay, momentum_decay, decoupled, maximize: see
         above.
 
@@ -62,6 +62,7 @@ in the form of torch.optim.NAdam.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 6);
           const int kLists[] = {1, 2, 3};
           check_lists(c, kLists);
           for (int list : {0, 2, 3}) require_dense(c, list);
@@ -75,7 +76,7 @@ in the form of torch.optim.NAdam.
 extern const OpDef radam_step_op = {
     .name = "radam_step",
     .sig = "params: Tensor[]!, grads: Tensor[], exp_avgs: Tensor[]!, "
-           "exp_avg_sqs: Tensor[]!, step: Tensor!, lr: float, "
+           "exp_avg_sqs: Tensor[]!, step: Tensor!, lr: Operand, "
            "beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, "
            "weight_decay: float = 0.0, decoupled: bool = False, "
            "maximize: bool = False ->",
@@ -100,7 +101,7 @@ Args:
     grads: their gradients; None leaves a parameter as it is.
     exp_avgs, exp_avg_sqs: m and v above, of the parameters' shapes.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     beta1, beta2, eps, weight_decay, decoupled, maximize: see above.
 
 Returns:
@@ -127,6 +128,7 @@ ICLR 2020; in the form of torch.optim.RAdam.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 5);
           const int kLists[] = {1, 2, 3};
           check_lists(c, kLists);
           for (int list : {0, 2, 3}) require_dense(c, list);
@@ -139,7 +141,7 @@ ICLR 2020; in the form of torch.optim.RAdam.
 extern const OpDef adamax_step_op = {
     .name = "adamax_step",
     .sig = "params: Tensor[]!, grads: Tensor[], exp_avgs: Tensor[]!, "
-           "exp_infs: Tensor[]!, step: Tensor!, lr: float, "
+           "exp_infs: Tensor[]!, step: Tensor!, lr: Operand, "
            "beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, "
            "weight_decay: float = 0.0, maximize: bool = False ->",
     .doc = FE_DOC(R"(One step of Adamax, in place: Adam by the largest gradient.
@@ -156,7 +158,7 @@ Args:
     grads: their gradients; None leaves a parameter as it is.
     exp_avgs, exp_infs: m and u above, of the parameters' shapes.
     step: number of steps so far, int64 of shape (); it is raised by one.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     beta1, beta2, eps, weight_decay, maximize: see above.
 
 Returns:
@@ -183,6 +185,7 @@ section 7.1; in the form of torch.optim.Adamax.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 5);
           const int kLists[] = {1, 2, 3};
           check_lists(c, kLists);
           for (int list : {0, 2, 3}) require_dense(c, list);
@@ -195,7 +198,7 @@ section 7.1; in the form of torch.optim.Adamax.
 extern const OpDef asgd_step_op = {
     .name = "asgd_step",
     .sig = "params: Tensor[]!, grads: Tensor[], axs: Tensor[]!, "
-           "step: Tensor!, eta: Tensor!, mu: Tensor!, lr: float, "
+           "step: Tensor!, eta: Tensor!, mu: Tensor!, lr: Operand, "
            "lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6, "
            "weight_decay: float = 0.0, maximize: bool = False ->",
     .doc = FE_DOC(R"(One step of averaged stochastic gradient descent, in place.
@@ -214,7 +217,7 @@ Args:
     step: number of steps so far, int64 of shape (); it is raised by one.
     eta: the step size, float64 of shape (): at first lr.
     mu: weight of the newest in the mean, float64 of shape (): at first 1.
-    lr: the learning rate.
+    lr: the learning rate, a number or float64 of shape ().
     lambd, alpha, t0, weight_decay, maximize: see above.
 
 Returns:
@@ -243,6 +246,7 @@ averaging", 1992; in the form of torch.optim.ASGD.
     .where = kInternal,
     .infer =
         [](OpCall& c) {
+          require_rate(c, 6);
           const int kLists[] = {1, 2};
           check_lists(c, kLists);
           for (int list : {0, 2}) require_dense(c, list);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -191,3 +193,198 @@ def test_ten_steps(task: str, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_every_optimizer(kind: str, tmp_path: Path) -> None:
     check("MLP", OTHERS[kind], tmp_path / "model.fer")
+
+
+# --- the learning rate as an input
+
+
+# Rprop uses its learning rate before the first step alone.
+RATED = OPTIMIZERS | {name: make for name, make in OTHERS.items() if name != "Rprop"}
+
+
+@pytest.mark.parametrize("kind", RATED)
+def test_a_learning_rate_that_is_a_tensor_is_an_input(
+    kind: str, tmp_path: Path
+) -> None:
+    model, optimizer = prepared("MLP", RATED[kind])
+    lr = fe.tensor(0.0)
+    for group in optimizer.param_groups:
+        first, group["lr"] = group["lr"], lr
+    lr.fill_(first)
+    path = tmp_path / "model.fer"
+    program = export("MLP", model, optimizer, path)
+    assert [name for name, _ in program._signatures["train_step"][1]][-1] == "lr"
+    assert optimizer.param_groups[0]["lr"] is lr
+
+    x, y = TASKS["MLP"].data(STEPS * BATCH)
+    fe.manual_seed(9)
+    for k in range(STEPS):
+        part = slice(k * BATCH, (k + 1) * BATCH)
+        lr.fill_(float(first) * (1 - k / STEPS))
+        loss = TASKS["MLP"].loss(model(x[part]), y[part])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        (got,) = program.run("train_step", x[part], y[part], lr=lr)
+        assert got.item() == loss.item(), k
+    assert_same(program, model, optimizer)
+
+    np.save(tmp_path / "lr.npy", np.float32(0))
+    trained = fe.load_program(
+        train_in_cpp(path, x, y, "--input", f"lr={tmp_path / 'lr.npy'}")
+    )
+    before = fe.load_program(path).state_dict()
+    if kind != "ASGD":  # whose first step has the size that it was made with
+        for name, _ in model.named_parameters():
+            name = f"model.{name}"
+            assert _ferrule.same_bits(trained.state_dict()[name], before[name]), name
+
+
+def test_groups_have_learning_rates_of_their_own(tmp_path: Path) -> None:
+    model, _ = prepared("MLP", OPTIMIZERS["SGD"])
+    shared, other = fe.tensor(0.5), fe.tensor([0.25], dtype=fe.float64)
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    optimizer = fe.optim.SGD(
+        [
+            {"params": layers[0].parameters(), "lr": shared},
+            {"params": layers[1].parameters(), "lr": other},
+            {"params": layers[2].parameters(), "lr": shared},
+        ],
+        0.1,
+    )
+    program = export("MLP", model, optimizer, tmp_path / "model.fer")
+    inputs = [name for name, _ in program._signatures["train_step"][1]]
+    assert inputs == ["x", "target", "lr", "lr1"]
+    before = program.state_dict()
+    x, y = TASKS["MLP"].data(BATCH)
+    program.run("train_step", x, y, fe.tensor(0.0), other)
+    after = program.state_dict()
+    changed = {n for n in before if not _ferrule.same_bits(before[n], after[n])}
+    assert changed == {"model.layers.3.weight", "model.layers.3.bias"}
+
+
+# --- what is trained, and what the file keeps
+
+
+def test_frozen_parameters_are_not_written_and_get_no_gradient(tmp_path: Path) -> None:
+    model, _ = prepared("LeNet", OPTIMIZERS["Adam"])
+    model.features.requires_grad_(False)
+    optimizer = fe.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-2)
+    path = tmp_path / "model.fer"
+    program = export("LeNet", model, optimizer, path)
+    frozen = {f"model.{n}" for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen and not any(
+        n.startswith("optimizer.features") for n in program.state_dict()
+    )
+    text = inspect(path)
+    # Neither weight nor input of a frozen convolution has a gradient in the graph.
+    assert "conv2d_dw" not in text and "conv2d_dx" not in text
+    x, y = TASKS["LeNet"].data(STEPS * BATCH)
+    before = program.state_dict()
+    after = fe.load_program(train_in_cpp(path, x, y)).state_dict()
+    changed = {n for n in before if not _ferrule.same_bits(before[n], after[n])}
+    assert changed == {n for n in before if n not in frozen}
+    eager_steps("LeNet", model, optimizer, x, y)
+    assert_same(fe.load_program(path.with_name("trained.fer")), model, optimizer)
+
+
+def inspect(path: Path) -> str:
+    """The graphs of a file, as text."""
+    command = [str(TOOL), "inspect", "-v", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_stopping_and_going_on_changes_nothing(tmp_path: Path) -> None:
+    model, optimizer = prepared("GPT", OPTIMIZERS["AdamW"])
+    path = tmp_path / "model.fer"
+    export("GPT", model, optimizer, path)
+    x, y = TASKS["GPT"].data(STEPS * BATCH)
+    half = STEPS * BATCH // 2
+    # The file is trained, and replaced by what it became.
+    train_in_cpp(path, x[:half], y[:half]).replace(path)
+    resumed = fe.load_program(train_in_cpp(path, x[half:], y[half:]))
+    eager_steps("GPT", model, optimizer, x, y)
+    assert_same(resumed, model, optimizer)
+
+
+def test_a_file_that_is_killed_while_it_is_saved_stays_whole(tmp_path: Path) -> None:
+    """kill -9 at any moment leaves the old file or the new one."""
+    model = nn.Linear(1000, 1000)
+    optimizer = fe.optim.SGD(model.parameters(), 0.1)
+    path = tmp_path / "model.fer"
+    fe.export(
+        model,
+        (fe.randn(2, 1000),),
+        train=(F.mse_loss, optimizer),
+        targets=(fe.randn(2, 1000),),
+        path=path,
+    )
+    script = f"""
+import ferrule as fe
+program = fe.load_program({str(path)!r})
+x, y = fe.ones(2, 1000), fe.zeros(2, 1000)
+print("ready", flush=True)
+while True:
+    program.run("train_step", x, y)
+    program.save({str(path)!r})
+"""
+    seen = set()
+    for k in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.003 + 0.007 * k)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        program = fe.load_program(path, verify=True)
+        program.check()
+        seen.add(program.state_dict()["model.bias"].sum().item())
+    assert len(seen) > 1, "some were saved"
+
+
+def test_sessions_that_train_leave_the_file_and_each_other_alone(
+    tmp_path: Path,
+) -> None:
+    model, optimizer = prepared("LeNet", OPTIMIZERS["SGD"])
+    path = tmp_path / "model.fer"
+    export("LeNet", model, optimizer, path)
+    before = path.read_bytes()
+    x, y = TASKS["LeNet"].data(BATCH)
+    first, second = fe.load_program(path), fe.load_program(path)
+    untrained = second(x)
+    first.run("train_step", x, y)
+    assert not _ferrule.same_bits(first(x), untrained)
+    assert _ferrule.same_bits(second(x), untrained)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc")
+def test_what_is_not_trained_stays_shared_with_the_file(tmp_path: Path) -> None:
+    """A session copies what its training step writes, and nothing else."""
+    body, head = nn.Linear(1500, 1500), nn.Linear(1500, 10)
+    body.requires_grad_(False)
+    optimizer = fe.optim.SGD(head.parameters(), 0.1)
+    path = tmp_path / "model.fer"
+    fe.export(
+        nn.Sequential(body, head),
+        (fe.randn(2, 1500),),
+        train=(F.mse_loss, optimizer),
+        targets=(fe.randn(2, 10),),
+        path=path,
+    )
+    program = fe.load_program(path, passes="none")
+    program.run("train_step", fe.randn(2, 1500), fe.randn(2, 10))
+    private = mapped = 0
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if " " in line and "-" in line.split()[0]:
+            inside = line.endswith(str(path))
+        elif inside and line.startswith("Rss:"):
+            mapped += int(line.split()[1])
+        elif inside and line.startswith("Private_Dirty:"):
+            private += int(line.split()[1])
+    assert mapped >= 1500 * 1500 * 4 // 1024, "the frozen weight is read in the file"
+    assert private == 0

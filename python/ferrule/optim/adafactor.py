@@ -9,7 +9,7 @@ from typing import Any
 from .._dtypes import finfo
 from .._ferrule import Tensor, ops, zeros
 from .counted import CountedOptimizer, Entries
-from .optimizer import Params, learning_rate
+from .optimizer import Params, factor, learning_rate
 
 __all__ = ["Adafactor"]
 
@@ -127,7 +127,7 @@ class Adafactor(CountedOptimizer):
             eps = finfo(param.dtype).eps if eps is None else eps
             scale = (param.norm().double() / root).clamp(min=group["eps"][1]) * size
             if group["weight_decay"] != 0:
-                param.mul_(1 - lr * group["weight_decay"])
+                param.mul_(factor(1 - lr * group["weight_decay"], param))
             variance = self._variance(g, entry, weight.to(g.dtype), eps)
             update = variance.clamp(min=eps * eps).rsqrt() * g
             excess = (update.norm().double() / (root * group["d"])).clamp(min=1.0)

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 from .._ferrule import Tensor, bfloat16, ops, zeros_like
-from .optimizer import Optimizer, Params, learning_rate
+from .optimizer import Optimizer, Params, factor, learning_rate
 
 __all__ = ["Muon"]
 
@@ -145,5 +145,5 @@ class Muon(Optimizer):
                 ratio = 0.2 * sqrt(max(rows, columns))
             else:
                 ratio = sqrt(max(1.0, rows / max(columns, 1)))
-            param.mul_(1 - lr * group["weight_decay"])
-            param.sub_(update.to(param.dtype) * (lr * ratio))
+            param.mul_(factor(1 - lr * group["weight_decay"], param))
+            param.sub_(update.to(param.dtype) * factor(lr * ratio, param))

@@ -18,7 +18,7 @@ from .._ferrule import (
     note_gradients_used,
 )
 
-__all__ = ["Optimizer", "learning_rate"]
+__all__ = ["Optimizer", "factor", "learning_rate"]
 
 # What learning-rate schedulers keep in a parameter group.
 _SCHEDULED = frozenset(
@@ -28,10 +28,22 @@ _SCHEDULED = frozenset(
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
 
-def learning_rate(group: Mapping[str, Any]) -> float:
-    """The step size of a group, which may be a tensor of one element."""
+def learning_rate(group: Mapping[str, Any]) -> Any:
+    """The step size of a group: a number, also where a tensor of one element holds it.
+
+    Where it is an input of a graph it is a tensor, float64 of shape ().
+    """
     lr = group["lr"]
-    return lr if type(lr) is float else float(lr)
+    if type(lr) is float:
+        return lr
+    if isinstance(lr, Tensor) and lr.device.type == "graph":
+        return lr.reshape(()).double()
+    return float(lr)
+
+
+def factor(value: Any, param: Tensor) -> Any:
+    """What was computed from a learning rate, to multiply a parameter with."""
+    return value.to(param.dtype) if isinstance(value, Tensor) else value
 
 
 class Optimizer:
