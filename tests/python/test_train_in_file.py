@@ -388,3 +388,60 @@ def test_what_is_not_trained_stays_shared_with_the_file(tmp_path: Path) -> None:
             private += int(line.split()[1])
     assert mapped >= 1500 * 1500 * 4 // 1024, "the frozen weight is read in the file"
     assert private == 0
+
+
+# --- adapters
+
+
+def test_adapters_are_all_that_a_file_trains(tmp_path: Path) -> None:
+    fe.manual_seed(5)
+    model = TASKS["GPT"].model()
+    trained = nn.utils.lora.add_lora(model, 2, dropout=0.1, where=r"qkv|mlp\.0")
+    optimizer = fe.optim.AdamW(trained, 1e-2)
+    path = tmp_path / "model.fer"
+    before = export("GPT", model, optimizer, path).state_dict()
+    x, y = TASKS["GPT"].data(STEPS * BATCH)
+    program = fe.load_program(train_in_cpp(path, x, y))
+    after = program.state_dict()
+    changed = {n for n in before if not _ferrule.same_bits(before[n], after[n])}
+    of_model = {n for n in changed if n.startswith("model.")}
+    assert of_model == {f"model.{n}" for n in nn.utils.lora.lora_state_dict(model)}
+    assert len(of_model) == 4
+    assert {n.rpartition(".")[2] for n in changed - of_model} == {
+        "exp_avg",
+        "exp_avg_sq",
+        "step",
+    }
+    eager_steps("GPT", model, optimizer, x, y)
+    assert_same(program, model, optimizer)
+
+    # What was trained on the device goes into the model that was shipped.
+    other = TASKS["GPT"].model()
+    other.load_state_dict(
+        {n: v for n, v in model.state_dict().items() if "lora" not in n}
+    )
+    nn.utils.lora.add_lora(other, 2, where=r"qkv|mlp\.0")
+    adapters = {n.removeprefix("model."): after[n] for n in of_model}
+    other.load_state_dict(adapters, strict=False)
+    model.eval(), other.eval()
+    with fe.no_grad():
+        adapted = model(x)
+        assert _ferrule.same_bits(other(x), adapted)
+        nn.utils.lora.merge_lora(other)
+        assert not any("lora" in name for name in other.state_dict())
+        assert (other(x) - adapted).abs().max().item() < 1e-5
+
+
+def test_adapters_of_shared_layers_and_of_attention() -> None:
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, shared)
+    assert len(nn.utils.lora.add_lora(model, 1)) == 2
+    assert model[0] is model[1]
+    nn.utils.lora.merge_lora(model)
+    assert model[0] is model[1] and type(model[0]) is nn.Linear
+    with pytest.raises(ValueError, match="no linear layer"):
+        nn.utils.lora.add_lora(nn.MultiheadAttention(4, 2))
+    with pytest.raises(ValueError, match="no linear layer whose path has 'head'"):
+        nn.utils.lora.add_lora(model, where="head")
+    with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
+        nn.utils.lora.add_lora(model, 0)

@@ -1,6 +1,6 @@
 """Helpers around modules: gradients, parametrizations, sequences, pruning, fusion."""
 
-from . import parametrizations, parametrize, prune, rnn
+from . import lora, parametrizations, parametrize, prune, rnn
 from .clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -28,6 +28,7 @@ __all__ = [
     "fuse_linear_bn_eval",
     "fuse_linear_bn_weights",
     "get_total_norm",
+    "lora",
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
