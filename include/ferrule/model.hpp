@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -86,6 +87,12 @@ class Array {
                 std::default_delete<std::byte[]>());
   }
 
+  // A number, as an array of no dimensions.
+  template <class T>
+  static Array scalar(T value) {
+    return Array(std::vector<T>{value}, {});
+  }
+
   // Looks at the caller's memory, which must stay while the array is used.
   template <class T>
   static Array borrow(const T* values, std::vector<int64_t> shape) {
@@ -137,6 +144,17 @@ class Array {
 };
 
 using Named = std::pair<std::string, Array>;
+
+// What the file says of an input, a result or a weight.
+struct Value {
+  std::string name;
+  fer_dtype dtype;
+  // A size that is chosen at run time is -1, and symbols[i] its name; a size
+  // that follows from others is -1 and has no name.
+  std::vector<int64_t> shape;
+  std::vector<std::string> symbols;
+  bool trainable;
+};
 
 // Results of a run, by position or by name.
 class Results {
@@ -254,10 +272,31 @@ class Model {
     return out;
   }
   std::vector<std::string> inputs(const std::string& signature) const {
-    return names(signature, fer_model_input_count, fer_model_input);
+    return names(input_values(signature));
   }
   std::vector<std::string> outputs(const std::string& signature) const {
-    return names(signature, fer_model_output_count, fer_model_output);
+    return names(output_values(signature));
+  }
+  std::vector<Value> input_values(const std::string& signature) const {
+    return values(fer_model_input_count(handle(), signature.c_str()), signature,
+                  fer_model_input);
+  }
+  std::vector<Value> output_values(const std::string& signature) const {
+    return values(fer_model_output_count(handle(), signature.c_str()),
+                  signature, fer_model_output);
+  }
+  // Weights, buffers and optimizer slots.
+  std::vector<Value> state_values() const {
+    const auto get = [](fer_model m, const char*, int32_t i,
+                        fer_value_info* info) {
+      return fer_model_state(m, i, info);
+    };
+    return values(fer_model_state_count(handle()), "", get);
+  }
+  // Text that is stored with the model.
+  std::optional<std::string> metadata(const std::string& key) const {
+    const char* text = fer_model_metadata(handle(), key.c_str());
+    return text ? std::optional<std::string>(text) : std::nullopt;
   }
   fer_model handle() const { return handle_.get(); }
 
@@ -265,20 +304,32 @@ class Model {
   friend class Session;
   Model() = default;
 
-  template <class Count, class Get>
-  std::vector<std::string> names(const std::string& signature, Count count,
-                                 Get get) const {
-    const int32_t n = count(handle(), signature.c_str());
-    if (n < 0) {
+  static std::vector<std::string> names(const std::vector<Value>& values) {
+    std::vector<std::string> out;
+    for (const Value& v : values) out.push_back(v.name);
+    return out;
+  }
+  // `count` is -1 where there is no such signature.
+  template <class Get>
+  std::vector<Value> values(int32_t count, const std::string& signature,
+                            Get get) const {
+    if (count < 0) {
       throw Error(FER_ERROR_VALUE,
                   "the model has no signature '" + signature + "'");
     }
-    std::vector<std::string> out;
-    for (int32_t i = 0; i < n; ++i) {
+    std::vector<Value> out;
+    for (int32_t i = 0; i < count; ++i) {
       fer_value_info info = {};
       info.struct_size = sizeof info;
       check(get(handle(), signature.c_str(), i, &info));
-      out.push_back(info.name);
+      Value& v = out.emplace_back();
+      v.name = info.name;
+      v.dtype = static_cast<fer_dtype>(info.dtype);
+      v.trainable = info.trainable != 0;
+      v.shape.assign(info.shape, info.shape + info.ndim);
+      for (int32_t d = 0; d < info.ndim; ++d) {
+        v.symbols.push_back(info.symbols[d] ? info.symbols[d] : "");
+      }
     }
     return out;
   }
@@ -349,14 +400,13 @@ inline Results Session::run(const std::string& signature,
 }
 
 inline Array Session::state(const std::string& name) const {
-  for (int32_t i = 0; i < fer_model_state_count(model_.get()); ++i) {
-    fer_value_info info = {};
-    info.struct_size = sizeof info;
-    check(fer_model_state(model_.get(), i, &info));
-    if (name != info.name) continue;
-    Array a(static_cast<fer_dtype>(info.dtype),
-            std::vector<int64_t>(info.shape, info.shape + info.ndim));
-    check(fer_session_get_state(handle_.get(), info.name, a.data(), a.bytes()));
+  Model model;
+  model.handle_ = model_;
+  for (const Value& v : model.state_values()) {
+    if (v.name != name) continue;
+    Array a(v.dtype, v.shape);
+    check(fer_session_get_state(handle_.get(), name.c_str(), a.data(),
+                                a.bytes()));
     return a;
   }
   throw Error(FER_ERROR_VALUE, "the model has no state '" + name + "'");

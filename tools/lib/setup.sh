@@ -136,7 +136,7 @@ build() {
 c_sources() {
   (
     cd "$root"
-    find include runtime python/src tests \
+    find include runtime python/src tests docs/examples \
       \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.c' \) -print0
   )
 }
