@@ -82,15 +82,21 @@ def batch(task: Task) -> tuple[Any, Any]:
     return key.standard_normal(task.shape, np.float32), target
 
 
+def loss_function(lib: Any) -> Callable[[Any, Any], Any]:
+    """Cross entropy, of each place of a sequence."""
+    cross_entropy = lib.nn.functional.cross_entropy
+    return lambda y, target: cross_entropy(y.reshape(-1, y.shape[-1]), target)
+
+
 def step(lib: Any, task: Task, *, fused: bool = False, compiled: bool = False) -> Work:
     """Eager, or compiled by PyTorch."""
     x, target = (tensor_in(lib, a) for a in batch(task))
     lib.manual_seed(0)
-    model = task.model(lib.nn)
+    model = task.model(lib)
     options = {"fused": True} if fused else {}
     optimizer = lib.optim.Adam(model.parameters(), lr=1e-4, **options)
     run = lib.compile(model) if compiled else model
-    loss_of = lib.nn.functional.cross_entropy
+    loss_of = loss_function(lib)
 
     def work() -> None:
         loss = loss_of(run(x), target)
@@ -104,12 +110,12 @@ def step(lib: Any, task: Task, *, fused: bool = False, compiled: bool = False) -
 def graph_step(task: Task) -> Work:
     """Of the exported program."""
     x, target = (tensor_in(fe, a) for a in batch(task))
-    model = task.model(fe.nn)
+    model = task.model(fe)
     optimizer = fe.optim.Adam(model.parameters(), lr=1e-4)
     program = fe.export(
         model,
         (x,),
-        train=(fe.nn.functional.cross_entropy, optimizer),
+        train=(loss_function(fe), optimizer),
         targets=(target,),
         check=False,
     )
