@@ -139,7 +139,7 @@ const char* intern(std::string_view text);
 
 // ---------------------------------------------------------------------------
 // Signatures:  "input: Tensor[float], dim: int[]? = None, *, eps: float = 1e-5
-//               -> out, indices"
+//               -> out, indices"  (`indices?`: not given for dim None)
 
 enum class ParamKind : uint8_t {
   tensor,   // Tensor, Tensor? (with [float], [int], [bool]: the kinds allowed)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, overload
 
+from . import return_types
 from ._ferrule import InvalidValue, ShapeError, Tensor, ops
 
 __all__ = [
@@ -62,22 +63,38 @@ def _listed(tensors: tuple[Any, ...]) -> list[Tensor]:
     return list(tensors)
 
 
+@overload
+def max(input: Tensor, dim: Tensor | None = None, keepdim: bool = False) -> Tensor: ...
+
+
+@overload
+def max(input: Tensor, dim: int, keepdim: bool = False) -> return_types.max: ...
+
+
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, the largest along it and their indices.
 
     Args:
         input: any shape.
         dim: None for all elements; an int for one dimension, which gives a
-            tuple (values, indices); a tensor for the elementwise maximum.
+            named tuple (values, indices); a tensor for the elementwise maximum.
         keepdim: True keeps the dimension, with size 1.
 
     Example:
         >>> import ferrule as fe
-        >>> values, indices = fe.max(fe.tensor([[1, 5], [7, 2]]), 1)
-        >>> values.tolist(), indices.tolist()
+        >>> largest = fe.max(fe.tensor([[1, 5], [7, 2]]), 1)
+        >>> largest.values.tolist(), largest.indices.tolist()
         ([5, 7], [1, 0])
     """
     return input.max(dim, keepdim)
+
+
+@overload
+def min(input: Tensor, dim: Tensor | None = None, keepdim: bool = False) -> Tensor: ...
+
+
+@overload
+def min(input: Tensor, dim: int, keepdim: bool = False) -> return_types.min: ...
 
 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from . import return_types
 from ._ferrule import (
     InvalidValue,
     ShapeError,
@@ -145,7 +146,7 @@ def histogram(
     range: tuple[float, float] | None = None,
     weight: Tensor | None = None,
     density: bool = False,
-) -> tuple[Tensor, Tensor]:
+) -> return_types.histogram:
     """How many elements lie in each of several intervals, and their edges.
 
     Args:
@@ -157,7 +158,7 @@ def histogram(
         density: True gives a density, whose integral is 1.
 
     Returns:
-        hist and bin_edges. The last interval includes its upper end.
+        A named tuple (hist, bin_edges). The last interval includes its upper end.
 
     Raises:
         InvalidValue: no bins, or a range beside edges.
@@ -199,7 +200,7 @@ def histogram(
     )
     if density:
         hist = hist / (edges[1:] - edges[:-1]) / hist.sum()
-    return hist, edges
+    return return_types.histogram(hist, edges)
 
 
 def _edges(input: Tensor, bins: int, range: tuple[float, float] | None) -> Tensor:

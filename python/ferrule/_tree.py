@@ -111,6 +111,8 @@ def paths(structure: Structure, name: str = "") -> list[str]:
     if structure.kind is None:
         return [name]
     keys = structure.keys or getattr(structure.kind, "_fields", ())
+    if getattr(structure.kind, "__module__", "") == "ferrule.return_types":
+        keys = ()  # results of ops go wherever tuples without names do
     keys = keys or range(len(structure.children))
     return [
         path

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from . import return_types
 from ._ferrule import (
     DType,
     FerruleError,
@@ -226,7 +227,7 @@ def _column(tolerance: float | Tensor) -> float | Tensor:
 
 def lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> return_types.linalg_lstsq:
     """Least squares: the X of least norm that makes A X - B smallest.
 
     Args:
@@ -238,6 +239,8 @@ def lstsq(
             below there are. The solution is that of the singular values.
 
     Returns:
+        A named tuple of
+
         solution: shape (..., n, k), or (n,).
         residuals: squared norms of the columns of A X - B, shape (..., k), where
             m > n and every matrix has full rank; empty else, and of "gelsy".
@@ -251,7 +254,7 @@ def lstsq(
     Example:
         >>> import ferrule as fe
         >>> A = fe.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
-        >>> X = fe.linalg.lstsq(A, fe.tensor([1.0, 4.0, 3.0]))[0]
+        >>> X = fe.linalg.lstsq(A, fe.tensor([1.0, 4.0, 3.0])).solution
         >>> [round(x, 4) for x in X.tolist()]
         [1.0, 2.0]
 
@@ -275,4 +278,5 @@ def lstsq(
     full = driver in ("gelsd", "gelss") and m > n and bool((rank == n).all())
     if full or (driver == "gels" and m > n):
         residuals = (ops.matmul(A, solution) - right).abs().square().sum((-2,))
-    return solution.squeeze(-1) if vector else solution, residuals, rank, values
+    solution = solution.squeeze(-1) if vector else solution
+    return return_types.linalg_lstsq(solution, residuals, rank, values)

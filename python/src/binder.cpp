@@ -505,7 +505,7 @@ Results Binder::run_released() {
 
 PyObject* Binder::finish(Results r) {
   if (r.n != 1) [[unlikely]]
-    return wrap_results(std::move(r));
+    return wrap_results(std::move(r), entry_.results);
   if (requires_grad_) [[unlikely]]
     set_requires_grad(r[0], true);
   // What is written in place comes back as the object that was given.

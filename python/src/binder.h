@@ -31,9 +31,17 @@ struct OpEntry {
   bool takes_inplace = false;
   // Results that argument 0 should not be, if there are such (mistakes.cpp).
   const Mistake* mistake = nullptr;
+  // The named tuple of its results, if there are several.
+  PyTypeObject* results = nullptr;
 };
 
 OpEntry make_entry(const OpDef& op, bool in_place = false);
+// Does it return a named tuple: has it several results, and do users see it?
+bool names_results(const OpDef& op);
+// Makes the type of that tuple; null: there is none.
+PyTypeObject* return_type_of(const OpDef& op);
+// A result's name without the `?` of one that may be missing.
+std::string_view result_name(std::string_view out);
 
 // The op's other names, without those in modules.
 std::vector<std::string> aliases_of(const OpDef& op);

@@ -138,8 +138,12 @@ inline PyObject* wrap_or_none(Tensor t) {
   if (t) return wrap(std::move(t));
   Py_RETURN_NONE;
 }
-// One tensor alone, several as a tuple, none as None.
-PyObject* wrap_results(Results r);
+// One tensor alone, several as a tuple (of `type`, if there is one), none as
+// None.
+PyObject* wrap_results(Results r, PyTypeObject* type);
+// The named tuple ferrule.return_types.NAME, which lives as long as the
+// process.
+PyTypeObject* return_type(const char* name);
 
 // Takes over the handle of another object: see Tensor._replace.
 void replace(PyObject* self, Tensor with);
@@ -232,6 +236,7 @@ void bind_constructors(nb::module_& m);
 void bind_dlpack(nb::module_& m);
 void bind_pickle(nb::module_& m);
 void bind_repr(nb::module_& m);
+void bind_return_types(nb::module_& m);
 void bind_autograd(nb::module_& m);
 void bind_modes(nb::module_& m);
 void bind_autocast(nb::module_& m);

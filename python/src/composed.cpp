@@ -42,6 +42,7 @@ IntList sizes_from(PyObject* args, const char* who) {
 
 struct Extreme {
   const char* name;
+  PyTypeObject* results;
   const OpDef& reduce;
   const OpDef& arg;
   const OpDef& elementwise;
@@ -86,15 +87,17 @@ PyObject* extreme(const Extreme& e, PyObject* self, PyObject* args,
   r.n = 2;
   r[0] = std::move(values);
   r[1] = std::move(indices);
-  return wrap_results(std::move(r));
+  return wrap_results(std::move(r), e.results);
 }
 
 PyObject* max(PyObject* self, PyObject* args, PyObject* kwargs) {
-  static const Extreme e{"max", op::amax, op::argmax, op::maximum};
+  static const Extreme e{"max", return_type("max"), op::amax, op::argmax,
+                         op::maximum};
   return guarded([&] { return extreme(e, self, args, kwargs); });
 }
 PyObject* min(PyObject* self, PyObject* args, PyObject* kwargs) {
-  static const Extreme e{"min", op::amin, op::argmin, op::minimum};
+  static const Extreme e{"min", return_type("min"), op::amin, op::argmin,
+                         op::minimum};
   return guarded([&] { return extreme(e, self, args, kwargs); });
 }
 
@@ -333,17 +336,18 @@ PyMethodDef kComposedMethods[] = {
      "    True\n"},
     {"max", as_function(max), METH_VARARGS | METH_KEYWORDS,
      "max($self, dim=None, keepdim=False)\n--\n\n"
-     "The largest element; with `dim`, a tuple of the largest along it and "
-     "their\nindices; with a tensor for `dim`, the elementwise maximum.\n\n"
+     "The largest element; with `dim`, a named tuple of the `values` along it "
+     "and\ntheir `indices`; with a tensor for `dim`, the elementwise "
+     "maximum.\n\n"
      "Example:\n"
      "    >>> import ferrule as fe\n"
      "    >>> x = fe.tensor([[1, 5], [7, 2]])\n"
-     "    >>> x.max().item(), x.max(1)[0].tolist(), x.max(1)[1].tolist()\n"
-     "    (7, [5, 7], [1, 0])\n"},
+     "    >>> x.max().item(), x.max(1).values.tolist()\n"
+     "    (7, [5, 7])\n"},
     {"min", as_function(min), METH_VARARGS | METH_KEYWORDS,
      "min($self, dim=None, keepdim=False)\n--\n\n"
-     "The smallest element; with `dim`, a tuple of the smallest along it and "
-     "their\nindices; with a tensor for `dim`, the elementwise minimum."},
+     "The smallest element; with `dim`, a named tuple of the `values` along it "
+     "and\ntheir `indices`; with a tensor for `dim`, the elementwise minimum."},
     {"view", view, METH_VARARGS,
      "view($self, *shape)\n--\n\n"
      "The same memory with another shape; one size may be -1.\n\n"

@@ -29,6 +29,8 @@ import numpy as np
 """
 
 TYPES = """
+from ._ops import return_types
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T", bound="Tensor")
 _Number = complex | _float | _int | _bool
@@ -260,13 +262,13 @@ class Tensor:
     @overload
     def max(self, dim: None = None, keepdim: _bool = False) -> Tensor: ...
     @overload
-    def max(self, dim: _int, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
+    def max(self, dim: _int, keepdim: _bool = False) -> return_types.max: ...
     @overload
     def max(self, dim: Tensor) -> Tensor: ...
     @overload
     def min(self, dim: None = None, keepdim: _bool = False) -> Tensor: ...
     @overload
-    def min(self, dim: _int, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
+    def min(self, dim: _int, keepdim: _bool = False) -> return_types.min: ...
     @overload
     def min(self, dim: Tensor) -> Tensor: ...
     def allclose(
@@ -439,6 +441,7 @@ def set_num_threads(n: _int) -> None: ...
 def get_num_threads() -> _int: ...
 def memory_stats() -> dict[str, _int]: ...
 def empty_cache() -> None: ...
+def named_results() -> dict[str, type[Any]]: ...
 def op_functions() -> dict[str, Callable[..., Any]]: ...
 def functional_ops() -> dict[str, Callable[..., Any]]: ...
 def module_ops(module: str) -> dict[str, Callable[..., Any]]: ...
@@ -457,6 +460,7 @@ KINDS = {
     "dtype": "DType | type",
     "device": "Device | str",
     "scalar": "_Number",
+    "none": "None",
 }
 
 
@@ -490,10 +494,27 @@ def is_required(param: dict[str, Any]) -> bool:
     return not (param["has_default"] or param["optional"])
 
 
+def forms_of(op: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """The op, or two overloads where some results are not given for dim None."""
+    if not op["optional_outputs"]:
+        return [(op, result(op))]
+
+    def with_dim(**changed: Any) -> dict[str, Any]:
+        params = [
+            {**p, **changed} if p["name"] == "dim" else p for p in op["parameters"]
+        ]
+        return {**op, "parameters": params}
+
+    along = with_dim(optional=False, has_default=False)
+    return [(with_dim(kind="none", optional=False), "Tensor"), (along, result(op))]
+
+
 def result(op: dict[str, Any]) -> str:
     n = len(op["outputs"])
     if n == 1:
         return "Tensor"
+    if op["return_type"]:
+        return f"return_types.{op['return_type']}"
     return f"tuple[{', '.join(['Tensor'] * n)}]" if n else "None"
 
 
@@ -521,7 +542,28 @@ def with_aliases(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def definition(
     op: dict[str, Any], method: bool, indent: str = "", static: bool = False
 ) -> list[str]:
-    """The op as a function or method; two overloads where f(2, 3) is possible."""
+    """The op as a function or method, with an overload for each way to call it."""
+    forms: list[tuple[list[str], str]] = []
+    for variant, returned in forms_of(op):
+        forms += [(form, returned) for form in parameter_forms(variant, method)]
+    lines: list[str] = []
+    for i, (form, returned) in enumerate(forms):
+        if len(forms) > 1:
+            lines.append(f"{indent}@overload")
+        if static:
+            lines.append(f"{indent}@staticmethod")
+        head = f"{indent}def {op['name']}({', '.join(form)}) -> {returned}:"
+        last = i == len(forms) - 1
+        doc = indented_doc(op["doc"], indent + "    ") if last else []
+        if doc:
+            lines += [head, *doc, f"{indent}    ..."]
+        else:
+            lines.append(head + " ...")
+    return lines
+
+
+def parameter_forms(op: dict[str, Any], method: bool) -> list[list[str]]:
+    """The parameters, and again with f(2, 3) for f((2, 3)) where that is possible."""
     params = op["parameters"]
     tail = ["requires_grad: _bool = False"] if op["creates"] else []
     inplace = ["inplace: _bool = False"] if op["takes_inplace"] else []
@@ -541,19 +583,7 @@ def definition(
                 f"*{name}: _int" if name == op["varargs"] else parameter(param)
             )
         forms.append(spread + tail)
-    lines: list[str] = []
-    for form in forms:
-        if len(forms) > 1:
-            lines.append(f"{indent}@overload")
-        if static:
-            lines.append(f"{indent}@staticmethod")
-        head = f"{indent}def {op['name']}({', '.join(form)}) -> {result(op)}:"
-        doc = indented_doc(op["doc"], indent + "    ") if form is forms[-1] else []
-        if doc:
-            lines += [head, *doc, f"{indent}    ..."]
-        else:
-            lines.append(head + " ...")
-    return lines
+    return forms
 
 
 def in_place_definition(op: dict[str, Any]) -> list[str]:
@@ -634,12 +664,22 @@ def module_stubs(table: list[dict[str, Any]]) -> dict[str, str]:
         lines = [
             HEAD,
             "from .._ferrule import Device, DType, Generator, Tensor, _Number",
+            "from . import return_types",
         ]
         for op in sorted(ops, key=lambda op: op["name"]):
             lines += ["", *definition(op, method=False)]
         names = sorted(op["name"] for op in ops)
         stubs[module] = "\n".join([*lines, "", f"__all__ = {names!r}", ""])
     return stubs
+
+
+def return_types_stub(types: dict[str, Any]) -> str:
+    """The named tuples that ops return."""
+    lines = [NOTE, "from typing import NamedTuple", "", "from .._ferrule import Tensor"]
+    for name, kind in sorted(types.items()):
+        lines += ["", f"class {name}(NamedTuple):"]
+        lines += [f"    {field}: Tensor" for field in kind._fields]
+    return "\n".join([*lines, "", f"__all__ = {sorted(types)!r}", ""])
 
 
 def main() -> None:
@@ -664,7 +704,11 @@ def main() -> None:
     unknown = unknown_names(_ferrule, body)
     (output / "_ferrule.pyi").write_text(HEAD + "\n".join([body, *unknown, ""]))
     names = [op["name"] for op in functions]
-    stubs = {"__init__": functions_stub(names), **module_stubs(_ferrule.op_table())}
+    stubs = {
+        "__init__": functions_stub(names),
+        "return_types": return_types_stub(_ferrule.named_results()),
+        **module_stubs(_ferrule.op_table()),
+    }
     for module, text in stubs.items():
         path = output / "_ops" / (module.replace(".", "/") + ".pyi")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ NB_MODULE(_ferrule, m) {
   bind_promotion(m);
   bind_symint(m);
   bind_tensor_type(m);
+  bind_return_types(m);
   bind_ops(m);
   bind_constructors(m);
   bind_dlpack(m);

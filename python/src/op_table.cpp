@@ -88,15 +88,19 @@ nb::dict describe(const OpDef& op) {
   d["has_vjp"] = op.vjp != nullptr;
   d["has_decompose"] = op.decompose != nullptr;
   d["has_cpu_kernel"] = info.cpu != nullptr;
-  nb::list params, outs;
+  nb::list params, outs, optional;
   for (int i = 0; i < info.schema.n; ++i) {
     params.append(describe(info.schema.params[i]));
   }
   for (int i = 0; i < info.schema.nouts; ++i) {
-    outs.append(text(info.schema.outs[i]));
+    outs.append(text(result_name(info.schema.outs[i])));
+    if (info.schema.outs[i].ends_with('?')) optional.append(outs[i]);
   }
   d["parameters"] = params;
   d["outputs"] = outs;
+  d["optional_outputs"] = optional;
+  d["return_type"] =
+      names_results(op) ? nb::object(nb::str(op.name)) : nb::object(nb::none());
   OpEntry entry = make_entry(op);
   d["signature"] = signature_text(entry).c_str();
   d["varargs"] = entry.varargs >= 0

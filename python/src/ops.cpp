@@ -85,6 +85,7 @@ int add_entry(const OpDef* op, bool in_place) {
                        " ops: raise kMaxEntries in python/src/ops.cpp");
   }
   entries[nentries] = make_entry(*op, in_place);
+  entries[nentries].results = return_type_of(*op);
   return nentries++;
 }
 

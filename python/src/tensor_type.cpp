@@ -21,16 +21,6 @@ PyObject* wrap(Tensor t) {
   return reinterpret_cast<PyObject*>(o);
 }
 
-PyObject* wrap_results(Results r) {
-  if (r.n == 1) return wrap(std::move(r[0]));
-  if (r.n == 0) Py_RETURN_NONE;
-  nb::object tuple = own(PyTuple_New(r.n));
-  for (int i = 0; i < r.n; ++i) {
-    PyTuple_SET_ITEM(tuple.ptr(), i, wrap(std::move(r[i])));
-  }
-  return tuple.release().ptr();
-}
-
 void replace(PyObject* self, Tensor with) {
   Tensor old = Tensor::adopt(
       std::exchange(reinterpret_cast<PyTensor*>(self)->impl, with.leave()));

@@ -234,7 +234,8 @@ Source: numpy.repeat.
 
 extern const OpDef median_op = {
     .name = "median",
-    .sig = "input: Tensor, dim: int? = None, keepdim: bool = False",
+    .sig = "input: Tensor, dim: int? = None, keepdim: bool = False -> values, "
+           "indices?",
     .doc = FE_DOC(R"(The middle element, the lower one of two; NaN wins.
 
 Args:
@@ -243,7 +244,7 @@ Args:
     keepdim: keep the dimension (all, for None), with size 1.
 
 Returns:
-    The median; with `dim` a tuple of values and indices (int64).
+    The median; with `dim` a named tuple of values and indices (int64).
 
 Raises:
     IndexError: the dimension is out of range.

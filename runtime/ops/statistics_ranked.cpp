@@ -183,7 +183,7 @@ Results decompose_quantile(OpCall& c, bool skip_nan) {
 extern const OpDef nanmedian_op = {
     .name = "nanmedian",
     .sig = "input: Tensor, dim: int? = None, keepdim: bool = False -> values, "
-           "indices",
+           "indices?",
     .doc = FE_DOC(R"(The median of the elements that are not NaN; see `median`.
 
 Args:
@@ -192,8 +192,8 @@ Args:
     keepdim: keep it, with size 1.
 
 Returns:
-    The median, the lower one of two; with `dim` a tuple of values and indices
-    (int64). NaN where there is nothing else.
+    The median, the lower one of two; with `dim` a named tuple of values and
+    indices (int64). NaN where there is nothing else.
 
 Raises:
     ShapeError: there is no element.
