@@ -1,4 +1,5 @@
-// A pool with one loop at a time, its chunks claimed through one atomic word.
+// A pool with one loop at a time. Each thread claims the chunks of its own
+// share and then helps the others with theirs.
 #include "runtime/core/thread_pool.h"
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -71,12 +73,13 @@ struct Loop {
 
 class Pool {
  public:
-  explicit Pool(int threads) {
+  explicit Pool(int threads)
+      : threads_(threads), shares_(new Share[static_cast<size_t>(threads)]) {
     workers_.reserve(static_cast<size_t>(threads - 1));
     for (int i = 1; i < threads; ++i) {
       // A process at its thread limit gets a smaller pool and same results.
       try {
-        workers_.emplace_back([this] { work(); });
+        workers_.emplace_back([this, i] { work(i); });
       } catch (const std::system_error&) {
         break;
       }
@@ -98,45 +101,84 @@ class Pool {
     loop_ = loop;
     body_ = &body;
     pending_.store(loop.count, std::memory_order_relaxed);
-    epoch_ += kEpochStep;
-    open_.store(epoch_ | static_cast<uint64_t>(loop.count));
-    wake(loop.count - 1);
-    while (run_one_chunk()) {
+    const uint64_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
+    for (int64_t i = 0, begin = 0; i < threads_; ++i) {
+      const int64_t end = (loop.count * (i + 1) + threads_ - 1) / threads_;
+      shares_[i].open.store(Open{epoch, begin, end}.word(),
+                            std::memory_order_release);
+      begin = end;
     }
+    epoch_.store(epoch);
+    wake(loop.count - 1);
+    run_chunks(0);
     finish();
   }
 
   Pool* older = nullptr;  // see State::abandoned
 
  private:
-  // `open_` is the loop's epoch above 16 bits of chunks not yet claimed. A
-  // claim decrements it, so one that succeeds belongs to the loop then running,
-  // which cannot end before the chunk does: only then may loop_ and body_ be
-  // read. A worker with a stale view fails its claim and touches nothing.
-  static constexpr uint64_t kEpochStep = 1 << 16;
-  static_assert(kMaxChunks < static_cast<int64_t>(kEpochStep));
+  // The chunks [begin, end) of a share that nobody has claimed, as one word
+  // with the number of the loop. A claim changes it, so one that succeeds
+  // belongs to the loop then running, which cannot end before the chunk does:
+  // only then may loop_ and body_ be read. A worker with a stale view fails its
+  // claim and touches nothing.
+  struct Open {
+    static constexpr int kBits = 10;
+    static constexpr uint64_t kMask = (1 << kBits) - 1;
+    static_assert(kMaxChunks <= static_cast<int64_t>(kMask));
 
-  static bool has_chunks(uint64_t open) { return open % kEpochStep != 0; }
-  bool has_chunks() const {
-    return has_chunks(open_.load(std::memory_order_acquire));
+    uint64_t epoch;
+    int64_t begin, end;
+
+    static Open of(uint64_t word) {
+      return {word >> 2 * kBits, static_cast<int64_t>(word >> kBits & kMask),
+              static_cast<int64_t>(word & kMask)};
+    }
+    uint64_t word() const {
+      return epoch << 2 * kBits | static_cast<uint64_t>(begin) << kBits |
+             static_cast<uint64_t>(end);
+    }
+  };
+  // Neighbouring chunks are one thread's: what it wrote in one loop it is
+  // likely to read in the next, and it mostly claims without meeting others.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> open{0};
+  };
+
+  // Claims and runs the chunks of a share: the owner from its begin, others
+  // from its end. How many.
+  int64_t run_share(int64_t index, bool owner) {
+    std::atomic<uint64_t>& open = shares_[index].open;
+    int64_t done = 0;
+    uint64_t word = open.load(std::memory_order_acquire);
+    for (;;) {
+      Open left = Open::of(word);
+      if (left.begin == left.end) return done;
+      const int64_t chunk = owner ? left.begin++ : --left.end;
+      if (!open.compare_exchange_weak(word, left.word(),
+                                      std::memory_order_acq_rel,
+                                      std::memory_order_acquire)) {
+        continue;
+      }
+      loop_.run(chunk, *body_);
+      ++done;
+      word = open.load(std::memory_order_acquire);
+    }
   }
 
-  bool run_one_chunk() {
-    uint64_t open = open_.load(std::memory_order_acquire);
-    do {
-      if (!has_chunks(open)) return false;
-    } while (!open_.compare_exchange_weak(
-        open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire));
-    const auto left = static_cast<int64_t>(open % kEpochStep);
-    loop_.run(loop_.count - left, *body_);
+  // All that is left to claim, that of thread `self` first.
+  void run_chunks(int64_t self) {
+    int64_t done = 0;
+    for (int64_t i = 0; i < threads_; ++i) {
+      done += run_share((self + i) % threads_, i == 0);
+    }
     // Sequentially consistent against caller_parked_, see finish().
-    if (pending_.fetch_sub(1) == 1 && caller_parked_.load()) {
+    if (done > 0 && pending_.fetch_sub(done) == done && caller_parked_.load()) {
       {
         std::lock_guard lock(park_mutex_);
       }
       done_.notify_one();
     }
-    return true;
   }
 
   // Waits for the chunks that others have claimed.
@@ -150,8 +192,8 @@ class Pool {
   }
 
   // Unparks up to `wanted` workers. A worker counts itself as parked before it
-  // looks at `open_` for the last time, and this reads the count after writing
-  // `open_`, so one of the two sees the other.
+  // looks at `epoch_` for the last time, and this reads the count after writing
+  // `epoch_`, so one of the two sees the other.
   void wake(int64_t wanted) {
     const int64_t parked = parked_.load();
     if (parked == 0) return;
@@ -165,24 +207,29 @@ class Pool {
     }
   }
 
-  void work() {
+  void work(int64_t self) {
     inside_loop = true;
-    auto ready = [this] { return has_chunks() || stop_.load(); };
+    uint64_t seen = 0;  // the last loop that was looked into
+    auto ready = [&] { return epoch_.load() != seen || stop_.load(); };
     while (!stop_.load()) {
-      if (run_one_chunk() || spin_until(ready)) continue;
+      if (spin_until(ready)) {
+        seen = epoch_.load();
+        run_chunks(self);
+        continue;
+      }
       std::unique_lock lock(park_mutex_);
       parked_.fetch_add(1);
-      wake_.wait(lock,
-                 [this] { return has_chunks(open_.load()) || stop_.load(); });
+      wake_.wait(lock, ready);
       parked_.fetch_sub(1);
     }
   }
 
+  const int64_t threads_;
+  const std::unique_ptr<Share[]> shares_;
   Loop loop_{};
   const RangeBody* body_ = nullptr;
-  uint64_t epoch_ = 0;
 
-  alignas(64) std::atomic<uint64_t> open_{0};
+  alignas(64) std::atomic<uint64_t> epoch_{0};  // counts loops
   alignas(64) std::atomic<int64_t> pending_{0};
   alignas(64) std::atomic<int64_t> parked_{0};
   std::atomic<bool> caller_parked_{false};

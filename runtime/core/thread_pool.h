@@ -6,7 +6,9 @@
 //
 // Chunks are cut by `n` and `grain` alone and claimed one by one, so results
 // depend neither on the number of threads nor on who runs what, and a thread
-// that the system has put aside delays nobody.
+// that the system has put aside delays nobody. Each thread begins with a share
+// of its own, of neighbouring chunks: a loop over the same things finds in its
+// cache what the one before left there.
 #pragma once
 
 #include <cstdint>
