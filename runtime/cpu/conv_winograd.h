@@ -37,11 +37,16 @@ struct WinogradWeight {
 template <class T>
 struct WinogradTiles {
   int64_t in_channels = 0;
-  int64_t out_channels = 0;
   int64_t tile_rows = 0;  // of an image
   int64_t tile_cols = 0;
   int64_t begin = 0;
   int64_t end = 0;
+  // What is done of them: input channels [in_begin, in_end) are transformed,
+  // and then [out_begin, out_end) of the result are made.
+  int64_t in_begin = 0;
+  int64_t in_end = 0;
+  int64_t out_begin = 0;
+  int64_t out_end = 0;
   Planes planes;              // of some rows of tiles, but for their number
   const T* input = nullptr;   // dense planes of the first image
   int64_t input_image = 0;    // elements from one image to the next
@@ -116,16 +121,18 @@ struct Winograd {
   }
 
   int64_t blocks() const { return ceil_div(tiles, block); }
-  Parts parts() const {
-    return {groups * blocks(),
-            align64((copy_elements() + spread_elements() + sum_elements()) *
-                    sizeof(T))};
-  }
+  int64_t units() const { return groups * blocks(); }
+  // Few units are not one thread's each: all share the channels of every one.
+  bool shared() const { return units() <= 4; }
   // Of the kernel, transformed, and of what run() needs beside it.
   int64_t weight_bytes() const {
     return align64(kWinogradProducts * weight_product() * sizeof(T));
   }
-  int64_t scratch_bytes() const { return parts().scratch_bytes(); }
+  int64_t scratch_bytes() const {
+    if (!shared()) return parts().scratch_bytes();
+    return units() * spread_bytes() +
+           std::max(in_parts().scratch_bytes(), out_parts().scratch_bytes());
+  }
 
   // `weight` tells how the kernel of group 0 is read; the next group's is
   // `group_elements` further.
@@ -148,7 +155,6 @@ struct Winograd {
   void run(const T* input, const T* transformed, const T* bias, T* result,
            char* scratch, const Epilogue* epilogue = nullptr) const {
     WinogradTiles<T> all{.in_channels = channels,
-                         .out_channels = out,
                          .tile_rows = tile_rows,
                          .tile_cols = tile_cols};
     all.planes = {axis(h, 0), axis(w, tile_cols)};
@@ -161,7 +167,7 @@ struct Winograd {
     all.height = h.out;
     all.width = w.out;
     all.epilogue = epilogue;
-    parts().run(scratch, [&](int64_t unit, char* own) {
+    const auto tiles_of = [&](int64_t unit) {
       const int64_t group = unit / blocks();
       WinogradTiles<T> t = all;
       t.begin = unit % blocks() * block;
@@ -170,15 +176,61 @@ struct Winograd {
       t.channel = group * out;
       t.weight = transformed + group * out * weight_row();
       if (bias != nullptr) t.bias = bias + group * out;
-      t.copy = reinterpret_cast<T*>(own);
-      t.spread = t.copy + copy_elements();
-      t.sums = t.spread + spread_elements();
       t.out = result + group * out * h.out * w.out;
-      cpu::run(t);
+      return t;
+    };
+    if (!shared()) {
+      parts().run(scratch, [&](int64_t unit, char* own) {
+        WinogradTiles<T> t = tiles_of(unit);
+        t.in_end = channels;
+        t.out_end = out;
+        t.spread = reinterpret_cast<T*>(own);
+        t.copy = t.spread + spread_elements();
+        t.sums = t.copy + copy_elements();
+        cpu::run(t);
+      });
+      return;
+    }
+    char* const more = scratch + units() * spread_bytes();
+    const auto run_part = [&](const Parts& parts, const auto& confine) {
+      const int64_t count = parts.units / units();
+      parts.run(more, [&](int64_t i, char* own) {
+        WinogradTiles<T> t = tiles_of(i / count);
+        t.spread = reinterpret_cast<T*>(scratch + i / count * spread_bytes());
+        t.copy = t.sums = reinterpret_cast<T*>(own);
+        confine(t, i % count, count);
+        cpu::run(t);
+      });
+    };
+    run_part(in_parts(), [&](auto& t, int64_t part, int64_t count) {
+      t.in_begin = channels * part / count;
+      t.in_end = channels * (part + 1) / count;
+    });
+    run_part(out_parts(), [&](auto& t, int64_t part, int64_t count) {
+      t.out_begin = out * part / count;
+      t.out_end = out * (part + 1) / count;
     });
   }
 
  private:
+  // Units, each by one thread.
+  Parts parts() const {
+    return {units(),
+            align64((copy_elements() + spread_elements() + sum_elements()) *
+                    sizeof(T))};
+  }
+  // Some channels of the input, or of the result, of a unit.
+  Parts in_parts() const {
+    constexpr int64_t kChannels = 16;
+    return {units() * ceil_div(channels, kChannels),
+            align64(copy_elements() * sizeof(T))};
+  }
+  Parts out_parts() const {
+    constexpr int64_t kLeast = 4;  // parts of a unit
+    const int64_t count = std::max(ceil_div(out, sum_rows), kLeast);
+    return {units() * count, align64(sum_elements() * sizeof(T))};
+  }
+
   // Rows of `width` elements for each product, in so many bytes.
   static int64_t rows_in(int64_t bytes, int64_t width, int64_t least) {
     const int64_t row = kWinogradProducts * width * int64_t{sizeof(T)};
@@ -203,6 +255,9 @@ struct Winograd {
   int64_t spread_product() const { return channels * block + kMostLanes; }
   int64_t spread_elements() const {
     return kWinogradProducts * spread_product();
+  }
+  int64_t spread_bytes() const {
+    return align64(spread_elements() * sizeof(T));
   }
   int64_t sum_elements() const { return kWinogradProducts * sum_rows * block; }
   // Rows of the transformed kernel, which must not be a power of two apart.

@@ -98,7 +98,7 @@ void transform_input(const WinogradTiles<T>& t, int64_t n) {
   const int64_t product = t.spread_product;
   const int64_t plane = t.planes.h.source * t.planes.w.source;
   const int64_t pitch = t.planes.w.size;
-  for (int64_t c = 0; c < t.in_channels; ++c) {
+  for (int64_t c = t.in_begin; c < t.in_end; ++c) {
     T* const to = t.spread + c * n;
     int64_t first_row = 0;
     int64_t phase = 0;
@@ -216,8 +216,8 @@ void run_tiles(const WinogradTiles<T>& t) {
   const int64_t n = (t.end - t.begin + kCols - 1) / kCols * kCols;
   const int64_t plane = t.height * t.width;
   transform_input(t, n);
-  for (int64_t first = 0; first < t.out_channels; first += t.sum_rows) {
-    const int64_t rows = least(t.sum_rows, t.out_channels - first);
+  for (int64_t first = t.out_begin; first < t.out_end; first += t.sum_rows) {
+    const int64_t rows = least(t.sum_rows, t.out_end - first);
     multiply(t, first, rows, n);
     for (int64_t i = 0; i < rows; ++i) {
       const T bias = t.bias != nullptr ? t.bias[first + i] : T(0);
