@@ -99,9 +99,9 @@ struct Forward {
     const int64_t read = compact    ? m.taps
                          : in_place ? 1
                                     : planes.h.phases * planes.w.phases;
-    const ProductCut cut(m.out_group, all.end, m.in_group * read,
+    const ProductCut cut(m.out_group, all.end, depth, m.in_group * read,
                          units.pieces(work), sizeof(T),
-                         all.by_rows ? all.pitch : kMostTilePositions);
+                         all.by_rows ? all.pitch : kMostLanes);
     const int64_t gathers = compact || rests > 0 ? 1 : 0;
     units.run(
         x.scratch + 2 * offset_bytes(), gathers + 1,
@@ -190,10 +190,12 @@ constexpr PrepareDef kTransformedWeight = {
 
 void depthwise_forward(const ConvGroups& m, const Operands<float>& x,
                        const Epilogue* epilogue) {
-  // So many elements stay in the first-level cache until the epilogue.
+  // So many elements stay in the first-level cache until the epilogue, if it
+  // does not fit into the kernel.
   constexpr int64_t kNear = 4096;
   const int64_t channels = m.s.out_channels;
   const int64_t together = std::max<int64_t>(1, kNear / m.positions);
+  const bool apart = epilogue != nullptr && !epilogue->steps_only();
   each_depthwise_range(m, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin, n; first < end; first += n) {
       const int64_t channel = first % channels;
@@ -204,9 +206,14 @@ void depthwise_forward(const ConvGroups& m, const Operands<float>& x,
         p.weight = x.in[1] + (channel + i) * m.taps;
         if (x.in[2] != nullptr) p.bias = x.in[2][channel + i];
         p.out = x.out + (first + i) * m.positions;
+        Epilogue::Steps steps;
+        if (epilogue != nullptr && !apart) {
+          steps = epilogue->steps(channel + i);
+          p.then = &steps;
+        }
         FE_BEST(depthwise)(p);
       }
-      if (epilogue == nullptr) continue;
+      if (!apart) continue;
       FE_BEST(finish_rows)
       (*epilogue, channel, n, x.out + first * m.positions, m.positions,
        m.positions);

@@ -88,72 +88,88 @@ inline void kernel_offsets(const ConvGroups& m, const Planes& planes,
                            int64_t* offset) {
   const Window& h = m.s.h;
   const Window& w = m.s.w;
-  for (int64_t c = 0; c < m.in_group; ++c) {
-    for (int64_t i = 0; i < h.kernel; ++i) {
-      for (int64_t j = 0; j < w.kernel; ++j) {
-        const int64_t y = i * h.dilation;
-        const int64_t x = j * w.dilation;
-        *offset++ =
-            c * planes.elements() + planes.index(y % h.stride, x % w.stride,
-                                                 y / h.stride, x / w.stride);
-      }
+  int64_t* next = offset;
+  for (int64_t i = 0; i < h.kernel; ++i) {
+    for (int64_t j = 0; j < w.kernel; ++j) {
+      const int64_t y = i * h.dilation;
+      const int64_t x = j * w.dilation;
+      *next++ =
+          planes.index(y % h.stride, x % w.stride, y / h.stride, x / w.stride);
     }
+  }
+  for (int64_t k = m.taps; k < m.taps * m.in_group; ++k) {
+    offset[k] = offset[k - m.taps] + planes.elements();
   }
 }
 
-// Pieces that work worth `multiply_adds` is cut into, at least `have`.
-inline int64_t pieces_of(double multiply_adds, int64_t have) {
-  constexpr double kPiece = 1 << 20;
-  constexpr double kMost = 64;
+// Pieces of `piece` multiply-adds that work is cut into, at least `have`.
+inline int64_t pieces_of(double multiply_adds, int64_t have,
+                         double piece = 1 << 20) {
+  constexpr double kMost = 32;
   const auto wanted =
-      static_cast<int64_t>(std::clamp(multiply_adds / kPiece, 1.0, kMost));
+      static_cast<int64_t>(std::clamp(multiply_adds / piece, 1.0, kMost));
   return ceil_div(wanted, std::max<int64_t>(have, 1));
 }
 
-// One image's product, rows x positions, cut into blocks of both.
+// One image's product, rows x positions, cut evenly into blocks of both. Their
+// number is even, if there are several: of three pieces, one of two threads has
+// two.
 struct ProductCut {
-  int64_t block, blocks;          // of positions
-  int64_t row_block, row_blocks;  // of rows
+  int64_t rows, positions;
+  int64_t step;        // positions are cut at multiples of it
+  int64_t blocks = 0;  // of positions
+  int64_t parts = 0;   // of rows
+  bool by_parts;       // pieces that follow one another have the same rows
 
-  // `channels` planes are read at every position; at least `pieces` are wanted,
-  // of a multiple of `step` positions.
-  ProductCut(int64_t rows, int64_t positions, int64_t channels, int64_t pieces,
-             int64_t itemsize, int64_t step = kMostTilePositions) {
+  // `channels` planes are read at every position, `depth` elements of A in
+  // every row; at least `pieces` are wanted. Of the two operands, a thread
+  // leaves some of the larger one to the others.
+  ProductCut(int64_t rows, int64_t positions, int64_t depth, int64_t channels,
+             int64_t pieces, int64_t itemsize, int64_t step = kMostLanes)
+      : rows(rows),
+        positions(positions),
+        step(step),
+        by_parts(rows * depth > positions * channels) {
+    if (rows == 0 || positions == 0) return;
     constexpr int64_t kNear = 384 << 10;  // bytes, in the second-level cache
     constexpr int64_t kLeast = 256;       // positions that A is read for
     constexpr int64_t kMost = 512;
-    constexpr int64_t kLeastRows = 28;
-    block = std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
-                       kMostTilePositions, kMost);
-    block = std::min(block, std::max(kLeast, ceil_div(positions, pieces)));
-    block = round_to(block, step);
-    blocks = ceil_div(positions, block);
-    const int64_t parts =
-        std::clamp<int64_t>(ceil_div(pieces, std::max<int64_t>(blocks, 1)), 1,
-                            std::max<int64_t>(rows / kLeastRows, 1));
-    row_block = ceil_div(rows, parts);
-    row_blocks = row_block > 0 ? ceil_div(rows, row_block) : 0;
+    constexpr int64_t kLeastRows = 24;
+    const int64_t most =
+        std::clamp(kNear / std::max<int64_t>(channels * itemsize, 1),
+                   kMostTilePositions, kMost);
+    blocks = std::max({ceil_div(positions, most),
+                       std::min(pieces, positions / kLeast), int64_t{1}});
+    blocks = std::min(even(blocks), steps());
+    int64_t most_parts = std::max<int64_t>(rows / kLeastRows, 1);
+    if (blocks % 2 == 1 && most_parts > 1) most_parts -= most_parts % 2;
+    parts = std::min(even(ceil_div(pieces, blocks)), most_parts);
   }
 
-  int64_t count() const { return blocks * row_blocks; }
+  int64_t count() const { return blocks * parts; }
 
-  // Confines `p`, which is the whole product, to piece i. Pieces that follow
-  // one another share positions, which stay near.
+  // Confines `p`, which is the whole product, to piece i.
   template <class T>
   ConvProduct<T> piece(ConvProduct<T> p, int64_t i) const {
-    const int64_t row = i % row_blocks * row_block;
-    p.begin = i / row_blocks * block;
-    if (p.begin + block < p.end) {
-      p.end = p.begin + block;
+    const int64_t block = by_parts ? i % blocks : i / parts;
+    const int64_t part = by_parts ? i / blocks : i % parts;
+    const int64_t row = rows * part / parts;
+    p.begin = steps() * block / blocks * step;
+    if (block + 1 < blocks) {
+      p.end = steps() * (block + 1) / blocks * step;
       p.rests = 0;
     }
-    p.rows = std::min(p.rows - row, row_block);
+    p.rows = rows * (part + 1) / parts - row;
     p.a += row * p.depth;
     if (p.bias != nullptr) p.bias += row;
     p.channel += row;
     p.out += row * p.out_plane;
     return p;
   }
+
+ private:
+  int64_t steps() const { return ceil_div(positions, step); }
+  static int64_t even(int64_t n) { return n > 1 ? n + n % 2 : n; }
 };
 
 // Runs visit(unit, scratch) for all units, on several threads. At most kParts
@@ -217,7 +233,9 @@ struct Units {
   }
   // Pieces that the work on a unit, of so many multiply-adds, is cut into.
   int64_t pieces(double work) const {
-    return many ? 1 : pieces_of(work * images * groups, images * groups);
+    constexpr double kPiece = 1 << 19;
+    return many ? 1
+                : pieces_of(work * images * groups, images * groups, kPiece);
   }
 
   // For every unit copy(unit, channel, to) for all of its channels, then for

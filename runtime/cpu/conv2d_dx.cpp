@@ -210,7 +210,7 @@ struct InputGradient {
 
     Stage(const InputGradient& d, const ConvProduct<T>& p)
         : product(p),
-          cut(p.rows, p.end, d.m.out_group,
+          cut(p.rows, p.end, p.depth, d.m.out_group,
               d.units.pieces(1.0 * p.rows * p.depth * p.end), sizeof(T)) {}
   };
   int64_t stage_bytes() const { return align64(phases() * sizeof(Stage)); }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "runtime/core/window.h"
+#include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/isa.h"
 
 namespace ferrule::cpu {
@@ -23,7 +24,8 @@ struct DepthwisePlane {
   bool flipped = false;  // the kernel is read from its end
   bool add = false;      // to `out`, instead of overwriting it
   float bias = 0;
-  const float* grad = nullptr;   // of the result, dense
+  const Epilogue::Steps* then = nullptr;  // on the result, if not null
+  const float* grad = nullptr;            // of the result, dense
   float* out = nullptr;          // the result, or the gradient of the input
   float* weight_grad = nullptr;  // is added to
 };

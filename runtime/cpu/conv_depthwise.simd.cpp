@@ -115,6 +115,16 @@ FE_INLINE void by_rows(int64_t height, const Visit& visit) {
 
 // ---- Result
 
+// Elements by which the result's memory is asked for before it is written: it
+// may be in another core's cache.
+constexpr int64_t kAhead = 512;
+
+// As in epilogue.simd.cpp, without an addend.
+FE_INLINE F32 finish(const Epilogue::Steps& s, F32 x) {
+  x = (x - s.mean) * s.scale + s.shift;
+  return smaller(splat(s.high), larger(splat(s.low), x));
+}
+
 template <int kernel, int stride>
 void forward(const DepthwisePlane& p) {
   const Kernel<kernel * kernel> w(p);
@@ -135,6 +145,8 @@ void forward(const DepthwisePlane& p) {
 #pragma GCC unroll 8
       for (int k = 0; k < rows; ++k, out += p.out_w) {
         if (p.add) sum[k] += load(out, n);
+        if (p.then != nullptr) sum[k] = finish(*p.then, sum[k]);
+        __builtin_prefetch(out + kAhead, 1);
         store(out, sum[k], n);
       }
     }

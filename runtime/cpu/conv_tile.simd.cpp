@@ -77,6 +77,10 @@ constexpr int64_t kProductPart = 128;
 // One row makes up for the others by its length: sums must not wait for one
 // another.
 constexpr int kRowVectors = 4;
+// Positions whose results are still in the first-level cache.
+constexpr int64_t kFinishPositions = 128;
+// From so many steps on a tile takes as long as fetching what it writes to.
+constexpr int64_t kLongDepth = 64;
 
 template <class T>
 struct ProductTile {
@@ -88,7 +92,7 @@ struct ProductTile {
   const T* start;  // of the sums, one for each row, or null: they are added to
   T* out;          // ... what is there
   int64_t out_row;
-  const T* fetch;  // what wide tiles bring near meanwhile, a line at each step
+  const T* fetch;  // what is brought near meanwhile, a line at each step
 };
 
 // The sums of `rows` rows at as many positions as `vectors` hold. Both operands
@@ -126,7 +130,7 @@ void product_tile(const ProductTile<T>& t) {
         sum[i][v] = fma(a_ik, b_k[v], sum[i][v]);
       }
     }
-    if constexpr (vectors == kWideVectors) {
+    if constexpr (vectors >= kTileVectors) {
       __builtin_prefetch(fetch, 0, 2);
       fetch += 64 / sizeof(T);
     }
@@ -240,6 +244,25 @@ void finish(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t begin,
   }
 }
 
+// Asks for what `rows` rows of the result, and the addend, hold at positions
+// [p, p + width). They may be in another core's cache, which takes longer than
+// the tile.
+template <class T>
+FE_INLINE void fetch_result(const ConvProduct<T>& c, int64_t row, int64_t rows,
+                            int64_t p, int64_t width) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t r = p / c.pitch;
+  const T* to = c.out + row * c.out_plane + r * c.out_row + (p - r * c.pitch);
+  for (int64_t i = 0; i < rows; ++i, to += c.out_plane) {
+    for (int64_t v = 0; v < width; v += kLine) __builtin_prefetch(to + v, 1);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (c.epilogue == nullptr || c.epilogue->addend == nullptr) continue;
+      const T* const added = c.epilogue->added + (to - c.epilogue->result);
+      for (int64_t v = 0; v < width; v += kLine) __builtin_prefetch(added + v);
+    }
+  }
+}
+
 // All rows at positions [begin, end), in tiles of `vectors` vectors.
 template <class T>
 void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
@@ -257,6 +280,7 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       start[i] = c.bias != nullptr ? c.bias[row + i] : T(0);
     }
     ProductTile<T> tile{.a_row = c.depth};
+    int64_t done = begin;
     for (int64_t p = begin; p < end; p += width) {
       // A tile starts where as much can be read as it is wide.
       const int64_t at = least(p, c.readable - width);
@@ -268,6 +292,9 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       tile.b = c.b + at;
       tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
       tile.out_row = whole ? c.out_plane : width;
+      if (c.out_col == 1) {
+        fetch_result(c, row, rows, c.depth < kLongDepth ? p + width : p, width);
+      }
       in_parts(c.depth, kProductPart, [&](int64_t k, int64_t length) {
         tile.depth = length;
         tile.a = c.a + row * c.depth + k;
@@ -279,9 +306,13 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       if (!whole) {
         write_tile(c, row, rows, p, least(p + width, end), at, sums, width);
       }
+      const int64_t next = p + width;
+      if (next >= end || next - done < kFinishPositions) continue;
+      if (c.epilogue != nullptr) finish(c, row, rows, done, next);
+      done = next;
     }
     if (c.rests > 0 && end == c.end) product_rests(c, row, rows, start);
-    if (c.epilogue != nullptr) finish(c, row, rows, begin, end);
+    if (c.epilogue != nullptr) finish(c, row, rows, done, end);
   }
 }
 

@@ -27,10 +27,27 @@ void Epilogue::begin(const TensorImpl& out, void* scratch) {
   result = out.ptr<float>();
   if (addend) added = addend->ptr<float>();
   if (!norm) return;
-  cpu::batch_norm_scales(*norm, static_cast<float*>(scratch));
+  using namespace cpu;
+  FE_BEST(norm_scales)
+  (norm->in(2).ptr<float>(), norm->in(3).ptr<float>(),
+   static_cast<float>(norm->f(7)), static_cast<float*>(scratch),
+   norm->in(0).shape[1]);
   mean = norm->in(1).ptr<float>();
   scale = static_cast<const float*>(scratch);
   shift = norm->in(4).ptr<float>();
+}
+
+Epilogue::Steps Epilogue::steps(int64_t channel) const {
+  Steps s;
+  if (norm) s = {mean[channel], scale[channel], shift[channel]};
+  if (clip == Clip::relu) s.low = 0;
+  if (clip == Clip::limits) {
+    s.low = low;
+    s.high = high;
+    // Where nothing comes between, one addition does for both.
+    (addend ? s.zero : s.shift) += zero;
+  }
+  return s;
 }
 
 bool Epilogue::set_norm(const OpCall& c) {

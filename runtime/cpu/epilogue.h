@@ -7,6 +7,8 @@
 // KernelDef::has_epilogue gives what it has written to finish_rows().
 #pragma once
 
+#include <limits>
+
 #include "ferrule/op.h"
 #include "runtime/cpu/elementwise.h"
 
@@ -30,6 +32,20 @@ struct Epilogue {
   const float* result = nullptr;
   const float* added = nullptr;
 
+  // What happens to element x of a channel: min(high, max(low, (x - mean) scale
+  // + shift)), with the addend and `zero` added where there is one. What is
+  // absent changes no bit. Of two that are equal, or where one is NaN, the
+  // limit gives way.
+  struct Steps {
+    float mean = 0, scale = 1, shift = -0.0f;
+    float zero = -0.0f;
+    float low = -std::numeric_limits<float>::infinity();
+    float high = std::numeric_limits<float>::infinity();
+  };
+  Steps steps(int64_t channel) const;
+  // Is that all?
+  bool steps_only() const { return addend == nullptr && then == nullptr; }
+
   int64_t scratch_bytes() const;
   // Before the kernel runs.
   void begin(const TensorImpl& out, void* scratch);
@@ -45,10 +61,10 @@ struct Epilogue {
 
 namespace cpu {
 
-// The scales of a batch_norm that does not train, a number a channel.
-void batch_norm_scales(const OpCall& c, float* scale);
-
 FE_SIMD(
+    // scale = weight / sqrt(var + eps), as batch_norm computes it.
+    void norm_scales(const float* var, const float* weight, float eps,
+                     float* scale, int64_t n);
     // On n elements of each of `rows` channels from `channel` on, whose
     // elements are `to_row` apart.
     void finish_rows(const Epilogue& e, int64_t channel, int64_t rows,

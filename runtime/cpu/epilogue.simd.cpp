@@ -6,27 +6,21 @@
 namespace ferrule::cpu::FE_ISA {
 namespace {
 
-using Clip = Epilogue::Clip;
-
-template <bool norm, bool add, Clip clip>
+template <bool norm, bool add>
 void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
             int64_t to_row, int64_t n) {
-  const F32 low = splat(e.low), high = splat(e.high), zero = splat(e.zero);
   for (int64_t i = 0; i < rows; ++i, to += to_row) {
-    const F32 mean = norm ? splat(e.mean[channel + i]) : F32{};
-    const F32 scale = norm ? splat(e.scale[channel + i]) : F32{};
-    const F32 shift = norm ? splat(e.shift[channel + i]) : F32{};
+    const Epilogue::Steps s = e.steps(channel + i);
+    const F32 mean = splat(s.mean), scale = splat(s.scale);
+    const F32 shift = splat(s.shift), zero = splat(s.zero);
+    const F32 low = splat(s.low), high = splat(s.high);
     const float* const added = add ? e.added + (to - e.result) : nullptr;
     const auto step = [&](int64_t v, auto... left) {
       F32 x = load(to + v, left...);
-      if constexpr (norm) x = (x - mean) * scale + shift;
-      if constexpr (add) x += load(added + v, left...);
-      // Of two that are equal, or where one is NaN, x.
-      if constexpr (clip == Clip::relu) x = larger(F32{}, x);
-      if constexpr (clip == Clip::limits) {
-        x = smaller(high, larger(low, x + zero));
-      }
-      store(to + v, x, left...);
+      if constexpr (norm) x = (x - mean) * scale;
+      x += shift;
+      if constexpr (add) x = x + load(added + v, left...) + zero;
+      store(to + v, smaller(high, larger(low, x)), left...);
     };
     int64_t v = 0;
     for (; v + 2 * lanes<float> <= n; v += 2 * lanes<float>) {
@@ -37,23 +31,22 @@ void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
   }
 }
 
-template <bool norm, bool add>
-auto finish_of(Clip clip) {
-  return clip == Clip::none   ? finish<norm, add, Clip::none>
-         : clip == Clip::relu ? finish<norm, add, Clip::relu>
-                              : finish<norm, add, Clip::limits>;
-}
-
 }  // namespace
+
+void norm_scales(const float* var, const float* weight, float eps, float* scale,
+                 int64_t n) {
+  for (int64_t i = 0; i < n; i += lanes<float>) {
+    const F32 root = sqrt(load(var + i, n - i) + eps);
+    store(scale + i, 1.0f / root * load(weight + i, n - i), n - i);
+  }
+}
 
 void finish_rows(const Epilogue& e, int64_t channel, int64_t rows, float* to,
                  int64_t to_row, int64_t n) {
   const bool norm = e.norm != nullptr, add = e.addend != nullptr;
-  if (norm || add || e.clip != Clip::none) {
-    const auto run = norm ? (add ? finish_of<true, true>(e.clip)
-                                 : finish_of<true, false>(e.clip))
-                          : (add ? finish_of<false, true>(e.clip)
-                                 : finish_of<false, false>(e.clip));
+  if (norm || add || e.clip != Epilogue::Clip::none) {
+    const auto run = norm ? (add ? finish<true, true> : finish<true, false>)
+                          : (add ? finish<false, true> : finish<false, false>);
     run(e, channel, rows, to, to_row, n);
   }
   if (e.then == nullptr) return;

@@ -396,15 +396,6 @@ void backward_kernel(OpCall& c) {
 }
 
 }  // namespace
-
-void batch_norm_scales(const OpCall& c, float* scale) {
-  const float* var = c.in(2).ptr<float>();
-  const float* weight = c.in(3).ptr<float>();
-  for (int64_t i = 0; i < c.in(0).shape[1]; ++i) {
-    scale[i] = reciprocal_root(c, var[i]) * weight[i];
-  }
-}
-
 }  // namespace cpu
 
 extern const KernelDef batch_norm_cpu = {
