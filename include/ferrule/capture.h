@@ -60,8 +60,10 @@ class Capture {
               bool trainable);
   // Adds graph and signature to the program; lifted states that were written
   // become its state updates; returns how many. The capture is over then.
+  // `structure`: see Signature.
   int64_t finish(std::string key, const std::vector<std::string>& output_names,
-                 const std::vector<Tensor>& outputs);
+                 const std::vector<Tensor>& outputs,
+                 std::string structure = {});
 
   // Ends the capture without a result.
   void abandon();
@@ -92,8 +94,10 @@ class Capture {
   std::vector<Tensor> control(const Control& control);
 
   // What the frontend knows of the place, e.g. "features.0 (Conv2d)"; it is
-  // noted on the nodes that follow.
+  // noted on the nodes that follow, with the line of the program.
   std::string where;
+  // "model.py:12" of a place of CallSites; set by a language binding.
+  static std::string (*line_of)(uint64_t site);
 
   // --- for runtime/autograd and the hooks
   void emit(OpCall& call);
@@ -148,6 +152,7 @@ class Capture {
   static uint32_t next_epoch();
   void order_inputs(const std::vector<Tensor>& captured, size_t at);
   NodeArg node_arg(const Arg& a);
+  std::string place() const;  // of the op that is called
   void bind_result(TensorImpl* t, int32_t value);
   Tensor written(TensorImpl* root, TensorImpl* target, int32_t view);
   Tensor look_again(const Tensor& base, int32_t view);
@@ -163,6 +168,9 @@ class Capture {
   const Device device_;
   const int32_t first_expr_ = 0;  // of a region
   const uint32_t epoch_;
+  // Where the capture was begun. Ops that the frontend itself calls, such as
+  // those of the backward pass, seem to be called there.
+  const uint64_t begun_at_;
   // How a view came to be: the node that made it, and the view it was made of
   // (-1: the root itself). TensorImpl::graph_view is the index.
   struct View {
@@ -195,5 +203,11 @@ class Capture {
   std::vector<Import> imports_;
   std::unordered_map<int32_t, int32_t> imported_exprs_;
 };
+
+// Values of expressions of a signature's graph where the program's symbols have
+// these sizes; empty where the graph does not run at them.
+std::vector<int64_t> values_at(const Program& program, std::string_view key,
+                               std::span<const int32_t> exprs,
+                               std::span<const int64_t> symbols);
 
 }  // namespace ferrule

@@ -259,6 +259,10 @@ class Model {
   Results run(const std::vector<Named>& inputs) {
     return session().run("forward", inputs);
   }
+  // Another entry point, with the state that "forward" has.
+  Results run(const std::string& entry, const std::vector<Named>& inputs) {
+    return session().run(entry, inputs);
+  }
   Session& session() {
     if (!session_) session_ = std::make_shared<Session>(*this);
     return *session_;

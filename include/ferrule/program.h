@@ -27,6 +27,9 @@ struct Symbol {
   int64_t min = 0;
   int64_t max = kMaxNumel;
   int64_t multiple = 1;
+  // Given by another: factor * symbols[of] + offset. -1: free.
+  int32_t of = -1;
+  int64_t factor = 1, offset = 0;
 };
 
 // Integer expression over sizes; operands are indices of earlier expressions.
@@ -114,6 +117,7 @@ struct Signature {
   std::vector<std::string> inputs;   // names, in order of Graph::inputs
   std::vector<std::string> outputs;  // names, in order of Graph::outputs
   std::vector<StateUpdate> state_updates;
+  std::string structure;  // how Python nests inputs and outputs; may be empty
 };
 
 // Real inputs and outputs of a signature: the model tests itself by them.

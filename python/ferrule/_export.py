@@ -12,54 +12,26 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _ferrule
+from ._dims import Dim
 from ._export_check import Case, add_samples, check_case
 from ._ferrule import FerruleError, Tensor, no_grad
+from ._guards import Decisions
+from ._program import Arguments, Parameter, Program, load_program, structure_text
+from ._structure import Nested, nested
+from ._tree import Structure, paths
 
 if TYPE_CHECKING:
     from .nn import Module
     from .optim import Optimizer
 
-__all__ = ["Dim", "Program", "export", "load_program"]
-
-Shapes = Mapping[str, Mapping[int, "Dim | str"]] | Sequence[Mapping[int, "Dim | str"]]
-
-
-class Dim(NamedTuple):
-    """A size that may vary at run time.
-
-    Args:
-        name: what the file and its messages call it, e.g. "batch".
-        min: smallest size allowed.
-        max: largest size allowed.
-        multiple: sizes must be a multiple of this.
-
-    Example:
-        >>> import ferrule as fe
-        >>> fe.Dim("tokens", min=1, max=2048)
-        Dim(name='tokens', min=1, max=2048, multiple=1)
-    """
-
-    name: str
-    min: int = 0
-    max: int = 2**40
-    multiple: int = 1
-
-    def sizes(self, example: int) -> list[int]:
-        """Sizes to capture and to check at: at least 2 first, then others."""
-        candidates = [example, 5, 3, 2, 7, 1, self.min]
-        ok = [
-            n - n % self.multiple if n % self.multiple == 0 else n * self.multiple
-            for n in candidates
-        ]
-        ok = [n for n in dict.fromkeys(ok) if self.min <= n <= self.max]
-        large = [n for n in ok if n >= 2]
-        return (large + [n for n in ok if n < 2]) or [example]
+__all__ = ["Dim", "Program", "export", "load_program", "trace"]
 
 
 class _Input(NamedTuple):
@@ -70,7 +42,7 @@ class _Input(NamedTuple):
     def at(self, choice: Mapping[str, int]) -> tuple[int, ...]:
         """Shape with the free sizes chosen."""
         return tuple(
-            size if dim is None else choice[dim.name]
+            size if dim is None else dim.at(choice)
             for size, dim in zip(self.example.shape, self.dims, strict=True)
         )
 
@@ -95,16 +67,17 @@ class _Input(NamedTuple):
 
 
 def export(
-    model: Module | Callable[..., Any],
-    args: Sequence[Tensor],
+    model: Module | Callable[..., Any] | Mapping[str, Callable[..., Any]],
+    args: Any,
+    kwargs: Mapping[str, Any] | None = None,
     *,
-    dynamic_shapes: Shapes | None = None,
+    dynamic_shapes: Any = None,
     train: tuple[Callable[..., Tensor], Optimizer] | None = None,
-    targets: Sequence[Tensor] = (),
+    targets: Sequence[Any] = (),
     path: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     check: bool = True,
-    samples: Sequence[Sequence[Tensor]] = (),
+    samples: Any = (),
 ) -> Program:
     """Captures a model, and its training step, as a `Program`.
 
@@ -113,38 +86,59 @@ def export(
     gradients and optimizer as ordinary nodes that read and write the state in
     the file.
 
+    Arguments and results are tensors and Python constants (numbers, texts, None) in
+    tuples, lists, dicts, named tuples and dataclasses. Inputs are named after the
+    parameter and the path in it: "x", "batch.tokens", "state.h.0". Outputs of a dict,
+    named tuple or dataclass are named after its entries ("logits"), one tensor is
+    "output", those of a tuple or list are "output0", "output1". Constants are part of
+    the program.
+
+    Several entry points share parameters and state: `export({"encode": model.encode,
+    "decode": model.decode}, {"encode": (x,), "decode": (h,)})`. What one of them
+    writes into a buffer the others see.
+
     Args:
-        model: an `nn.Module`, or any function of tensors.
-        args: example inputs; with the results they are stored as a sample by which
-            the file can test itself (`ferrule check`), and so are they, repeated or
-            cut, at two other sizes where those samples are small (1 MiB).
-        dynamic_shapes: which dimensions vary, by input name or by position:
-            `{"x": {0: "batch"}}` or `({0: Dim("batch", max=512)},)`. All others
-            are fixed to the example's size.
+        model: an `nn.Module`, any function of tensors, or a dict of several by the
+            name of the entry point. Methods belong to their module.
+        args: example arguments, a tuple; with the results they are stored as a sample
+            by which the file can test itself (`ferrule check`), and so are they,
+            repeated or cut, at two other sizes where those samples are small (1 MiB).
+            For several entry points a dict of tuples.
+        kwargs: example arguments that are given by name; for several entry points a
+            dict of dicts.
+        dynamic_shapes: which dimensions vary, by parameter, nested as the arguments
+            are, or by the name of an input: `{"x": {0: "batch"}}`,
+            `({0: Dim("batch", max=512)},)`, `{"batch": {"tokens": {1: "T"}}}`,
+            `{"batch.tokens": {1: "T"}}`. All others are fixed to the example's size. A
+            size may be given by another: `{"y": {0: 2 * T}}`. For several entry points
+            a dict of these.
         train: (loss function, optimizer). The loss function is called as
-            `loss(model(*args), *targets)`. A learning rate that is a tensor becomes
-            the last input of "train_step", `lr` (of further groups `lr1`, ...); a
-            number is fixed.
+            `loss(model(*args, **kwargs), *targets)`. Of several entry points it is
+            "forward" that is trained. A learning rate that is a tensor becomes the
+            last input of "train_step", `lr` (of further groups `lr1`, ...); a number
+            is fixed.
         targets: example targets for the loss. Free dimensions are those whose
             name their `dynamic_shapes` entry gives; inputs called `target`,
             `target1`, ... A first dimension as large as the first input's takes
             over its name.
         path: also write the file there.
         metadata: text to keep in the file, by key.
-        check: run the written program against eager at several sizes: "forward",
-            and a step of "train_step" with the state that it leaves. Without it
-            the file has a sample of "forward" alone, at the example.
-        samples: more inputs, real ones, each a tuple like `args`, at which to check
-            "forward", and which the file keeps.
+        check: run the written program against eager at several sizes: every entry
+            point, and a step of "train_step" with the state that it leaves. Without
+            it the file has a sample of each entry point, at the example.
+        samples: more arguments, real ones, each a tuple like `args`, at which to check
+            the entry point, and which the file keeps. For several entry points a dict
+            of such lists.
 
     Returns:
         The program, as loaded from what was written.
 
     Raises:
         ValueError: arguments that do not fit together.
-        FerruleError: an op that cannot be captured, named with its module; or
-            results that differ between the program and eager: says at which sizes,
-            and which node is the first that differs.
+        FerruleError: an op that cannot be captured, named with its module; a decision
+            of the Python code that is not the same for all sizes, with its line; or
+            results that differ between the program and eager: says at which sizes, and
+            which node is the first that differs.
 
     Example:
         >>> import ferrule as fe
@@ -156,51 +150,119 @@ def export(
         ...     targets=(fe.tensor([0, 2]),))
         >>> loss = program.run("train_step", fe.rand(5, 4), fe.tensor([0, 1, 2, 0, 1]))
     """
-    inputs = _describe_inputs(model, args, dynamic_shapes)
-    wanted = _describe_targets(targets, inputs, dynamic_shapes) if train else []
+    entries = _describe_entries(model, args, kwargs, dynamic_shapes)
+    wanted = _Targets([], [])
+    if train:
+        if "forward" not in entries:
+            raise ValueError(
+                "[export] train needs an entry point called 'forward'; there are "
+                + ", ".join(entries)
+            )
+        wanted = _describe_targets(targets, entries["forward"])
+    if not isinstance(model, Mapping):
+        samples = {"forward": samples}
+    for key, given in dict(samples).items():
+        entries[key].add_samples(given)
+    return _write(entries, train, wanted, path, metadata or {}, check, training=False)
+
+
+def trace(
+    function: Callable[..., Any],
+    *args: Any,
+    dynamic_shapes: Any = None,
+    check: bool = True,
+    **kwargs: Any,
+) -> Program:
+    """Captures a function by running it once: `export` in one line.
+
+    Args:
+        function: a function of tensors, or an `nn.Module`, which stays in train or
+            eval mode as it is.
+        args, kwargs: example arguments, nested as in `export`.
+        dynamic_shapes: which dimensions vary, as in `export`.
+        check: run the program against eager at several sizes.
+
+    Returns:
+        The program: it can be called, printed (`program.graph`), drawn and saved.
+
+    Raises:
+        ValueError, FerruleError: as `export`.
+
+    Example:
+        >>> import ferrule as fe
+        >>> program = fe.trace(lambda x: (x * x).sum(), fe.rand(3))
+        >>> program(fe.tensor([1.0, 2.0, 3.0])).item()
+        14.0
+
+    References:
+        As torch.jit.trace.
+    """
+    entries = _describe_entries(function, args, kwargs, dynamic_shapes)
+    return _write(entries, None, _Targets([], []), None, {}, check, training=None)
+
+
+def _write(
+    entries: Mapping[str, _Entry],
+    train: tuple[Callable[..., Tensor], Optimizer] | None,
+    wanted: _Targets,
+    path: str | os.PathLike[str] | None,
+    metadata: Mapping[str, str],
+    check: bool,
+    training: bool | None,
+) -> Program:
     builder = _ferrule.ProgramBuilder()
-    dims = {d.name: d for i in (*inputs, *wanted) for d in i.dims if d is not None}
-    for d in dims.values():
-        builder.declare_size(d.name, d.min, d.max, d.multiple)
-    choices = _choices(dims, (*inputs, *wanted))
-    for key, value in (metadata or {}).items():
+    for entry in entries.values():
+        entry.shapes.check_used()
+    every = [i for e in entries.values() for i in e.inputs] + wanted.inputs
+    dims = _declare_sizes(builder, every)
+    choices = _choices(dims, every)
+    for key, value in metadata.items():
         builder.add_metadata(key, value)
 
-    state = _State(model, train[1] if train else None)
-    writes = _capture_forward(builder, model, inputs, choices[0], state) > 0
+    state = _State(_modules(entries), train[1] if train else None)
+    written = []
+    for entry in entries.values():
+        written.append(_capture_entry(builder, entry, dims, choices, state, training))
     if train:
         _capture_train_step(
-            builder, model, [*inputs, *wanted], len(inputs), choices[0], state, train
+            builder, entries["forward"], wanted, dims, choices, state, train
         )
     before = _ferrule.rng_state()
     builder.set_rng(*before)
     cases = []
     sizes = choices if check else []
-    for args_at, choice in _case_inputs(inputs, sizes, samples):
-        _ferrule.set_rng(*before)
-        cases.append(_eager_case(model, args_at, choice, state, writes))
-    both = [*inputs, *wanted]
-    for args_at, choice in _case_inputs(both, sizes, ()) if train and check else ():
-        _ferrule.set_rng(*before)
-        try:
-            step = _eager_step(model, args_at, len(inputs), choice, state, train)
-        except (ValueError, FerruleError):
-            continue  # a step that eager refuses, such as a batch norm of one image
-        cases.append(step)
+    for entry, count in zip(entries.values(), written, strict=True):
+        for tensors, choice in _case_inputs(entry.inputs, sizes, entry.samples):
+            _ferrule.set_rng(*before)
+            cases.append(
+                _eager_case(entry, tensors, choice, state, training, count > 0)
+            )
+    if train and check:
+        inputs = [*entries["forward"].inputs, *wanted.inputs]
+        for tensors, choice in _case_inputs(inputs, sizes, ()):
+            _ferrule.set_rng(*before)
+            try:
+                step = _eager_step(
+                    entries["forward"], wanted, tensors, choice, state, train
+                )
+            except (ValueError, FerruleError):
+                continue  # one that eager refuses, such as a batch norm of one image
+            cases.append(step)
     add_samples(builder, cases)
 
     def recapture(key: str, choice: Mapping[str, int]) -> _ferrule.Program:
         again = _ferrule.ProgramBuilder()
-        for d in dims.values():
-            again.declare_size(d.name, d.min, d.max, d.multiple)
-        if key == "forward":
-            _capture_forward(again, model, inputs, choice, state)
+        own, at = _declare_sizes(again, every), [dict(choice)]
+        if key in entries:
+            _capture_entry(again, entries[key], own, at, state, training)
         else:
             assert train is not None
-            _capture_train_step(again, model, both, len(inputs), choice, state, train)
+            entry = entries["forward"]
+            _capture_train_step(again, entry, wanted, own, at, state, train)
         return again.reload()
 
-    program = Program(builder.reload())
+    types = [t for e in entries.values() for t in e.types()]
+    program = Program(builder.reload(), "", types)
     if check:
         for case in cases:
             check_case(program, case, before, partial(recapture, case.key))
@@ -210,168 +272,114 @@ def export(
     return program
 
 
-def load_program(
-    path: str | os.PathLike[str], *, verify: bool = False, passes: str = ""
-) -> Program:
-    """Opens a `.fer` file; weights are mapped, nothing in it is executed.
-
-    Args:
-        path: the file.
-        verify: check every byte of the weights at once, not on first use.
-        passes: how graphs are made faster before they run: "" for the usual
-            passes, "none", or a list such as "-epilogues" that leaves one out.
-            The usual ones keep every bit of the results.
-
-    Raises:
-        ValueError: there is no such pass.
-        FormatError: the file is damaged or needs a newer version; says which.
-
-    Example:
-        >>> import ferrule as fe
-        >>> program = fe.export(fe.nn.Linear(4, 2), (fe.rand(1, 4),), path="/tmp/m.fer")
-        >>> fe.load_program("/tmp/m.fer")(fe.zeros(1, 4)).shape
-        (1, 2)
-    """
-    return Program(_ferrule.open_program(os.fspath(path), verify), passes)
-
-
-class Program:
-    """A captured model with its state: calls run it as the C++ runtime does.
-
-    Made by `export` and `load_program`. `program(x)` runs "forward";
-    `program.run("train_step", x, y)` trains, and the program's state changes.
-    """
-
-    def __init__(self, handle: _ferrule.Program, passes: str = "") -> None:
-        self._handle = handle
-        self._session = _ferrule.Session(handle, passes)
-        self._signatures = {s[0]: s for s in handle.signatures()}
-
-    @property
-    def signatures(self) -> list[str]:
-        """Names of the entry points, such as "forward"."""
-        return list(self._signatures)
-
-    def __call__(self, *args: Tensor) -> Any:
-        """Runs "forward". A model that returned one tensor returns one here."""
-        results = self.run("forward", *args)
-        return results[0] if len(results) == 1 else tuple(results)
-
-    def run(self, signature: str, *args: Tensor, **named: Tensor) -> list[Tensor]:
-        """Runs an entry point.
-
-        Args:
-            signature: its name.
-            args, named: the inputs, by position or by name.
-
-        Returns:
-            The outputs, in order.
-
-        Raises:
-            ValueError: no such entry point, or an input is missing or unknown.
-            ShapeError, DTypeError: an input does not fit the declared one.
-        """
-        if signature not in self._signatures:
-            raise ValueError(
-                f"[run] no signature '{signature}'; the program has "
-                + ", ".join(self._signatures)
-            )
-        names = [name for name, _ in self._signatures[signature][1]]
-        inputs = list(args)
-        for name in names[len(args) :]:
-            if name not in named:
-                raise ValueError(
-                    f"[{signature}] input '{name}' is missing; it takes "
-                    + ", ".join(names)
-                )
-            inputs.append(named.pop(name))
-        if named or len(inputs) > len(names):
-            extra = ", ".join(named) or f"{len(inputs)} inputs"
-            raise ValueError(
-                f"[{signature}] unexpected {extra}; it takes " + ", ".join(names)
-            )
-        return self._session.run(signature, [t.detach() for t in inputs])
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Copies of weights, buffers and optimizer state, by name."""
-        return {name: self._session.state(name) for name, _ in self._handle.constants()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over values by name.
-
-        Raises:
-            ValueError: a name that the program does not have.
-            ShapeError, DTypeError: a value of another shape or dtype.
-        """
-        for name, value in state.items():
-            self._session.set_state(name, value.detach())
-
-    @property
-    def rng_state(self) -> tuple[int, int]:
-        """(seed, offset) that the next random op draws from."""
-        return self._session.rng()
-
-    @rng_state.setter
-    def rng_state(self, value: tuple[int, int]) -> None:
-        self._session.set_rng(*value)
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Text stored with the model, by key."""
-        return dict(self._handle.metadata())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the program with its present state; whole or not at all."""
-        self._session.save(os.fspath(path))
-
-    def check(self, tolerance: float = 0.0) -> None:
-        """Runs the samples in the file.
-
-        Args:
-            tolerance: 0 asks for the same bits. Otherwise floating point numbers may
-                differ by so much times the largest of 1 and the sample's numbers, as
-                they do on a machine with another instruction set.
-
-        Raises:
-            FerruleError: a result differs from the stored one.
-        """
-        if differs := self._session.check(tolerance):
-            raise FerruleError(f"[check] {differs}")
-
-    def __repr__(self) -> str:
-        lines = ["Program("]
-        for key, inputs, outputs, nodes, updates in self._signatures.values():
-            takes = ", ".join(_show(*v) for v in inputs)
-            gives = ", ".join(_show(*v) for v in outputs)
-            lines.append(f"  {key}({takes}) -> {gives}")
-            lines.append(f"    {nodes} nodes, {updates} states written")
-        return "\n".join([*lines, ")"])
-
-
-def _show(name: str, kind: tuple[str, tuple[int | str | None, ...]]) -> str:
-    dtype, dims = kind
-    shape = ", ".join("?" if d is None else str(d) for d in dims)
-    return f"{name}: {dtype}[{shape}]"
-
-
 # --- what is captured -------------------------------------------------------
 
 
-def _describe_inputs(
-    model: Any, args: Sequence[Tensor], dynamic_shapes: Shapes | None
-) -> list[_Input]:
-    if isinstance(args, Tensor):
-        raise ValueError("[export] args must be a tuple of tensors: write (x,)")
-    names = _argument_names(model, len(args))
-    for i, arg in enumerate(args):
-        if not isinstance(arg, Tensor):
-            raise ValueError(
-                f"[export] argument {i} is a {type(arg).__name__}, not a Tensor"
+class _Entry:
+    """An entry point in the making."""
+
+    def __init__(
+        self,
+        key: str,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        inputs: list[_Input],
+        shapes: _Shapes,
+    ) -> None:
+        self.key, self.function, self.shapes = key, function, shapes
+        self.arguments, self.inputs = arguments, inputs
+        self.samples: list[list[Tensor]] = []  # the inputs of further arguments
+        self.result: Nested | None = None
+
+    def add_samples(self, samples: Sequence[Sequence[Any]]) -> None:
+        positional = [p for p in self.arguments.parameters if not p.keyword]
+        for sample in samples:
+            if len(sample) != len(positional):
+                raise ValueError(
+                    f"[export] a sample has {len(sample)} inputs, the model takes "
+                    f"{len(positional)}"
+                )
+            self.samples.append(self.arguments.tensors(self.key, sample, {}))
+
+    @property
+    def module(self) -> Any:
+        """The module whose method it is; None of a function."""
+        for candidate in (self.function, getattr(self.function, "__self__", None)):
+            if hasattr(candidate, "named_parameters"):
+                return candidate
+        return None
+
+    def call(self, tensors: Sequence[Tensor]) -> Any:
+        return self.arguments.call(self.function, tensors)
+
+    def types(self) -> list[type]:
+        every = [p.nested for p in self.arguments.parameters]
+        every += [self.result] if self.result is not None else []
+        return [t for n in every for t in n.types()]
+
+
+def _describe_entries(
+    model: Any, args: Any, kwargs: Mapping[str, Any] | None, dynamic_shapes: Any
+) -> dict[str, _Entry]:
+    if not isinstance(model, Mapping):
+        return {
+            "forward": _describe_entry(
+                "forward", model, args, kwargs or {}, dynamic_shapes
             )
-    return [
-        _Input(name, arg, _dims_of(dynamic_shapes, i, name, arg))
-        for i, (name, arg) in enumerate(zip(names, args, strict=True))
+        }
+    by_name = {"args": args, "kwargs": kwargs, "dynamic_shapes": dynamic_shapes}
+    for what, given in by_name.items():
+        if given is not None and not (
+            isinstance(given, Mapping) and {*given} <= {*model}
+        ):
+            raise ValueError(
+                f"[export] of several entry points {what} must be a dict by their "
+                f"names: {', '.join(model)}"
+            )
+    if not model or "train_step" in model:
+        raise ValueError(
+            "[export] entry points need names, and 'train_step' is what train= writes"
+        )
+    return {
+        key: _describe_entry(
+            key,
+            function,
+            args.get(key, ()),
+            (kwargs or {}).get(key, {}),
+            (dynamic_shapes or {}).get(key),
+        )
+        for key, function in model.items()
+    }
+
+
+def _describe_entry(
+    key: str,
+    function: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    dynamic_shapes: Any,
+) -> _Entry:
+    if isinstance(args, Tensor) or not isinstance(args, (tuple, list)):
+        raise ValueError("[export] args must be a tuple of tensors: write (x,)")
+    names = _argument_names(function, len(args))
+    given = [(n, a, False) for n, a in zip(names, args, strict=True)]
+    given += [(n, a, True) for n, a in kwargs.items()]
+    parameters: list[Parameter] = []
+    tensors: list[Tensor] = []
+    for i, (name, value, keyword) in enumerate(given):
+        what = f"[export] argument {name if keyword else i}"
+        found, structure = nested(value, what)
+        tensors += found
+        parameters.append(Parameter(name, keyword, structure))
+    arguments = Arguments(parameters)
+    _check_names(f"inputs of '{key}'", arguments.names())
+    shapes = _Shapes(dynamic_shapes)
+    specs = [s for p in parameters for s in shapes.of(p.name, p.nested)]
+    inputs = [
+        _Input(name, tensor, _dims_of(spec, name, tensor))
+        for name, tensor, spec in zip(arguments.names(), tensors, specs, strict=True)
     ]
+    return _Entry(key, function, arguments, inputs, shapes)
 
 
 def _argument_names(model: Any, count: int) -> list[str]:
@@ -387,24 +395,101 @@ def _argument_names(model: Any, count: int) -> list[str]:
     return [names[i] if i < len(names) else f"x{i}" for i in range(count)]
 
 
-def _dims_of(
-    dynamic_shapes: Shapes | None, index: int, name: str, arg: Tensor
-) -> list[Dim | None]:
-    given: Mapping[int, Dim | str] = {}
-    if isinstance(dynamic_shapes, Mapping):
-        given = dynamic_shapes.get(name, {})
-    elif dynamic_shapes is not None and index < len(dynamic_shapes):
-        given = dynamic_shapes[index] or {}
+def _check_names(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"[export] two {what} would be called '{name}'; rename a key or a "
+                "parameter"
+            )
+
+
+class _Shapes:
+    """`dynamic_shapes` as the user gave it, and what was asked of it."""
+
+    def __init__(self, spec: Any) -> None:
+        self.spec = spec
+        self.asked: list[str] = []
+
+    def of(self, name: str, nested: Nested) -> list[Any]:
+        """What it says of each tensor of the next parameter."""
+        spec = None
+        if self.spec is not None and not isinstance(self.spec, (Mapping, tuple, list)):
+            raise ValueError(
+                "[export] dynamic_shapes is a dict by parameter, or a tuple, got a "
+                f"{type(self.spec).__name__}"
+            )
+        if isinstance(self.spec, Mapping):
+            spec = self.spec.get(name)
+        elif self.spec is not None and len(self.asked) < len(self.spec):
+            spec = self.spec[len(self.asked)]
+        self.asked.append(name)
+        leaves = self._leaves(spec, nested.structure, name)
+        return [s for s, c in zip(leaves, nested.constants, strict=True) if c is ...]
+
+    def _leaves(self, spec: Any, structure: Structure, name: str) -> list[Any]:
+        if isinstance(self.spec, Mapping) and name not in self.asked:
+            spec = self.spec.get(name, spec)
+        if structure.kind is None:
+            return [spec]
+        keys = structure.keys or getattr(structure.kind, "_fields", ())
+        keys = keys or range(len(structure.children))
+        if spec is None:
+            part = {}
+        elif isinstance(spec, Mapping):
+            part = dict(spec)
+        elif isinstance(spec, (tuple, list)) and len(spec) <= len(keys):
+            part = dict(zip(keys, spec, strict=False))
+        elif is_dataclass(spec):
+            part = {key: getattr(spec, key, None) for key in keys}
+        else:
+            part = {"": spec}
+        if unknown := [k for k in part if k not in keys]:
+            raise ValueError(
+                f"[export] dynamic_shapes of '{name}' names {unknown[0]!r}; it has "
+                + ", ".join(repr(k) for k in keys)
+            )
+        return [
+            leaf
+            for key, child in zip(keys, structure.children, strict=True)
+            for leaf in self._leaves(part.get(key), child, f"{name}.{key}")
+        ]
+
+    def check_used(self) -> None:
+        """Raises ValueError where it says something of what is not there."""
+        if isinstance(self.spec, Mapping):
+            roots = tuple(f"{name}." for name in self.asked)
+            for name in self.spec:
+                if name not in self.asked and not str(name).startswith(roots):
+                    raise ValueError(
+                        f"[export] dynamic_shapes names '{name}'; the inputs are "
+                        + ", ".join(self.asked)
+                    )
+        elif self.spec is not None and len(self.spec) > len(self.asked):
+            raise ValueError(
+                f"[export] dynamic_shapes has {len(self.spec)} entries for the inputs "
+                + ", ".join(self.asked)
+            )
+
+
+def _dims_of(spec: Any, name: str, arg: Tensor) -> list[Dim | None]:
+    if isinstance(spec, (tuple, list)):
+        spec = {i: dim for i, dim in enumerate(spec) if dim is not None}
     dims: list[Dim | None] = [None] * arg.ndim
-    for axis, dim in given.items():
-        if not -arg.ndim <= axis < arg.ndim:
+    for axis, given in (spec or {}).items():
+        if type(axis) is not int or not -arg.ndim <= axis < arg.ndim:
             raise ValueError(
                 f"[export] dynamic_shapes names dimension {axis} of '{name}', "
                 f"whose shape is {arg.shape}"
             )
-        dim = Dim(dim) if isinstance(dim, str) else dim
+        dim = Dim(given) if isinstance(given, str) else given
+        if not isinstance(dim, Dim):
+            raise ValueError(
+                f"[export] dynamic_shapes of '{name}': dimension {axis} is a "
+                f"{type(dim).__name__}; a fe.Dim or a name is needed"
+            )
         size = arg.shape[axis]
-        if not dim.min <= size <= dim.max or size % dim.multiple:
+        if not dim.fits(size):
             raise ValueError(
                 f"[export] size {size} of example '{name}' does not fit {dim}"
             )
@@ -412,34 +497,68 @@ def _dims_of(
     return dims
 
 
-def _describe_targets(
-    targets: Sequence[Tensor], inputs: list[_Input], dynamic_shapes: Shapes | None
-) -> list[_Input]:
+class _Targets(NamedTuple):
+    parameters: list[Parameter]
+    inputs: list[_Input]
+
+
+def _describe_targets(targets: Sequence[Any], entry: _Entry) -> _Targets:
     if not targets:
         raise ValueError(
             "[export] train needs targets=(example target, ...) for the loss"
         )
-    described = []
+    described = _Targets([], [])
+    lead = entry.inputs[0] if entry.inputs else None
     for i, target in enumerate(targets):
         name = f"target{i}" if i else "target"
-        dims = _dims_of(dynamic_shapes, len(inputs) + i, name, target)
-        lead = inputs[0]
-        # A batch of inputs has a batch of targets.
-        if (
-            target.ndim
-            and lead.example.ndim
-            and dims[0] is None
-            and target.shape[0] == lead.example.shape[0]
-        ):
-            dims[0] = lead.dims[0]
-        described.append(_Input(name, target, dims))
+        tensors, structure = nested(target, f"[export] {name}")
+        described.parameters.append(Parameter(name, False, structure))
+        specs = entry.shapes.of(name, structure)
+        for label, t, spec in zip(structure.names(name), tensors, specs, strict=True):
+            dims = _dims_of(spec, label, t)
+            # A batch of inputs has a batch of targets.
+            if (
+                lead is not None
+                and t.ndim
+                and lead.example.ndim
+                and dims[0] is None
+                and t.shape[0] == lead.example.shape[0]
+            ):
+                dims[0] = lead.dims[0]
+            described.inputs.append(_Input(label, t, dims))
     return described
+
+
+def _declare_sizes(
+    builder: _ferrule.ProgramBuilder, inputs: Sequence[_Input]
+) -> dict[str, Dim]:
+    """The sizes that vary, by name, in the order in which the file has them."""
+    free: dict[str, Dim] = {}
+    given: dict[str, Dim] = {}
+    for dim in (d for i in inputs for d in i.dims if d is not None):
+        base = dim.free
+        before = free.setdefault(base.name, base)
+        if before != base:
+            plain = Dim(base.name)
+            if plain not in (before, base):
+                raise ValueError(f"[export] two ranges of one size: {before}, {base}")
+            free[base.name] = before if base == plain else base
+        if dim.base is not None:
+            given[dim.name] = dim
+    dims = {**free, **given}
+    order = list(dims)
+    for d in dims.values():
+        of = order.index(d.base.name) if d.base is not None else -1
+        builder.declare_size(d.name, d.min, d.max, d.multiple, of, d.factor, d.offset)
+    return dims
 
 
 def _choices(dims: Mapping[str, Dim], inputs: Sequence[_Input]) -> list[dict[str, int]]:
     """Sizes to capture at (first) and to check at."""
     columns = {
-        name: dim.sizes(_example_size(dim, inputs)) for name, dim in dims.items()
+        name: dim.sizes(_example_size(dim, inputs))
+        for name, dim in dims.items()
+        if dim.base is None
     }
     count = max((len(c) for c in columns.values()), default=1)
     return [
@@ -450,10 +569,10 @@ def _choices(dims: Mapping[str, Dim], inputs: Sequence[_Input]) -> list[dict[str
 
 def _example_size(dim: Dim, inputs: Sequence[_Input]) -> int:
     sizes = {
-        i.example.shape[axis]
+        d.base_size(i.example.shape[axis])
         for i in inputs
         for axis, d in enumerate(i.dims)
-        if d is not None and d.name == dim.name
+        if d is not None and d.free.name == dim.name
     }
     if len(sizes) > 1:
         raise ValueError(
@@ -462,19 +581,34 @@ def _example_size(dim: Dim, inputs: Sequence[_Input]) -> int:
     return sizes.pop()
 
 
+def _modules(entries: Mapping[str, _Entry]) -> dict[str, Any]:
+    """Modules whose state the file holds, by the beginning of its names."""
+    found: dict[str, Any] = {}
+    for key, entry in entries.items():
+        if entry.module is not None and all(
+            entry.module is not m for m in found.values()
+        ):
+            found[key] = entry.module
+    return {"model": next(iter(found.values()))} if len(found) == 1 else found
+
+
 class _State:
     """The tensors that live in the file, by name, as the model holds them."""
 
-    def __init__(self, model: Any, optimizer: Optimizer | None) -> None:
+    def __init__(self, modules: Mapping[str, Any], optimizer: Optimizer | None) -> None:
         self.trains = optimizer is not None
+        self.modules = list(modules.values())
         self.tensors: list[tuple[str, Tensor, bool]] = []  # name, tensor, trainable
         names: dict[int, str] = {}
-        if hasattr(model, "named_parameters"):
-            for name, p in model.named_parameters():
-                names[id(p)] = name
-                self.tensors.append((f"model.{name}", p, p.requires_grad))
-            for name, b in model.named_buffers():
-                self.tensors.append((f"model.{name}", b, False))
+        for prefix, module in modules.items():
+            for name, p in module.named_parameters():
+                if id(p) not in names:
+                    names[id(p)] = name
+                    self.tensors.append((f"{prefix}.{name}", p, p.requires_grad))
+            for name, b in module.named_buffers():
+                if id(b) not in names:
+                    names[id(b)] = name
+                    self.tensors.append((f"{prefix}.{name}", b, False))
         if optimizer is None:
             return
         optimizer.init_state()
@@ -522,13 +656,12 @@ class _State:
 
 
 @contextmanager
-def _mode(model: Any, *, training: bool) -> Iterator[None]:
-    """Train or eval mode for a while; every module gets its own back."""
-    if not hasattr(model, "modules"):
-        yield
-        return
-    before = [(m, m.training) for m in model.modules()]
-    model.train(training)
+def _mode(modules: Iterable[Any], *, training: bool | None) -> Iterator[None]:
+    """Train or eval mode for a while; every module gets its own back. None: as is."""
+    before = [(m, m.training) for module in modules for m in module.modules()]
+    if training is not None:
+        for module, _ in before:
+            module.training = training
     try:
         yield
     finally:
@@ -582,76 +715,123 @@ def _symbolic_inputs(
     ]
 
 
-def _outputs(key: str, result: Any) -> list[Tensor]:
-    outputs = list(result) if isinstance(result, (tuple, list)) else [result]
-    for t in outputs:
-        if not isinstance(t, Tensor):
-            raise ValueError(
-                f"[export] '{key}' returned a {type(t).__name__}; a tensor or a "
-                "tuple of tensors can be exported"
-            )
-    return outputs
+def _outputs(key: str, result: Any) -> tuple[list[Tensor], Nested]:
+    tensors, structure = nested(result, f"[export] what '{key}' returned")
+    if not tensors:
+        raise ValueError(
+            f"[export] '{key}' returned a {type(result).__name__} without a tensor; "
+            "tensors, also nested in tuples, lists, dicts, named tuples and "
+            "dataclasses, can be exported"
+        )
+    return tensors, structure
 
 
-def _capture_forward(
+def _output_names(result: Nested) -> list[str]:
+    s = result.structure
+    listed = s.kind in (tuple, list)
+    if s.kind is None or (
+        listed and len(s.children) == 1 and s.children[0].kind is None
+    ):
+        return ["output"]
+    if not listed:
+        return result.names()
+    every = [
+        name
+        for i, child in enumerate(s.children)
+        for name in paths(child, f"output{i}")
+    ]
+    return [n for n, c in zip(every, result.constants, strict=True) if c is ...]
+
+
+def _settle(
+    decisions: Decisions,
     builder: _ferrule.ProgramBuilder,
-    model: Any,
-    inputs: list[_Input],
-    choice: Mapping[str, int],
+    key: str,
+    dims: dict[str, Dim],
+    choices: list[dict[str, int]],
+) -> None:
+    """What was decided by sizes must hold for all of them, 0 perhaps apart."""
+    for name in decisions.check(builder, key, dims, choices[0]):
+        builder.set_smallest(name, 1)
+        dims[name] = dims[name].from_one()
+        choices[1:] = [c for c in choices[1:] if c[name] > 0]
+
+
+def _capture_entry(
+    builder: _ferrule.ProgramBuilder,
+    entry: _Entry,
+    dims: dict[str, Dim],
+    choices: list[dict[str, int]],
     state: _State,
+    training: bool | None,
 ) -> int:
     """Returns the number of state tensors that running it changes."""
+    key = entry.key
     with (
         no_grad(),
-        _mode(model, training=False),
-        _capturing(builder, "forward", model, state) as capture,
+        _mode(state.modules, training=training),
+        _capturing(builder, key, entry.module, state) as capture,
     ):
-        result = _outputs("forward", model(*_symbolic_inputs(capture, inputs, choice)))
-        names = (
-            ["output"]
-            if len(result) == 1
-            else [f"output{i}" for i in range(len(result))]
-        )
-        return capture.finish("forward", names, result)
+        with Decisions() as decisions:
+            result = entry.call(_symbolic_inputs(capture, entry.inputs, choices[0]))
+        outputs, entry.result = _outputs(key, result)
+        names = _output_names(entry.result)
+        _check_names(f"outputs of '{key}'", names)
+        structure = structure_text(entry.arguments, entry.result)
+        written = capture.finish(key, names, outputs, structure)
+    _settle(decisions, builder, key, dims, choices)
+    return written
 
 
 def _capture_train_step(
     builder: _ferrule.ProgramBuilder,
-    model: Any,
-    inputs: list[_Input],
-    nargs: int,
-    choice: Mapping[str, int],
+    entry: _Entry,
+    wanted: _Targets,
+    dims: dict[str, Dim],
+    choices: list[dict[str, int]],
     state: _State,
     train: tuple[Callable[..., Tensor], Optimizer],
 ) -> None:
     loss_function, optimizer = train
+    arguments = Arguments([*entry.arguments.parameters, *wanted.parameters])
+    count = len(entry.inputs)
     with (
-        _mode(model, training=True),
-        _capturing(builder, "train_step", model, state) as capture,
+        _mode(state.modules, training=True),
+        _capturing(builder, "train_step", entry.module, state) as capture,
     ):
-        values = _symbolic_inputs(capture, inputs, choice)
-        optimizer.zero_grad()
-        loss = loss_function(model(*values[:nargs]), *values[nargs:])
-        _outputs("train_step", loss)
-        loss.backward()
-        with _symbolic_rates(capture, optimizer):
-            optimizer.step()
-        capture.finish("train_step", ["loss"], [loss.detach()])
+        inputs = [*entry.inputs, *wanted.inputs]
+        with Decisions() as decisions:
+            values = _symbolic_inputs(capture, inputs, choices[0])
+            optimizer.zero_grad()
+            targets, _ = Arguments(wanted.parameters).build(values[count:])
+            loss = loss_function(entry.call(values[:count]), *targets)
+            _, result = _outputs("train_step", loss)
+            loss.backward()
+            with _symbolic_rates(capture, optimizer) as rates:
+                optimizer.step()
+        arguments.parameters += rates
+        structure = structure_text(arguments, result)
+        capture.finish("train_step", ["loss"], [loss.detach()], structure)
+    _settle(decisions, builder, "train_step", dims, choices)
 
 
 @contextmanager
-def _symbolic_rates(capture: _ferrule.Capture, optimizer: Optimizer) -> Iterator[None]:
+def _symbolic_rates(
+    capture: _ferrule.Capture, optimizer: Optimizer
+) -> Iterator[list[Parameter]]:
     """Learning rates that are tensors are inputs; one that groups share is one."""
     before = [group["lr"] for group in optimizer.param_groups]
     rates: dict[int, Tensor] = {}
+    parameters: list[Parameter] = []
     for lr in before:
         if isinstance(lr, Tensor) and id(lr) not in rates:
             name = f"lr{len(rates)}" if rates else "lr"
             rates[id(lr)] = capture.input(name, lr.detach(), [""] * lr.ndim)
+            parameters.append(Parameter(name, False, nested(lr, name)[1]))
     try:
         for group in optimizer.param_groups:
             group["lr"] = rates.get(id(group["lr"]), group["lr"])
-        yield
+        yield parameters
     finally:
         for group, lr in zip(optimizer.param_groups, before, strict=True):
             group["lr"] = lr
@@ -666,68 +846,67 @@ def _case_inputs(
     samples: Sequence[Sequence[Tensor]],
 ) -> Iterator[tuple[list[Tensor], Mapping[str, int]]]:
     """Inputs to check at, and the free sizes in them: the example first."""
+    example = _sizes_in(inputs, [i.example for i in inputs])
     for sample in ([i.example for i in inputs], *samples):
-        if len(sample) != len(inputs):
-            raise ValueError(
-                f"[export] a sample has {len(sample)} inputs, the model takes "
-                f"{len(inputs)}"
-            )
-        sizes = {
-            d.name: t.shape[axis]
-            for i, t in zip(inputs, sample, strict=True)
-            for axis, d in enumerate(i.dims)
-            if d is not None and axis < t.ndim
-        }
-        yield [t.detach().clone().contiguous() for t in sample], sizes
-    example = {
-        d.name: i.example.shape[axis]
-        for i in inputs
-        for axis, d in enumerate(i.dims)
-        if d is not None
-    }
+        tensors = [t.detach().clone().contiguous() for t in sample]
+        yield tensors, _sizes_in(inputs, sample)
     for choice in choices:
         if any(choice[name] != size for name, size in example.items()):
             yield [i.resized(choice).detach() for i in inputs], choice
 
 
+def _sizes_in(inputs: Sequence[_Input], tensors: Sequence[Tensor]) -> dict[str, int]:
+    """The free sizes that these inputs have."""
+    return {
+        dim.name: tensor.shape[axis]
+        for i, tensor in zip(inputs, tensors, strict=True)
+        for axis, dim in enumerate(i.dims)
+        if dim is not None and dim.base is None and axis < tensor.ndim
+    }
+
+
 def _eager_case(
-    model: Any,
-    args: list[Tensor],
+    entry: _Entry,
+    tensors: list[Tensor],
     choice: Mapping[str, int],
     state: _State,
+    training: bool | None,
     writes: bool,
 ) -> Case:
-    """The model's outputs; neither it, its state nor the arguments are changed."""
-    with no_grad(), _mode(model, training=False), state.restored():
-        outputs = _outputs("forward", model(*(t.clone() for t in args)))
+    """The outputs; neither the model, its state nor the arguments are changed."""
+    with no_grad(), _mode(state.modules, training=training), state.restored():
+        outputs, _ = _outputs(entry.key, entry.call([t.clone() for t in tensors]))
         outputs = [t.detach().clone() for t in outputs]
-        return Case("forward", choice, args, outputs, state.copies() if writes else {})
+        after = state.copies() if writes else {}
+        return Case(entry.key, choice, tensors, outputs, after)
 
 
 def _eager_step(
-    model: Any,
-    args: list[Tensor],
-    nargs: int,
+    entry: _Entry,
+    wanted: _Targets,
+    tensors: list[Tensor],
     choice: Mapping[str, int],
     state: _State,
     train: tuple[Callable[..., Tensor], Optimizer],
 ) -> Case:
     """The loss and the state after a step; all is then as it was."""
     loss_function, optimizer = train
-    parameters = list(model.parameters())
+    parameters = [p for m in state.modules for p in m.parameters()]
     grads = [p.grad for p in parameters]
     entries = {p: dict(entry) for p, entry in optimizer.state.items()}
-    with _mode(model, training=True), state.restored():
+    count = len(entry.inputs)
+    with _mode(state.modules, training=True), state.restored():
         try:
             optimizer.zero_grad()
-            values = [t.clone() for t in args]
-            loss = loss_function(model(*values[:nargs]), *values[nargs:])
+            values = [t.clone() for t in tensors]
+            targets, _ = Arguments(wanted.parameters).build(values[count:])
+            loss = loss_function(entry.call(values[:count]), *targets)
             loss.backward()
             optimizer.step()
             after = state.copies()
         finally:
             for p, grad in zip(parameters, grads, strict=True):
                 p.grad = grad
-            for p, entry in entries.items():
-                optimizer.state[p] = entry
-        return Case("train_step", choice, args, [loss.detach().clone()], after)
+            for p, kept in entries.items():
+                optimizer.state[p] = kept
+        return Case("train_step", choice, tensors, [loss.detach().clone()], after)

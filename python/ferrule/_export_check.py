@@ -9,7 +9,7 @@ from . import _ferrule
 from ._ferrule import FerruleError, Tensor
 
 if TYPE_CHECKING:
-    from ._export import Program
+    from ._program import Program
 
 # Samples at other sizes than the example's are kept up to so many bytes.
 SAMPLE_BYTES = 1 << 20

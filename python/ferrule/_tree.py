@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Structure", "flatten", "map_leaves", "paths", "spread", "unflatten"]
+__all__ = [
+    "LEAF",
+    "Structure",
+    "entries",
+    "flatten",
+    "map_leaves",
+    "paths",
+    "spread",
+    "unflatten",
+]
 
 
 class Structure(NamedTuple):
@@ -25,7 +34,7 @@ class Structure(NamedTuple):
 LEAF = Structure(None, (), ())
 
 
-def _entries(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
+def entries(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     """Keys and entries of a container; None of a leaf."""
     kind = type(tree)
     if kind in (dict, OrderedDict):
@@ -43,12 +52,12 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     leaves: list[Any] = []
 
     def visit(t: Any) -> Structure:
-        found = _entries(t)
+        found = entries(t)
         if found is None:
             leaves.append(t)
             return LEAF
-        keys, entries = found
-        return Structure(type(t), keys, tuple(visit(e) for e in entries))
+        keys, parts = found
+        return Structure(type(t), keys, tuple(visit(e) for e in parts))
 
     return leaves, visit(tree)
 
@@ -60,12 +69,12 @@ def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     def build(s: Structure) -> Any:
         if s.kind is None:
             return next(rest)
-        entries = [build(c) for c in s.children]
+        parts = [build(c) for c in s.children]
         if issubclass(s.kind, dict):
-            return s.kind(zip(s.keys, entries, strict=True))
+            return s.kind(zip(s.keys, parts, strict=True))
         if is_dataclass(s.kind):
-            return s.kind(**dict(zip(s.keys, entries, strict=True)))
-        return s.kind(*entries) if hasattr(s.kind, "_fields") else s.kind(entries)
+            return s.kind(**dict(zip(s.keys, parts, strict=True)))
+        return s.kind(*parts) if hasattr(s.kind, "_fields") else s.kind(parts)
 
     return build(structure)
 
@@ -82,21 +91,21 @@ def spread(prefix: Any, structure: Structure) -> list[Any] | None:
     A leaf of the prefix stands for all leaves of what it meets.
     """
     if structure.kind is None:
-        return [prefix] if _entries(prefix) is None else None
-    found = _entries(prefix)
+        return [prefix] if entries(prefix) is None else None
+    found = entries(prefix)
     if found is None:
         return [prefix] * _count(structure)
-    keys, entries = found
-    if len(entries) != len(structure.children) or keys != structure.keys:
+    keys, parts = found
+    if len(parts) != len(structure.children) or keys != structure.keys:
         return None
     if issubclass(structure.kind, dict) != isinstance(prefix, dict):
         return None
     leaves: list[Any] = []
-    for entry, child in zip(entries, structure.children, strict=True):
-        part = spread(entry, child)
-        if part is None:
+    for entry, child in zip(parts, structure.children, strict=True):
+        inner = spread(entry, child)
+        if inner is None:
             return None
-        leaves += part
+        leaves += inner
     return leaves
 
 

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "ferrule/autograd.h"
+#include "ferrule/capture.h"
 
 // The layout of frames is known for these versions. For others places are noted
 // through the public API, which costs more: only of writes, and of recorded ops
@@ -147,6 +148,23 @@ std::string describe(uint64_t site) {
   }
 }
 
+// "model.py:12"
+std::string line_of(uint64_t site) {
+  if (!own_thread()) return "";
+  const Slot& s = slots[site & ((1 << kSlotBits) - 1)];
+  if (!s.code || s.generation != (site >> kSlotBits & 0xfffff)) return "";
+  try {
+    nb::object code = nb::borrow(reinterpret_cast<PyObject*>(s.code));
+    std::string file = nb::cast<std::string>(code.attr("co_filename"));
+    file.erase(0, file.find_last_of("/\\") + 1);
+    return concat(file, ":",
+                  PyCode_Addr2Line(s.code, static_cast<int>(site >> 32)));
+  } catch (...) {
+    PyErr_Clear();
+    return "";
+  }
+}
+
 std::string stack() {
   GilAcquire gil;
   try {
@@ -165,6 +183,14 @@ void note_site_before_release() {
   if (thread) before_release = current_site(thread);
 }
 
-void bind_call_sites() { set_call_sites({recorded, written, describe, stack}); }
+std::string users_line() {
+  const uint64_t site = written();
+  return site ? describe(site) : "";
+}
+
+void bind_call_sites() {
+  set_call_sites({recorded, written, describe, stack});
+  Capture::line_of = line_of;
+}
 
 }  // namespace ferrule::python

@@ -51,6 +51,118 @@ nb::tuple describe(const Program& p, const Value& v) {
   return nb::make_tuple(nb::cast(std::string(name(v.dtype))), nb::tuple(dims));
 }
 
+// "batch // 2 + 1"
+std::string expr_text(const Program& p, const Graph& g, int32_t e, int depth) {
+  static constexpr const char* kOps[] = {"+", "-", "*", "//", "%"};
+  constexpr int kDeepest = 6;
+  const Expr& x = g.exprs[static_cast<size_t>(e)];
+  if (x.kind == Expr::Kind::constant) return concat(x.value);
+  if (x.kind == Expr::Kind::size) {
+    const Value& v = g.values[static_cast<size_t>(x.a)];
+    const DimSpec& d = v.dims[static_cast<size_t>(x.b)];
+    if (d.symbol >= 0) return p.symbols[static_cast<size_t>(d.symbol)].name;
+    return concat(v.name.empty() ? concat("%", x.a) : v.name, ".shape[", x.b,
+                  "]");
+  }
+  if (depth == kDeepest) return "...";
+  const std::string a = expr_text(p, g, x.a, depth + 1);
+  const std::string b = expr_text(p, g, x.b, depth + 1);
+  if (x.op == IntOp::min) return concat("min(", a, ", ", b, ")");
+  if (x.op == IntOp::max) return concat("max(", a, ", ", b, ")");
+  const std::string text = concat(a, " ", kOps[static_cast<int>(x.op)], " ", b);
+  return depth ? concat("(", text, ")") : text;
+}
+
+std::string int_text(const Program& p, const Graph& g, int64_t value,
+                     int32_t expr) {
+  return expr < 0 ? concat(value) : expr_text(p, g, expr, 0);
+}
+
+std::string ints_text(const Program& p, const Graph& g,
+                      std::span<const Int> ints) {
+  std::string out = "(";
+  for (const Int& v : ints) {
+    out += concat(out.size() > 1 ? ", " : "", int_text(p, g, v.value, v.expr));
+  }
+  return out + (ints.size() == 1 ? ",)" : ")");
+}
+
+bool is_default(const Param& p, const NodeArg& a) {
+  if (!p.has_default || p.fallback.tag != a.tag || a.expr >= 0) return false;
+  switch (a.tag) {
+    case ArgTag::int_:
+      return a.i == p.fallback.i;
+    case ArgTag::float_:
+      return a.f == p.fallback.f;
+    case ArgTag::bool_:
+      return a.b == p.fallback.b;
+    case ArgTag::str:
+      return std::string_view(a.str) == p.fallback.str;
+    default:
+      return false;
+  }
+}
+
+// A tensor as its number, a list of them as one of numbers, all else as text.
+nb::object argument(const Program& p, const Graph& g, const NodeArg& a) {
+  switch (a.tag) {
+    case ArgTag::none:
+      return nb::none();
+    case ArgTag::tensor:
+      return nb::cast(a.value);
+    case ArgTag::tensors:
+      return nb::cast(a.values);
+    case ArgTag::int_:
+      return nb::cast(int_text(p, g, a.i, a.expr));
+    case ArgTag::float_:
+      return nb::cast(concat(a.f));
+    case ArgTag::bool_:
+      return nb::cast(std::string(a.b ? "True" : "False"));
+    case ArgTag::ints:
+      return nb::cast(ints_text(p, g, a.ints));
+    case ArgTag::str:
+      return nb::cast(concat("'", a.str, "'"));
+    case ArgTag::dtype:
+      return nb::cast(concat(a.dtype));
+    case ArgTag::device:
+      return nb::cast(concat(a.device));
+  }
+  return nb::none();
+}
+
+// What a graph prints: (name, values, nodes, inputs, outputs). Values are
+// (name, role, (dtype, dims)), nodes (op, where, arguments by name, outputs,
+// numbers of the graphs that they run). Arguments that are the default are
+// left out.
+nb::tuple graph_at(const Program& p, size_t index) {
+  static constexpr const char* kRoles[] = {"input", "constant", "state",
+                                           "temp"};
+  const Graph& g = p.graphs.at(index);
+  nb::list values, nodes;
+  for (const Value& v : g.values) {
+    const bool stored =
+        v.role == ValueRole::constant || v.role == ValueRole::state;
+    values.append(nb::make_tuple(
+        stored ? p.constants[static_cast<size_t>(v.constant)].name : v.name,
+        kRoles[static_cast<int>(v.role)], describe(p, v)));
+  }
+  for (const Node& n : g.nodes) {
+    const Schema& schema = info_of(*n.op).schema;
+    nb::list args;
+    for (size_t i = 0; i < n.args.size(); ++i) {
+      if (n.args[i].tag == ArgTag::none ||
+          is_default(schema.params[i], n.args[i])) {
+        continue;
+      }
+      args.append(nb::make_tuple(std::string(schema.params[i].name),
+                                 argument(p, g, n.args[i])));
+    }
+    nodes.append(
+        nb::make_tuple(n.op->name, n.where, args, n.outputs, n.regions));
+  }
+  return nb::make_tuple(g.name, values, nodes, g.inputs, g.outputs);
+}
+
 nb::list signatures(const Program& p) {
   nb::list result;
   for (const Signature& s : p.signatures) {
@@ -191,9 +303,24 @@ void bind_capture(nb::module_& m) {
       .def(
           "declare_size",
           [](PyProgram& p, std::string name, int64_t min, int64_t max,
-             int64_t multiple) {
-            p.program->symbols.push_back({std::move(name), min, max, multiple});
-          })
+             int64_t multiple, int32_t of, int64_t factor, int64_t offset) {
+            p.program->symbols.push_back(
+                {std::move(name), min, max, multiple, of, factor, offset});
+          },
+          "name"_a, "min"_a, "max"_a, "multiple"_a, "of"_a = -1, "factor"_a = 1,
+          "offset"_a = 0)
+      .def("set_smallest",
+           [](PyProgram& p, const std::string& name, int64_t min) {
+             for (Symbol& s : p.program->symbols) {
+               if (s.name == name) s.min = min;
+             }
+           })
+      .def("values_at",
+           [](PyProgram& p, const std::string& key,
+              const std::vector<int32_t>& exprs,
+              const std::vector<int64_t>& symbols) {
+             return values_at(*p.program, key, exprs, symbols);
+           })
       .def("add_golden",
            [](PyProgram& p, std::string signature, std::vector<Tensor> inputs,
               std::vector<Tensor> outputs) {
@@ -231,7 +358,8 @@ void bind_capture(nb::module_& m) {
              return c.input(std::move(name), example, symbols);
            })
       .def("lift", &Capture::lift)
-      .def("finish", &Capture::finish)
+      .def("finish", &Capture::finish, "key"_a, "output_names"_a, "outputs"_a,
+           "structure"_a = "")
       .def("abandon", &Capture::abandon)
       .def("region_input", &Capture::region_input)
       .def("close", &Capture::close)
@@ -246,6 +374,21 @@ void bind_capture(nb::module_& m) {
   nb::class_<Program>(m, "Program", "What a .fer file holds; immutable.")
       .def("signatures", &signatures)
       .def("graph", &graph_of)
+      .def("graph_at", &graph_at)
+      .def("graph_index",
+           [](const Program& p, const std::string& key) {
+             const Signature* s = p.find(key);
+             if (!s) fail<ValueError>("[graph] no signature '", key, "'");
+             return s->graph;
+           })
+      .def("structures",
+           [](const Program& p) {
+             nb::dict d;
+             for (const Signature& s : p.signatures) {
+               d[nb::cast(s.key)] = s.structure;
+             }
+             return d;
+           })
       .def("sizes",
            [](const Program& p) {
              nb::list l;

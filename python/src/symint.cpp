@@ -54,6 +54,44 @@ PyObject* negative(PyObject* self, PyObject*) {
   });
 }
 
+// Called for decisions that depend on a size, or null: see set_size_guard.
+PyObject* size_guard = nullptr;
+
+void note_decision(int comparison, PyObject* a, PyObject* b) {
+  Int x, y;
+  if (!size_guard || !PyLong_Check(b) || !int_from(a, &x) || !int_from(b, &y) ||
+      (!x.symbolic() && !y.symbolic())) {
+    return;
+  }
+  own(PyObject_CallFunction(size_guard, "iiLiL", comparison, x.expr,
+                            static_cast<long long>(x.value), y.expr,
+                            static_cast<long long>(y.value)));
+}
+
+template <int kComparison>
+PyObject* compared(PyObject* self, PyObject* other) {
+  return guarded([&] {
+    note_decision(kComparison, self, other);
+    return PyLong_Type.tp_richcompare(self, other, kComparison);
+  });
+}
+
+PyObject* is_true(PyObject* self, PyObject*) {
+  return guarded([&] {
+    nb::object zero = own(PyLong_FromLong(0));
+    note_decision(Py_NE, self, zero.ptr());
+    return PyLong_Type.tp_richcompare(self, zero.ptr(), Py_NE);
+  });
+}
+
+PyObject* set_size_guard(PyObject*, PyObject* function) {
+  PyObject* before = size_guard;
+  size_guard = function == Py_None ? nullptr : function;
+  Py_XINCREF(size_guard);
+  if (!before) Py_RETURN_NONE;
+  return before;
+}
+
 // A pickled or copied size is a plain int: the capture does not travel.
 PyObject* reduce(PyObject* self, PyObject*) {
   return guarded([&] {
@@ -74,6 +112,13 @@ PyMethodDef kMethods[] = {
     {"__mod__", forward<IntOp::mod>, METH_O, nullptr},
     {"__rmod__", reflected<IntOp::mod>, METH_O, nullptr},
     {"__neg__", negative, METH_NOARGS, nullptr},
+    {"__lt__", compared<Py_LT>, METH_O, nullptr},
+    {"__le__", compared<Py_LE>, METH_O, nullptr},
+    {"__eq__", compared<Py_EQ>, METH_O, nullptr},
+    {"__ne__", compared<Py_NE>, METH_O, nullptr},
+    {"__gt__", compared<Py_GT>, METH_O, nullptr},
+    {"__ge__", compared<Py_GE>, METH_O, nullptr},
+    {"__bool__", is_true, METH_NOARGS, nullptr},
     {"__reduce__", reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -118,6 +163,11 @@ PyMethodDef kFunctions[] = {
     {"sym_max", as_function(chosen<IntOp::max>), METH_FASTCALL,
      "sym_max(a, b)\n--\n\nThe larger size; unlike max() it is chosen anew "
      "for the sizes of each run."},
+    {"set_size_guard", set_size_guard, METH_O,
+     "set_size_guard(function)\n--\n\nfunction(comparison, expression, value, "
+     "expression, value) is called when Python compares a size that has an "
+     "expression; -1 stands for none. Returns the function before; None: no "
+     "function."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "binding.h"
+#include "call_site.h"
 #include "ferrule/autograd.h"
 #include "ferrule/capture.h"
 #include "ferrule/ops.h"
@@ -69,22 +70,23 @@ PyObject* element(const char* p, DType t) {
 
 Tensor on_host(const Tensor& t, const char* what) {
   if (t.device().is_graph()) {
-    std::string where = python_location();
+    const std::string line = users_line();
+    const std::string where = line.empty() ? "" : concat(" (at ", line, ")");
     if (Capture::at(t.device()).purpose() == Capture::For::replay) {
       fail<RuntimeError>(
           "[", what, "] inside of fe.vmap a tensor of shape ", t.shape(),
-          " stands for every sample's and has no single value",
-          where.empty() ? "" : " (at ", where, where.empty() ? "" : ")",
+          " stands for every sample's and has no single value", where,
           "; a decision that depends on values must be written as an op, such "
           "as ferrule.where, and a number that is needed in Python be computed "
           "outside");
     }
     fail<RuntimeError>(
         "[", what, "] a symbolic tensor of shape ", t.shape(),
-        " has no values while it is captured", where.empty() ? "" : " (at ",
-        where, where.empty() ? "" : ")",
-        "; a decision that depends on values must be written as an op, such as "
-        "ferrule.where");
+        " has no values while it is captured", where,
+        "; a decision that depends on values must be written with fe.where or "
+        "fe.cond, a loop with fe.while_loop, or the function be marked "
+        "@fe.script; a number that Python needs must be an argument of its "
+        "own");
   }
   if (t.device().is_cpu()) return t;
   NoGrad no_grad;

@@ -32,13 +32,32 @@ Device device_inside(const Capture* outer, Capture::For purpose) {
 // outermost capture.
 Capture& outermost() { return Capture::at({DeviceKind::graph, 0}); }
 
+uint64_t call_site() { return call_sites.written ? call_sites.written() : 0; }
+
 // Changes when the elements of a tensor do.
 uint64_t version_of(const TensorImpl* t) {
   if (t->device.is_graph()) return static_cast<uint64_t>(t->graph_value);
   return t->storage ? t->storage->version.load(std::memory_order_relaxed) : 0;
 }
 
+// What one signature writes is state in all of them.
+void mark_state(Program& p) {
+  std::vector<bool> changes(p.constants.size());
+  for (const Signature& s : p.signatures) {
+    for (const StateUpdate& u : s.state_updates) changes[u.constant] = true;
+  }
+  for (const Signature& s : p.signatures) {
+    for (Value& v : p.graphs[s.graph].values) {
+      if (v.role == ValueRole::constant && changes[v.constant]) {
+        v.role = ValueRole::state;
+      }
+    }
+  }
+}
+
 }  // namespace
+
+std::string (*Capture::line_of)(uint64_t) = nullptr;
 
 uint32_t Capture::next_epoch() {
   static std::atomic<uint32_t> epochs{0};
@@ -50,7 +69,8 @@ Capture::Capture(Program& program, std::string graph_name, For purpose)
       purpose_(purpose),
       outer_(modes.capture),
       device_(device_inside(modes.capture, purpose)),
-      epoch_(next_epoch()) {
+      epoch_(next_epoch()),
+      begun_at_(call_site()) {
   symbolic_hooks.combine = [](IntOp op, Int a, Int b) {
     return outermost().combine(op, a, b);
   };
@@ -264,6 +284,13 @@ Int Capture::combine(IntOp op, Int a, Int b) {
 }
 
 // --- nodes ------------------------------------------------------------------
+
+std::string Capture::place() const {
+  if (purpose_ == For::replay || !line_of) return where;
+  const uint64_t site = call_site();
+  const std::string line = site && site != begun_at_ ? line_of(site) : "";
+  return concat(where, where.empty() || line.empty() ? "" : " ", line);
+}
 
 NodeArg Capture::node_arg(const Arg& a) {
   NodeArg n;
@@ -510,7 +537,7 @@ void Capture::emit(OpCall& c) {
   if (target) check_target(0, target);
   Node node;
   node.op = &c.op;
-  node.where = where;
+  node.where = place();
   for (int i = 0; i < s.n; ++i) node.args.push_back(node_arg(c.args[i]));
   if (target && mutates &&
       (target->root ||
@@ -571,7 +598,8 @@ void Capture::emit(OpCall& c) {
 
 int64_t Capture::finish(std::string key,
                         const std::vector<std::string>& output_names,
-                        const std::vector<Tensor>& outputs) {
+                        const std::vector<Tensor>& outputs,
+                        std::string structure) {
   for (const Met& m : met_) {
     if (purpose_ == For::replay && version_of(m.tensor.impl()) != m.version) {
       fail<RuntimeError>(
@@ -585,6 +613,7 @@ int64_t Capture::finish(std::string key,
   signature.key = std::move(key);
   signature.graph = static_cast<int32_t>(program_.graphs.size());
   signature.outputs = output_names;
+  signature.structure = std::move(structure);
   for (int32_t v : graph_.inputs) {
     signature.inputs.push_back(graph_.values[v].name);
   }
@@ -602,6 +631,7 @@ int64_t Capture::finish(std::string key,
   const auto updates = static_cast<int64_t>(signature.state_updates.size());
   program_.graphs.push_back(std::move(graph_));
   program_.signatures.push_back(std::move(signature));
+  mark_state(program_);
   abandon();
   return updates;
 }

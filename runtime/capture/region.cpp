@@ -21,7 +21,8 @@ Capture::Capture(Capture& outer, std::string graph_name)
       outer_(&outer),
       device_(outer.device_),
       first_expr_(outer.first_expr_ + kExprRange),
-      epoch_(next_epoch()) {
+      epoch_(next_epoch()),
+      begun_at_(outer.begun_at_) {
   if (modes.capture != &outer || outer.purpose_ == For::replay) {
     fail<RuntimeError>("[capture] the capture around the region does not run");
   }
@@ -151,7 +152,7 @@ std::vector<Tensor> Capture::control(const Control& c) {
   for (const Tensor& t : c.xs) refresh(t.impl());
   Node node;
   node.op = &c.op;
-  node.where = where;
+  node.where = place();
   for (Capture* r : c.regions) {
     r->order_inputs(captured, c.carry.size());
     node.regions.push_back(static_cast<int32_t>(program_.graphs.size()));

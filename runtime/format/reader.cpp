@@ -226,8 +226,9 @@ class Reader {
     if (!model_->symbols()) return;
     for (const file::Symbol* s : *model_->symbols()) {
       required(s, "symbol");
-      program_->symbols.push_back(
-          {name_text(s->name(), "symbol"), s->min(), s->max(), s->multiple()});
+      program_->symbols.push_back({name_text(s->name(), "symbol"), s->min(),
+                                   s->max(), s->multiple(), s->of(),
+                                   s->factor(), s->offset()});
     }
   }
 
@@ -432,6 +433,7 @@ class Reader {
       for (const fb::String* n : *required(s->outputs(), "output names")) {
         out.outputs.push_back(name_text(n, "output name"));
       }
+      out.structure = text(s->structure(), "structure");
       if (!s->state_updates()) continue;
       for (const file::StateUpdate* u : *s->state_updates()) {
         out.state_updates.push_back({u->constant(), u->value()});

@@ -98,8 +98,8 @@ class Writer {
   fb::Offset<fb::Vector<fb::Offset<file::Symbol>>> write_symbols() {
     Offsets<file::Symbol> out;
     for (const Symbol& s : program_.symbols) {
-      out.push_back(
-          file::CreateSymbol(builder_, text(s.name), s.min, s.max, s.multiple));
+      out.push_back(file::CreateSymbol(builder_, text(s.name), s.min, s.max,
+                                       s.multiple, s.of, s.factor, s.offset));
     }
     return builder_.CreateVector(out);
   }
@@ -256,10 +256,10 @@ class Writer {
       }
       const auto inputs = texts(s.inputs);
       const auto outputs = texts(s.outputs);
-      out.push_back(
-          file::CreateSignature(builder_, text(s.key), inputs, outputs,
-                                static_cast<uint32_t>(s.graph),
-                                builder_.CreateVectorOfStructs(updates)));
+      out.push_back(file::CreateSignature(
+          builder_, text(s.key), inputs, outputs,
+          static_cast<uint32_t>(s.graph),
+          builder_.CreateVectorOfStructs(updates), text(s.structure)));
     }
     return builder_.CreateVector(out);
   }

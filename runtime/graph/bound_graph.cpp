@@ -50,6 +50,24 @@ std::string declared_shape(const Program& program, const Value& value) {
   return out;
 }
 
+namespace {
+
+// Sizes that are given by others: "2*T" is twice T.
+void check_relations(const Program& program,
+                     const std::vector<int64_t>& symbols) {
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    const Symbol& s = program.symbols[i];
+    if (s.of < 0 || symbols[i] < 0 || symbols[s.of] < 0) continue;
+    const int64_t wanted = s.factor * symbols[s.of] + s.offset;
+    if (symbols[i] == wanted) continue;
+    fail<ShapeError>("the inputs have ", program.symbols[s.of].name, " = ",
+                     symbols[s.of], " and ", s.name, " = ", symbols[i],
+                     "; the latter must be ", wanted);
+  }
+}
+
+}  // namespace
+
 void bind_symbols(const Program& program, const Signature& signature,
                   std::span<TensorImpl* const> inputs,
                   std::vector<int64_t>& symbols) {
@@ -82,6 +100,7 @@ void bind_symbols(const Program& program, const Signature& signature,
                        declared_shape(program, v));
     }
   }
+  check_relations(program, symbols);
 }
 
 bool has_work(const OpCall& call) {

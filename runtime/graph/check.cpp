@@ -25,9 +25,31 @@ bool in_range(int64_t id, size_t n) {
   return id >= 0 && static_cast<uint64_t>(id) < n;
 }
 
+// Bounds within which `factor * size + offset` cannot overflow.
+constexpr int64_t kMaxFactor = int64_t{1} << 20;
+constexpr int64_t kMaxOffset = int64_t{1} << 40;
+
+void check_relation(const Program& p, size_t index) {
+  const Symbol& s = p.symbols[index];
+  if (s.of == -1) return;
+  if (!in_range(s.of, index) || p.symbols[s.of].of != -1) {
+    fail<FormatError>("symbol '", s.name, "' is given by symbol ", s.of,
+                      ", which must be an earlier one that is free");
+  }
+  if (s.factor < 1 || s.factor > kMaxFactor || s.offset < -kMaxOffset ||
+      s.offset > kMaxOffset) {
+    fail<FormatError>("symbol '", s.name, "' is ", s.factor, " * '",
+                      p.symbols[s.of].name, "' + ", s.offset,
+                      "; factors are in 1..", kMaxFactor,
+                      " and offsets at most ", kMaxOffset);
+  }
+}
+
 void check_symbols(const Program& p) {
   Names names;
-  for (const Symbol& s : p.symbols) {
+  for (size_t i = 0; i < p.symbols.size(); ++i) {
+    const Symbol& s = p.symbols[i];
+    check_relation(p, i);
     check_unique(names, s.name, "symbol");
     if (s.min < 0 || s.min > s.max || s.max > kMaxNumel || s.multiple < 1) {
       fail<FormatError>("symbol '", s.name, "' has the range ", s.min, "..",

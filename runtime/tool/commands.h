@@ -22,6 +22,9 @@ extern const Command kRun, kTrain, kInspect, kCheck, kBench, kDiff, kSelect,
 
 // The signature asked for; throws ValueError that lists what there is.
 const Signature& find_signature(const Program& program, const std::string& key);
+// The one that --entry names, or --signature.
+const Signature& entry_of(const Program& program, const Args& args,
+                          const std::string& fallback);
 
 // What --threads says, or `fallback`, becomes the number of threads.
 void set_threads(const Args& args, int64_t fallback);

@@ -250,7 +250,12 @@ void print_json(const Program& p, const std::string& path, bool verbose) {
   j.key("symbols").begin('[');
   for (const Symbol& s : p.symbols) {
     j.begin('{').key("name").text(s.name).key("min").number(s.min);
-    j.key("max").number(s.max).key("multiple").number(s.multiple).end('}');
+    j.key("max").number(s.max).key("multiple").number(s.multiple);
+    if (s.of >= 0) {
+      j.key("of").text(p.symbols[s.of].name).key("factor").number(s.factor);
+      j.key("offset").number(s.offset);
+    }
+    j.end('}');
   }
   j.end(']').key("signatures").begin('[');
   for (const Signature& s : p.signatures) json_signature(j, p, s, verbose);

@@ -9,7 +9,7 @@ namespace ferrule::tool {
 namespace {
 
 const Command* const kCommands[] = {&kRun,   &kTrain, &kInspect, &kCheck,
-                                    &kBench, &kDiff,  &kSelect, &kOps};
+                                    &kBench, &kDiff,  &kSelect,  &kOps};
 
 void print_help(std::FILE* to) {
   std::fputs("usage: ferrule COMMAND [arguments]\n\n", to);

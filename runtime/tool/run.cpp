@@ -22,7 +22,8 @@ result RESULT are shown with the lines of the file's metadata "labels:RESULT".
   --input NAME=FILE.npy    an input
   --output NAME=FILE.npy   where to write a result
   --expect NAME=FILE.npy   compare a result, bit by bit, with this file
-  --signature NAME         what to run (default: forward)
+  --entry NAME             what to run (default: forward, or the only entry
+                           point); --signature is the same
   --batch N                run N rows of the inputs at a time
   --passes LIST            passes over the graph: none, or e.g. -epilogues
   --threads N              threads (default: the processors there are)
@@ -33,8 +34,9 @@ line; 3 for an error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--input"}, {"--output"},  {"--expect"}, {"--signature"},
-    {"--batch"}, {"--threads"}, {"--passes"}, {"--json", false},
+    {"--input"},   {"--output"},    {"--expect"},
+    {"--entry"},   {"--signature"}, {"--batch"},
+    {"--threads"}, {"--passes"},    {"--json", false},
 };
 
 // A result, put together from batches.
@@ -193,8 +195,9 @@ void print_json(std::vector<Result>& results,
 int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   const auto program = open_program(args.file());
+  const bool only = program->signatures.size() == 1;
   const Signature& s =
-      find_signature(*program, args.get("--signature", "forward"));
+      entry_of(*program, args, only ? program->signatures[0].key : "forward");
   if (args.has("--threads")) set_threads(args, 1);
   Batches batches(*program, s, read_inputs(*program, s, args),
                   args.count("--batch", 0));

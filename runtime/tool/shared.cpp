@@ -56,6 +56,12 @@ void set_threads(const Args& args, int64_t fallback) {
   set_num_threads(static_cast<int>(std::min<int64_t>(n, 1 << 16)));
 }
 
+const Signature& entry_of(const Program& p, const Args& args,
+                          const std::string& fallback) {
+  return find_signature(p,
+                        args.get("--entry", args.get("--signature", fallback)));
+}
+
 std::vector<Tensor> read_inputs(const Program&, const Signature& s,
                                 const Args& args) {
   std::vector<Tensor> inputs(s.inputs.size());

@@ -20,7 +20,8 @@ the files, and writes the trained model. The rows of the inputs belong together.
   --output NEW.fer         where to write the trained model
   --batch N                rows of a step (default: what the model fixes, or all)
   --steps N, --epochs N    how long (default: one epoch)
-  --signature NAME         the training step (default: train_step)
+  --entry NAME             the training step (default: train_step);
+                           --signature is the same
   --threads N              threads (default: the processors there are)
   --passes LIST            passes over the graph: none, or e.g. -epilogues
   --json                   print JSON at the end, and no progress
@@ -29,9 +30,9 @@ Exit code: 0; 2 for a wrong command line; 3 for an error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--input"},   {"--output"}, {"--batch"},
-    {"--steps"},   {"--epochs"}, {"--signature"},
-    {"--threads"}, {"--passes"}, {"--json", false},
+    {"--input"},  {"--output"},      {"--batch"},     {"--steps"},
+    {"--epochs"}, {"--entry"},       {"--signature"}, {"--threads"},
+    {"--passes"}, {"--json", false},
 };
 
 // Which result is the loss: the one of that name, or the first.
@@ -51,8 +52,7 @@ double scalar(const Tensor& t) {
 int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   const auto program = open_program(args.file());
-  const Signature& s =
-      find_signature(*program, args.get("--signature", "train_step"));
+  const Signature& s = entry_of(*program, args, "train_step");
   const std::string output = args.get("--output");
   if (output.empty()) throw UsageError{"train needs --output NEW.fer"};
   if (args.has("--steps") && args.has("--epochs")) {

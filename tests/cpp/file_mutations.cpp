@@ -23,7 +23,10 @@ class Finder {
     each(m->symbols(), [&](const file::Symbol* s) {
       scalars(s, {{file::Symbol::VT_MIN, 8},
                   {file::Symbol::VT_MAX, 8},
-                  {file::Symbol::VT_MULTIPLE, 8}});
+                  {file::Symbol::VT_MULTIPLE, 8},
+                  {file::Symbol::VT_OF, 4},
+                  {file::Symbol::VT_FACTOR, 8},
+                  {file::Symbol::VT_OFFSET, 8}});
     });
     each(m->segments(), [&](const file::Segment* s) {
       scalars(s, {{file::Segment::VT_OFFSET, 8}, {file::Segment::VT_SIZE, 8}});

@@ -286,6 +286,38 @@ TEST_CASE("a symbol has one value in all inputs") {
       "the model takes (n,), n in 1..9");
 }
 
+TEST_CASE("a symbol that is given by another") {
+  Program p;
+  p.symbols.push_back({"n", 1, 9, 1});
+  p.symbols.push_back({"2*n+1", 3, 19, 1, 0, 2, 1});
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{2, 0, false}});
+  b.input("y", DType::f32, {{5, 1, false}});
+  b.output("z", b.node("neg", {{"input", ref(x)}}));
+  b.finish();
+  const std::vector<std::byte> file = write_program(p);
+  const auto again = load_program(file);
+  CHECK(again->symbols[1].of == 0);
+  CHECK(again->symbols[1].factor == 2);
+  CHECK(again->symbols[1].offset == 1);
+  Session s(again);
+  CHECK(run1(s, "forward", {ramp({4}), ramp({9})}).size(0) == 4);
+  CHECK(
+      error_of([&] { s.run("forward", std::vector{ramp({4}), ramp({8})}); }) ==
+      "[forward] the inputs have n = 4 and 2*n+1 = 8; the latter must be 9");
+  const auto refused = [&](int32_t of, int64_t factor, int64_t offset) {
+    Program q = p;
+    q.symbols[1].of = of;
+    q.symbols[1].factor = factor;
+    q.symbols[1].offset = offset;
+    return error_of([&] { check_program(q); });
+  };
+  CHECK(contains(refused(1, 2, 1), "must be an earlier one that is free"));
+  CHECK(contains(refused(-2, 2, 1), "is given by symbol -2"));
+  CHECK(contains(refused(0, 0, 1), "factors are in 1..1048576"));
+  CHECK(contains(refused(0, 1, int64_t{1} << 41), "offsets at most"));
+}
+
 TEST_CASE("a training step changes the session and not the program") {
   const auto program = share(training_program());
   Session a(program), b(program);

@@ -85,6 +85,7 @@ TEST_CASE("crc32c: the check value of the standard, and every path agrees") {
 TEST_CASE("a program comes back from its file as it was") {
   Program p = linear_program();
   p.goldens.push_back({"forward", {ramp({2, 3})}, {ramp({2, 2})}});
+  p.signatures[0].structure = "{\"inputs\": []}";
   const auto q = load_program(write_program(p), Verify::full);
   REQUIRE(q->graphs.size() == 1);
   const Graph &g = p.graphs[0], &h = q->graphs[0];
@@ -123,6 +124,7 @@ TEST_CASE("a program comes back from its file as it was") {
   CHECK(q->metadata == p.metadata);
   CHECK(q->rng_seed == 7);
   CHECK(q->signatures[0].key == "forward");
+  CHECK(q->signatures[0].structure == p.signatures[0].structure);
   REQUIRE(q->goldens.size() == 1);
   CHECK(floats(q->goldens[0].inputs[0]) == floats(ramp({2, 3})));
   // The same program gives the same file.
