@@ -210,4 +210,11 @@ std::vector<int64_t> values_at(const Program& program, std::string_view key,
                                std::span<const int32_t> exprs,
                                std::span<const int64_t> symbols);
 
+// Sizes of the values of a signature's graph that other sizes of the inputs
+// leave as they are, or that are those of a symbol: by value and dimension the
+// number, the symbol counted from -2 downwards, or -1 for any other. Empty
+// where the graph does not run at the sizes that were tried.
+std::vector<std::vector<int64_t>> known_sizes(const Program& program,
+                                              std::string_view key);
+
 }  // namespace ferrule

@@ -83,6 +83,7 @@ from ._functions import (
     min,
     nonzero,
     tensordot,
+    trace,
     where,
 )
 from ._memory_format import (
@@ -337,6 +338,7 @@ __all__ = [
     "tensor",
     "tensor_split",
     "tensordot",
+    "trace",
     "uint8",
     "unbind",
     "unravel_index",

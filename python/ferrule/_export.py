@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .nn import Module
     from .optim import Optimizer
 
-__all__ = ["Dim", "Program", "export", "load_program", "trace"]
+__all__ = ["Dim", "Program", "export", "load_program", "trace_function"]
 
 
 class _Input(NamedTuple):
@@ -166,37 +166,14 @@ def export(
     return _write(entries, train, wanted, path, metadata or {}, check, training=False)
 
 
-def trace(
+def trace_function(
     function: Callable[..., Any],
     *args: Any,
     dynamic_shapes: Any = None,
     check: bool = True,
     **kwargs: Any,
 ) -> Program:
-    """Captures a function by running it once: `export` in one line.
-
-    Args:
-        function: a function of tensors, or an `nn.Module`, which stays in train or
-            eval mode as it is.
-        args, kwargs: example arguments, nested as in `export`.
-        dynamic_shapes: which dimensions vary, as in `export`.
-        check: run the program against eager at several sizes.
-
-    Returns:
-        The program: it can be called, printed (`program.graph`), drawn and saved.
-
-    Raises:
-        ValueError, FerruleError: as `export`.
-
-    Example:
-        >>> import ferrule as fe
-        >>> program = fe.trace(lambda x: (x * x).sum(), fe.rand(3))
-        >>> program(fe.tensor([1.0, 2.0, 3.0])).item()
-        14.0
-
-    References:
-        As torch.jit.trace.
-    """
+    """`fe.trace` of a function, which stays in train or eval mode as it is."""
     entries = _describe_entries(function, args, kwargs, dynamic_shapes)
     return _write(entries, None, _Targets([], []), None, {}, check, training=None)
 

@@ -24,6 +24,7 @@ __all__ = [
     "min",
     "nonzero",
     "tensordot",
+    "trace",
     "where",
 ]
 
@@ -106,6 +107,42 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
         1
     """
     return input.min(dim, keepdim)
+
+
+def trace(input: Any, *args: Any, **kwargs: Any) -> Any:
+    """The sum of a matrix's diagonal; of a function: the `Program` that it computes.
+
+    Args:
+        input: a matrix, shape (m, n); or a function of tensors or an `nn.Module`, which
+            stays in train or eval mode as it is.
+        args, kwargs: example arguments of the function, nested as in `export`.
+        dynamic_shapes: which dimensions of them vary, as in `export`.
+        check: run the program against eager at several sizes (default: True).
+
+    Returns:
+        A 0-d tensor, int64 for integers and bools; or the program, which can be called,
+        printed (`print(program.graph)`), drawn (`program.graph.svg()`) and saved.
+
+    Raises:
+        ShapeError: `input` is a tensor that has not two dimensions.
+        ValueError, FerruleError: the function cannot be captured, as in `export`.
+
+    Example:
+        >>> import ferrule as fe
+        >>> fe.trace(fe.tensor([[1, 2], [3, 4]])).item()
+        5
+        >>> program = fe.trace(lambda x: (x * x).sum(), fe.rand(3))
+        >>> program(fe.tensor([1.0, 2.0, 3.0])).item()
+        14.0
+
+    References:
+        numpy.trace; for functions torch.jit.trace.
+    """
+    if not callable(input):
+        return ops.trace(input, *args, **kwargs)
+    from ._export import trace_function  # loaded when first used
+
+    return trace_function(input, *args, **kwargs)
 
 
 def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from . import _ferrule
 from ._ferrule import FerruleError, FormatError, Tensor
+from ._graph import Graph
 from ._structure import Nested
 
 __all__ = ["Arguments", "Entry", "Parameter", "Program", "load_program"]
@@ -181,6 +182,11 @@ class Program:
         """
         return self.entry()(*args, **kwargs)
 
+    @property
+    def graph(self) -> Graph:
+        """What a call computes: `print(program.graph)`, `program.graph.svg()`."""
+        return self.entry().graph
+
     def run(self, signature: str, *args: Tensor, **named: Tensor) -> list[Tensor]:
         """Runs an entry point on a flat list of tensors, as C++ does.
 
@@ -314,6 +320,11 @@ class Entry:
     def outputs(self) -> list[str]:
         """Names of the outputs in the file."""
         return [name for name, _ in self._program._signatures[self.name][2]]
+
+    @property
+    def graph(self) -> Graph:
+        """What it computes, as text and as a picture."""
+        return Graph(self._program._handle, self.name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._arguments is None or self._result is None:  # the file does not say

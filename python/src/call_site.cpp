@@ -46,13 +46,20 @@ const std::string& package_directory() {
   return *path;
 }
 
+// Runs our context managers, and theirs: the line of the `with` is below.
+const std::string& contextlib_file() {
+  static const std::string* const path = new std::string(nb::cast<std::string>(
+      nb::str(nb::module_::import_("contextlib").attr("__file__"))));
+  return *path;
+}
+
 [[gnu::noinline]] void take_slot(Slot& s, PyCodeObject* code) {
   // Nothing that an op does may fail for want of a line number.
   try {
     nb::object file =
         nb::getattr(reinterpret_cast<PyObject*>(code), "co_filename");
-    s.ours = std::string_view(nb::cast<const char*>(file))
-                 .starts_with(package_directory());
+    const std::string_view path = nb::cast<const char*>(file);
+    s.ours = path.starts_with(package_directory()) || path == contextlib_file();
   } catch (...) {
     PyErr_Clear();
     s.ours = false;

@@ -375,6 +375,10 @@ void bind_capture(nb::module_& m) {
       .def("signatures", &signatures)
       .def("graph", &graph_of)
       .def("graph_at", &graph_at)
+      .def("known_sizes",
+           [](const Program& p, const std::string& key) {
+             return known_sizes(p, key);
+           })
       .def("graph_index",
            [](const Program& p, const std::string& key) {
              const Signature* s = p.find(key);

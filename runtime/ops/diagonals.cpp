@@ -198,6 +198,7 @@ Source: numpy.trace.
 )"),
     .examples = FE_DOC("f(3, 3)\nf(2, 4)\ni(9, 3, 3)"),
     .reference = FE_DOC("np.trace(input)"),
+    .where = kMethod,  // fe.trace takes functions, too
     .autocast = Autocast::f32,
     .decompose = FE_GRAD([](OpCall& c) {
       if (c.in(0).ndim != 2) {
