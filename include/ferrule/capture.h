@@ -58,6 +58,15 @@ class Capture {
   // several captures of one program is the same constant.
   Tensor lift(const std::string& name, const Tensor& value, bool state,
               bool trainable);
+  // The same, but the program holds the tensor itself and no copy: see
+  // ferrule/compiled.h.
+  Tensor lift_shared(const std::string& name, const Tensor& value);
+  // A tensor of outside that somebody else holds, too, so that the graph, which
+  // has a copy, would not see what becomes of it; empty: there is none. What
+  // the captured program made itself is gone when it has returned.
+  Tensor held_outside() const;
+  // Nodes so far.
+  size_t size() const { return graph_.nodes.size(); }
   // Adds graph and signature to the program; lifted states that were written
   // become its state updates; returns how many. The capture is over then.
   // `structure`: see Signature.
@@ -69,6 +78,9 @@ class Capture {
   void abandon();
   // The value that a symbolic input has now: another one after a write.
   int32_t input_value(size_t i) const { return inputs_[i]->graph_value; }
+  bool input_changed(size_t i) const {
+    return input_value(i) != graph_.inputs[i];
+  }
 
   // --- control flow
   // A region: a graph that a node of `outer` will run. Until it is closed, ops
@@ -126,6 +138,8 @@ class Capture {
     uint64_t version;  // of its elements, then
   };
   int32_t new_value(const TensorImpl* t, ValueRole role);
+  Tensor lifted(const std::string& name, const Tensor& value, int32_t constant,
+                bool state);
   int32_t own_value(const TensorImpl* t);
   int32_t value_of(TensorImpl* t);  // lifts concrete tensors
   int32_t value_here(const TensorImpl* t);
@@ -190,6 +204,7 @@ class Capture {
   std::vector<Lifted> lifted_;
   std::vector<Tensor> inputs_;
   std::vector<Met> met_;
+  std::vector<Tensor> met_inside_;  // by regions that are closed
   // For::replay, once something wants a gradient: by value, the value that
   // stands for it where it is used without its history.
   bool recorded_ = false;

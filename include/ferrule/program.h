@@ -61,7 +61,9 @@ struct Value {
 // Argument of a node; `n` and the number as in Arg, tensors as value ids.
 struct NodeArg {
   ArgTag tag = ArgTag::none;
-  int32_t expr = -1;  // int_: expression
+  // int_: expression. float_: number of a run (CompiledGraph::run); not in
+  // files.
+  int32_t expr = -1;
   union {
     int64_t i;
     double f;

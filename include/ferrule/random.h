@@ -26,11 +26,11 @@ class Generator {
     state_ = state;
   }
   void manual_seed(uint64_t seed) { set_state({seed, 0}); }
-  // State for one op; advances the offset.
-  RngState tick() {
+  // State for one op, or for several one after the other; advances the offset.
+  RngState tick(uint64_t ops = 1) {
     std::lock_guard lock(mutex_);
     RngState now = state_;
-    ++state_.offset;
+    state_.offset += ops;
     return now;
   }
 

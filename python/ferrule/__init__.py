@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     from . import (
         amp,
         array_api,
+        compiler,
         datasets,
         fft,
         func,
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from ._ops import *  # noqa: F403
     from ._progress import progress
     from .amp import autocast
+    from .compiler import compile
     from .func import vmap
     from .nn._summary import summary
     from .serialization import load, save
@@ -164,6 +166,8 @@ _LAZY = {
     "amp": ("amp", None),
     "array_api": ("array_api", None),
     "autocast": ("amp", "autocast"),
+    "compile": ("compiler", "compile"),
+    "compiler": ("compiler", None),
     "datasets": ("datasets", None),
     "fft": ("fft", None),
     "func": ("func", None),
@@ -246,6 +250,8 @@ __all__ = [
     "chunk",
     "clear_autocast_cache",
     "combinations",
+    "compile",
+    "compiler",
     "complex64",
     "complex128",
     "cond",

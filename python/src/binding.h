@@ -239,6 +239,12 @@ void bind_repr(nb::module_& m);
 void bind_return_types(nb::module_& m);
 void bind_autograd(nb::module_& m);
 void bind_modes(nb::module_& m);
+void bind_compiled(nb::module_& m);
+// ferrule._number.Number: a number of a CompiledGraph's run, while that is
+// captured. Its value and index; read by PyNumber_Float, it is part of the
+// graph.
+bool is_run_number(PyObject* o);
+Arg run_number(PyObject* o);
 void bind_autocast(nb::module_& m);
 void bind_nodes(nb::module_& m);
 // The node that made a tensor; None for a leaf.

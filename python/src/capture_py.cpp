@@ -16,6 +16,7 @@
 
 #include "ferrule/autograd.h"
 #include "ferrule/capture.h"
+#include "ferrule/compiled.h"
 #include "ferrule/ops.h"
 #include "ferrule/session.h"
 #include "ferrule/vmap.h"
@@ -339,6 +340,14 @@ void bind_capture(nb::module_& m) {
              p.program->rng_offset = offset;
            })
       .def("reload", &reload)
+      .def("program",
+           [](const PyProgram& p) -> std::shared_ptr<const Program> {
+             return p.program;
+           })
+      .def("cut_in_two",
+           [](const PyProgram& p, size_t count, size_t results, size_t given) {
+             return cut_in_two(*p.program, count, results, given);
+           })
       .def("write", [](const PyProgram& p, const std::string& path) {
         nb::gil_scoped_release unlocked;
         write_program(*p.program, path);
@@ -358,6 +367,15 @@ void bind_capture(nb::module_& m) {
              return c.input(std::move(name), example, symbols);
            })
       .def("lift", &Capture::lift)
+      .def("lift_shared", &Capture::lift_shared)
+      .def("held_outside",
+           [](const Capture& c) -> std::optional<Tensor> {
+             Tensor t = c.held_outside();
+             return t ? std::optional(t) : std::nullopt;
+           })
+      .def("input_changed",
+           [](const Capture& c, size_t i) { return c.input_changed(i); })
+      .def("size", &Capture::size)
       .def("finish", &Capture::finish, "key"_a, "output_names"_a, "outputs"_a,
            "structure"_a = "")
       .def("abandon", &Capture::abandon)

@@ -29,4 +29,5 @@ NB_MODULE(_ferrule, m) {
   bind_profile(m);
   bind_op_table(m);
   bind_capture(m);
+  bind_compiled(m);
 }

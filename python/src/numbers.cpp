@@ -70,6 +70,11 @@ bool number_from(PyObject* o, Arg* out) {
     *out = Arg(PyFloat_AS_DOUBLE(o));
     return true;
   }
+  if (is_run_number(o)) [[unlikely]] {
+    nb::object read = own(PyNumber_Float(o));
+    *out = Arg(PyFloat_AS_DOUBLE(read.ptr()));
+    return true;
+  }
   if (PyBool_Check(o)) {
     *out = Arg(o == Py_True);
     return true;

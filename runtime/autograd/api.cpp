@@ -89,6 +89,24 @@ RemoveHook add_tensor_hook(const Tensor& t, TensorHook hook) {
   };
 }
 
+size_t count_hooks(const TensorImpl* leaf) {
+  const auto* meta = static_cast<const AutogradMeta*>(leaf->grad);
+  const AccumulateGrad* a = meta ? meta->accumulator.load() : nullptr;
+  if (!a) return 0;
+  return a->after.size() + (a->extras ? a->extras->hooks.size() : 0);
+}
+
+void copy_hooks(const Tensor& from, const Tensor& to) {
+  if (count_hooks(from.impl()) == 0) return;
+  const auto leaf = [](const Tensor& t) {
+    return static_cast<AccumulateGrad*>(node_for_hook(t, "compile"));
+  };
+  const AccumulateGrad& a = *leaf(from);
+  AccumulateGrad& b = *leaf(to);
+  b.after = a.after;
+  if (a.extras) b.more().hooks = a.extras->hooks;
+}
+
 void retain_grad(const Tensor& t) {
   if (!t->history && t->requires_grad) return;  // leaves keep theirs
   TapeNode* n = node_for_hook(t, "retain_grad");

@@ -95,6 +95,10 @@ struct AutogradMeta final : GradMeta {
 };
 AutogradMeta& meta_of(TensorImpl* t);  // made on first use
 
+// Hooks of a leaf, of both kinds; and the same for another leaf.
+size_t count_hooks(const TensorImpl* leaf);
+void copy_hooks(const Tensor& from, const Tensor& to);
+
 // Name of a CustomFunction that `outputs` come from; "": there is none.
 std::string custom_function_behind(std::span<const Tensor> outputs);
 

@@ -89,6 +89,7 @@ Capture::~Capture() { abandon(); }
 void Capture::abandon() {
   if (modes.capture == this) modes.capture = outer_;
   lifted_.clear();
+  met_inside_.clear();
   shares_.clear();
   inputs_.clear();
   met_.clear();
@@ -167,6 +168,17 @@ Tensor Capture::lift(const std::string& name, const Tensor& value, bool state,
     index = static_cast<int32_t>(program_.constants.size());
     program_.constants.push_back({name, op::clone(value.detach()), trainable});
   }
+  return lifted(name, value, index, state);
+}
+
+Tensor Capture::lift_shared(const std::string& name, const Tensor& value) {
+  const auto index = static_cast<int32_t>(program_.constants.size());
+  program_.constants.push_back({name, value, false});
+  return lifted(name, value, index, false);
+}
+
+Tensor Capture::lifted(const std::string& name, const Tensor& value,
+                       int32_t index, bool state) {
   Tensor t = Tensor::empty(value.shape(), value.dtype(), device_);
   bind_result(t.impl(), new_value(t.impl(), state ? ValueRole::state
                                                   : ValueRole::constant));
@@ -237,6 +249,36 @@ int32_t Capture::value_of(TensorImpl* t) {
   recorded_ |= wants_grad(t);
   met_.push_back({std::move(keep), value, version_of(t)});
   return value;
+}
+
+Tensor Capture::held_outside() const {
+  std::vector<Tensor> met = met_inside_;
+  for (const Met& m : met_) met.push_back(m.tensor);
+  // References from here: of headers, by handles and views; of memory, by
+  // headers.
+  std::unordered_map<const TensorImpl*, uint32_t> headers;
+  std::unordered_map<const Storage*, uint32_t> memory;
+  const auto count = [&](const TensorImpl* t, uint32_t times) {
+    if (!t) return;
+    uint32_t& n = headers[t];
+    if (n == 0) ++memory[t->storage];
+    n += times;
+  };
+  for (const Tensor& t : met) {
+    const bool again = headers.contains(t.impl());
+    count(t.impl(), 1);
+    if (!again) count(t->root, 1);
+  }
+  for (const Met& m : met_) count(m.tensor.impl(), 1);
+  for (const Tensor& t : met_inside_) count(t.impl(), 1);
+  for (const Tensor& t : met) {
+    const auto held = [&](const TensorImpl* x) {
+      return x && (x->refs > headers[x] ||
+                   (x->storage && x->storage->refs > memory[x->storage]));
+    };
+    if (held(t.impl()) || held(t->root)) return t;
+  }
+  return {};
 }
 
 // --- sizes ------------------------------------------------------------------
@@ -312,6 +354,7 @@ NodeArg Capture::node_arg(const Arg& a) {
       break;
     case ArgTag::float_:
       n.f = a.f;
+      n.expr = a.n;
       break;
     case ArgTag::bool_:
       n.b = a.b;

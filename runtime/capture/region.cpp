@@ -133,6 +133,9 @@ void Capture::close(const std::vector<Tensor>& outputs) {
     refresh(t.impl());
     graph_.outputs.push_back(value_of(t.impl()));
   }
+  auto& met = outer_->met_inside_;
+  met.insert(met.end(), met_inside_.begin(), met_inside_.end());
+  for (const Met& m : met_) met.push_back(m.tensor);
   abandon();
 }
 

@@ -49,7 +49,7 @@ class Plan::Builder {
         block_(bound_.impls.size(), -1),
         last_use_(bound_.impls.size(), -1) {}
 
-  void build(Storage* arena, const PlanOptions& options) {
+  void build(Storage* arena, const PlanOptions& options, bool own_results) {
     if (options.passes.has(Pass::fold)) fold(options);
     if (options.passes.has(Pass::prepare)) prepare(options);
     if (options.passes.has(Pass::epilogues)) fuse();
@@ -61,8 +61,10 @@ class Plan::Builder {
         place_node(n);
       }
     }
-    place_outputs();
+    find_numbers();
+    place_outputs(own_results);
     place_updates();
+    owner_.resize(blocks_.size(), -1);
     plan_.cost_.arena_bytes = plan_memory(blocks_, options.limit);
     add_scratch(options.limit);
     give_memory(arena);
@@ -290,15 +292,50 @@ class Plan::Builder {
 
   // Results are dense and the session's own: inputs, weights and strided views
   // are copied.
-  void place_outputs() {
-    for (int32_t v : bound_.graph.outputs) {
+  void place_outputs(bool own_results) {
+    const auto& outputs = bound_.graph.outputs;
+    if (own_results) plan_.results_.reset(new Storage[outputs.size()]);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const int32_t v = outputs[i];
       TensorImpl* t = bound_.impls[v];
-      if (!in_arena(v) || !t->contiguous) {
+      int32_t block = in_arena(v) && t->contiguous ? block_of(v) : -1;
+      if (own_results && block >= 0 && !fills(*t, block)) block = -1;
+      if (block < 0) {
         TensorImpl* dense = stage(*t);
         plan_.copies_.push_back({t, dense});
         t = dense;
+        block = staged_blocks_.back();
       }
+      if (own_results) give_away(block, i);
       plan_.outputs_.push_back(Tensor::share(t));
+    }
+  }
+
+  // Is it all of a block that is no result yet?
+  bool fills(const TensorImpl& t, int32_t block) const {
+    const bool taken =
+        static_cast<size_t>(block) < owner_.size() && owner_[block] >= 0;
+    return !taken && t.offset == 0 && t.nbytes() == blocks_[block].bytes;
+  }
+
+  // The block is the memory of result i: it has no place in the arena.
+  void give_away(int32_t block, size_t i) {
+    owner_.resize(blocks_.size(), -1);
+    owner_[block] = static_cast<int32_t>(i);
+    blocks_[block].bytes = 0;
+    Storage& memory = plan_.results_[i];
+    // Views keep references; the plan outlives them all.
+    memory.release = [](Storage*) {};
+  }
+
+  void find_numbers() {
+    for (int32_t n = 0; n < end_; ++n) {
+      const auto& args = bound_.graph.nodes[n].args;
+      for (size_t a = 0; a < args.size(); ++a) {
+        if (args[a].tag != ArgTag::float_ || args[a].expr < 0) continue;
+        plan_.numbers_.push_back(
+            {&bound_.calls[n], static_cast<int>(a), args[a].expr});
+      }
     }
   }
 
@@ -335,13 +372,14 @@ class Plan::Builder {
     }
   }
 
-  void place(TensorImpl* t, Storage* arena, int64_t base) {
-    if (t->storage != arena) {
+  void place(TensorImpl* t, Storage* arena, int32_t block) {
+    Storage* to = owner_[block] < 0 ? arena : &plan_.results_[owner_[block]];
+    if (t->storage != to) {
       if (t->storage) release(t->storage);
-      retain(arena);
-      t->storage = arena;
+      retain(to);
+      t->storage = to;
     }
-    t->offset += base / itemsize(t->dtype);
+    t->offset += blocks_[block].offset / itemsize(t->dtype);
   }
 
   void give_memory(Storage* arena) {
@@ -355,11 +393,11 @@ class Plan::Builder {
       for (size_t i = 0; i < results; ++i) {
         const int32_t v = node.outputs[i];
         if (!in_arena(v) || block_[bound_.root[v]] < 0) continue;
-        place(bound_.impls[v], arena, blocks_[block_[bound_.root[v]]].offset);
+        place(bound_.impls[v], arena, block_[bound_.root[v]]);
       }
     }
     for (size_t i = 0; i < staged_blocks_.size(); ++i) {
-      place(plan_.staged_[i].impl(), arena, blocks_[staged_blocks_[i]].offset);
+      place(plan_.staged_[i].impl(), arena, staged_blocks_[i]);
     }
   }
 
@@ -373,6 +411,7 @@ class Plan::Builder {
   int64_t folded_bytes_ = 0;
   std::vector<const FusedCalls*> fused_;  // of a node, or null
   std::vector<MemoryBlock> blocks_;
+  std::vector<int32_t> owner_;     // of a block: the result it is, or -1
   std::vector<int32_t> block_;     // of a root
   std::vector<int32_t> last_use_;  // of a root
   std::vector<int32_t> staged_blocks_;
@@ -380,9 +419,9 @@ class Plan::Builder {
 
 Plan::Plan(BoundRegion region, std::span<const StateUpdate> updates,
            std::span<const Tensor> constants, Storage* arena,
-           const PlanOptions& options)
+           const PlanOptions& options, bool own_results)
     : region_(std::move(region)) {
-  Builder(*this, updates, constants).build(arena, options);
+  Builder(*this, updates, constants).build(arena, options, own_results);
 }
 
 Plan::Plan(const Program& program, const Signature& signature,
@@ -390,7 +429,8 @@ Plan::Plan(const Program& program, const Signature& signature,
            std::span<const Tensor> constants, Storage* arena,
            const PlanOptions& options)
     : Plan(bind_signature(program, signature, graph, inputs, constants),
-           signature.state_updates, constants, arena, options) {
+           signature.state_updates, constants, arena, options,
+           options.own_results) {
   signature_ = &signature;
 }
 
@@ -438,6 +478,10 @@ std::string Plan::step_name(const Step& step) const {
 void Plan::set_input(size_t i, void* data) {
   region_.storage[i].data = data;
   region_.storage[i].nbytes = input_bytes(i);
+}
+
+void Plan::set_numbers(std::span<const double> numbers) {
+  for (const Number& n : numbers_) n.call->args[n.arg].f = numbers[n.index];
 }
 
 void Plan::run(std::span<const Tensor> inputs, void* scratch,

@@ -39,6 +39,9 @@ struct PlanOptions {
   // Does a constant have the program's value as long as the plan exists, if the
   // signature does not write it?
   FunctionRef<bool(int32_t constant)> fixed;
+  // Results have memory that is given to each run, none in the arena. (Graphs
+  // that nodes run have theirs there in any case.)
+  bool own_results = false;
 };
 
 class Plan {
@@ -54,7 +57,7 @@ class Plan {
   // A graph that a node runs: the same, with inputs given one by one.
   Plan(BoundRegion region, std::span<const StateUpdate> updates,
        std::span<const Tensor> constants, Storage* arena,
-       const PlanOptions& options);
+       const PlanOptions& options, bool own_results = false);
 
   bool fits(const Signature* signature, std::span<const Tensor> inputs) const;
   void run(std::span<const Tensor> inputs, void* scratch,
@@ -70,6 +73,11 @@ class Plan {
   std::span<const Tensor> outputs() const { return outputs_; }
   const RunCost& cost() const { return cost_; }
 
+  // Of a plan made with `own_results`: where the next run puts result i.
+  void set_result(size_t i, void* data) { results_[i].data = data; }
+  // NodeArg::expr of float arguments counts these; the next run uses them.
+  void set_numbers(std::span<const double> numbers);
+
   uint64_t last_used = 0;  // for the session's cache
 
  private:
@@ -82,6 +90,10 @@ class Plan {
     ControlStep* control;  // null: a kernel
     size_t node;
   };
+  struct Number {
+    OpCall* call;
+    int arg, index;
+  };
   class Builder;
 
   // Null: nothing is joined to it.
@@ -91,6 +103,8 @@ class Plan {
   void run_watched(size_t i, void* scratch, const RunContext& context);
 
   const Signature* signature_ = nullptr;
+  // own_results: one for each output. Headers below refer to them.
+  std::unique_ptr<Storage[]> results_;
   BoundRegion region_;
   std::deque<FusedCalls> fused_;
   std::vector<Step> steps_;
@@ -99,6 +113,7 @@ class Plan {
   std::vector<Tensor> staged_;  // dense copies of results and updates
   std::vector<Copy> copies_;    // at the end: results first, then state
   std::vector<Tensor> outputs_;
+  std::vector<Number> numbers_;
   RunCost cost_;
 };
 

@@ -1,7 +1,8 @@
 """Training steps of small models: forward, loss, backward, Adam.
 
 PyTorch has its default Adam, its fused one, and with --compile the compiled model
-with the fused one. "ferrule graph" is the exported training step.
+with the fused one. "ferrule graph" is the exported training step, "ferrule compiled"
+the step as a function given to `fe.compile`.
 """
 
 from __future__ import annotations
@@ -107,6 +108,24 @@ def step(lib: Any, task: Task, *, fused: bool = False, compiled: bool = False) -
     return work
 
 
+def compiled_step(task: Task) -> Work:
+    """The same as one compiled function."""
+    x, target = (tensor_in(fe, a) for a in batch(task))
+    fe.manual_seed(0)
+    model = task.model(fe.nn)
+    optimizer = fe.optim.Adam(model.parameters(), lr=1e-4)
+
+    @fe.compile
+    def work(x: Any, target: Any) -> Any:
+        loss = fe.nn.functional.cross_entropy(model(x), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return lambda: work(x, target)
+
+
 def graph_step(task: Task) -> Work:
     """Of the exported program."""
     x, target = (tensor_in(fe, a) for a in batch(task))
@@ -125,6 +144,7 @@ def graph_step(task: Task) -> Work:
 def build(task: Task, settings: Settings) -> dict[str, Work]:
     works = {who: step(lib, task) for who, lib in libraries()}
     works[f"{OWN} graph"] = graph_step(task)
+    works[f"{OWN} compiled"] = compiled_step(task)
     if torch is not None:
         works["torch fused"] = step(torch, task, fused=True)
         if settings.compile:

@@ -17,6 +17,7 @@ from .._ferrule import (
     no_grad,
     note_gradients_used,
 )
+from .._number import Number
 
 __all__ = ["Optimizer", "factor", "learning_rate"]
 
@@ -34,7 +35,7 @@ def learning_rate(group: Mapping[str, Any]) -> Any:
     Where it is an input of a graph it is a tensor, float64 of shape ().
     """
     lr = group["lr"]
-    if type(lr) is float:
+    if type(lr) is float or type(lr) is Number:
         return lr
     if isinstance(lr, Tensor) and lr.device.type == "graph":
         return lr.reshape(()).double()

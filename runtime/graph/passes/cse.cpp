@@ -28,7 +28,7 @@ std::string key_of(const Node& node) {
       case ArgTag::float_: {
         uint64_t bits;
         std::memcpy(&bits, &a.f, sizeof bits);
-        key += concat(bits);
+        key += concat(bits, 'n', a.expr);
         break;
       }
       case ArgTag::bool_:

@@ -7,7 +7,7 @@ namespace ferrule {
 namespace {
 
 bool symbolic(const NodeArg& a) {
-  return (a.tag == ArgTag::int_ && a.expr >= 0) ||
+  return (a.tag != ArgTag::ints && a.expr >= 0) ||
          std::ranges::any_of(a.ints, &Int::symbolic);
 }
 
