@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from ._composed import composed
 from ._ferrule import InvalidValue, ShapeError, Tensor
 
 __all__ = ["einsum"]
@@ -15,6 +16,7 @@ __all__ = ["einsum"]
 Label = str | int
 
 
+@composed
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products of tensors, by the names of their dimensions.
 

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, overload
 
 from . import return_types
+from ._composed import composed
 from ._ferrule import InvalidValue, ShapeError, Tensor, ops
 
 __all__ = [
@@ -249,6 +250,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     return ops.stack([t.reshape(-1) for t in meshgrid(found)], -1)
 
 
+@composed
 def tensordot(
     a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2, out: None = None
 ) -> Tensor:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import return_types
+from ._composed import composed
 from ._ferrule import (
+    IndexOutOfRange,
     InvalidValue,
     ShapeError,
     SymInt,
@@ -139,6 +141,7 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
     return tuple(reversed(result))
 
 
+@composed
 def histogram(
     input: Tensor,
     bins: int | Tensor,
@@ -217,6 +220,7 @@ def _edges(input: Tensor, bins: int, range: tuple[float, float] | None) -> Tenso
     return ops.linspace(low, high, bins + 1, input.dtype)
 
 
+@composed
 def gradient(
     input: Tensor,
     *,
@@ -253,7 +257,13 @@ def gradient(
         dims = list(range(input.ndim))
     else:
         dims = [dim] if isinstance(dim, int) else list(dim)
-    dims = [range(input.ndim)[d] for d in dims]
+    for d in dims:
+        if not -input.ndim <= d < input.ndim:
+            raise IndexOutOfRange(
+                f"[gradient] dim {d} is out of range for shape {input.shape}; "
+                f"valid: {-input.ndim}..{input.ndim - 1}"
+            )
+    dims = [d % input.ndim for d in dims]
     if isinstance(spacing, (list, tuple)):
         steps = list(spacing)
     else:
@@ -309,6 +319,7 @@ def _derivative(x: Tensor, dim: int, step: Any, edge_order: int) -> Tensor:
     return ops.cat([ends[0], middle, ends[1]], dim)
 
 
+@composed
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """LU decomposition in compact form; see `linalg.lu_factor_ex`.
 
@@ -329,6 +340,7 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, 
     return result if get_infos else result[:2]
 
 
+@composed
 def svd_lowrank(
     A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from . import return_types
+from ._composed import composed
 from ._ferrule import (
     DType,
     FerruleError,
@@ -29,6 +30,7 @@ globals().update(module_ops("linalg"))
 LinAlgError = FerruleError
 
 
+@composed
 def matrix_norm(
     A: Tensor,
     ord: float | str = "fro",
@@ -94,6 +96,7 @@ def matrix_norm(
     return norm if keepdim else norm.squeeze(dim)
 
 
+@composed
 def norm(
     A: Tensor,
     ord: float | str | None = None,
@@ -147,6 +150,7 @@ def norm(
     return matrix_norm(A, ord, (dims[0], dims[1]), keepdim, dtype=dtype)
 
 
+@composed
 def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     """Condition number of matrices: how much errors of a system grow.
 
@@ -178,6 +182,7 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     return ops.where(info == 0, number, inf)
 
 
+@composed
 def matrix_rank(
     A: Tensor,
     tol: float | Tensor | None = None,
@@ -225,6 +230,7 @@ def _column(tolerance: float | Tensor) -> float | Tensor:
     return tolerance.unsqueeze(-1) if isinstance(tolerance, Tensor) else tolerance
 
 
+@composed
 def lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> return_types.linalg_lstsq:

@@ -527,8 +527,16 @@ PyObject* Binder::call() {
     UseGenerator use(*std::exchange(generator_, nullptr));
     return call();
   }
-  if (entry_.mistake && args_.v[0].tag == ArgTag::tensor) [[unlikely]]
-    warn_of(*entry_.mistake, Tensor::share(args_.v[0].tensor));
+  if (entry_.mistake) [[unlikely]] {
+    const bool warned =
+        args_.v[0].is_tensor() &&
+        warn_of(*entry_.mistake, Tensor::share(args_.v[0].tensor));
+    Results r = is_large() && !is_symbolic()
+                    ? run_released()
+                    : entry_.op->call(args_.v, entry_.info->schema.n);
+    if (!warned) warn_of_loss(*entry_.mistake, r[0]);
+    return finish(std::move(r));
+  }
   if (is_large() && !is_symbolic()) [[unlikely]]
     return finish(run_released());
   return finish(entry_.op->call(args_.v, entry_.info->schema.n,

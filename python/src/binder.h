@@ -14,10 +14,13 @@ namespace ferrule::python {
 struct Mistake {
   std::string_view op, input;  // names of this op and of the one before it
   const char* advice;
+  bool negative_loss = false;  // tells that the input is wrong, too
 };
 const Mistake* mistake_of(const OpDef& op);
-// Warns if `input` is the result of that other op.
-void warn_of(const Mistake& mistake, const Tensor& input);
+// Warns if `input` is the result of that other op. Did it?
+bool warn_of(const Mistake& mistake, const Tensor& input);
+// Warns if the result is what a right input cannot give.
+void warn_of_loss(const Mistake& mistake, const Tensor& loss);
 
 struct OpEntry {
   const OpDef* op = nullptr;

@@ -5,6 +5,7 @@
 #include "binding.h"
 #include "ferrule/autograd.h"
 #include "ferrule/ops.h"
+#include "runtime/autograd/compose.h"
 
 namespace ferrule::python {
 namespace {
@@ -90,15 +91,27 @@ PyObject* extreme(const Extreme& e, PyObject* self, PyObject* args,
   return wrap_results(std::move(r), e.results);
 }
 
+// Errors of its parts are its own.
+PyObject* guarded_extreme(const Extreme& e, PyObject* self, PyObject* args,
+                          PyObject* kwargs) {
+  return guarded([&] {
+    try {
+      return extreme(e, self, args, kwargs);
+    } catch (const Error& error) {
+      fail_as(e.name, error);
+    }
+  });
+}
+
 PyObject* max(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const Extreme e{"max", return_type("max"), op::amax, op::argmax,
                          op::maximum};
-  return guarded([&] { return extreme(e, self, args, kwargs); });
+  return guarded_extreme(e, self, args, kwargs);
 }
 PyObject* min(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const Extreme e{"min", return_type("min"), op::amin, op::argmin,
                          op::minimum};
-  return guarded([&] { return extreme(e, self, args, kwargs); });
+  return guarded_extreme(e, self, args, kwargs);
 }
 
 // --- shape

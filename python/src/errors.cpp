@@ -1,5 +1,6 @@
 // Exception classes, and the way of C++ errors into Python.
 #include "binding.h"
+#include "runtime/autograd/compose.h"
 
 namespace ferrule::python {
 namespace {
@@ -70,6 +71,13 @@ void throw_type_error(const std::string& message) {
 }
 
 void register_errors(nb::module_& m) {
+  m.def(
+      "error_of_part",
+      [](const char* name, const char* message) {
+        return nb::str(error_of_part(name, message).c_str());
+      },
+      nb::arg("name"), nb::arg("message"),
+      "The message of an op's error where the op is a part of `name`.");
   warning_class =
       new_class(m, "FerruleWarning", PyExc_UserWarning,
                 "What Ferrule warns of; `warnings.simplefilter(\"ignore\", "

@@ -92,7 +92,15 @@ Generator* generator_from(PyObject* o) {
                Py_TYPE(o)->tp_name);
   }
   Generator* g = nb::cast<PyGenerator&>(nb::handle(o)).generator.get();
-  if (Capture::current() && g != &default_generator()) {
+  const Capture* capture = Capture::current();
+  if (capture && g != &default_generator()) {
+    if (capture->purpose() == Capture::For::replay) {
+      fail<RuntimeError>(
+          "[vmap] generator= cannot be given within a function that is mapped: "
+          "the numbers are drawn afterwards, for all samples; draw them "
+          "before, "
+          "as an argument, or leave it out and seed with fe.manual_seed");
+    }
     fail<RuntimeError>("a captured program draws from its own random state: "
                        "leave generator= out");
   }

@@ -7,6 +7,7 @@
 #include "ferrule/ops.h"
 #include "ferrule/random.h"
 #include "runtime/autograd/autocast.h"
+#include "runtime/autograd/compose.h"
 #include "runtime/autograd/layout.h"
 #include "runtime/autograd/modes.h"
 #include "runtime/autograd/node.h"
@@ -328,10 +329,10 @@ Results run_dense(OpCall& c) {
                 [&](TensorImpl* t) { check_writable(c, t, grad); });
   }
   if (c.op.complex && has_complex(c)) {
-    return c.in_place ? run_apart(c, grad) : c.op.complex(c);
+    return c.in_place ? run_apart(c, grad) : compose(c, c.op.complex);
   }
   if (!has_kernel(c)) {
-    return c.in_place ? run_apart(c, grad) : c.op.decompose(c);
+    return c.in_place ? run_apart(c, grad) : compose(c, c.op.decompose);
   }
   if (c.in_place && !mutates && !writes_over_input(c.info.cpu)) {
     return run_apart(c, grad);

@@ -342,6 +342,18 @@ def test_randomness() -> None:
         first = vmap(draw, randomness="different")(x)
         fe.manual_seed(3)
         assert fe.equal(first, vmap(draw, randomness="different")(x))
+    g = fe.Generator()
+    for draw in (
+        lambda t: t + fe.rand(20, generator=g),
+        lambda t: t.clone().normal_(generator=g),
+        lambda t: t + fe.randint(0, 3, (20,), generator=g),
+        lambda t: vmap(lambda s: s + fe.randn((), generator=g))(t),
+    ):
+        for randomness in ("error", "same", "different"):
+            with pytest.raises(fe.FerruleError, match=r"\[vmap\] generator= cannot"):
+                vmap(draw, randomness=randomness)(x)
+    own = vmap(lambda t: t + fe.rand(20, generator=fe.default_generator), 0, 0, "same")
+    assert own(x).shape == (50, 20)
     mask = vmap(lambda t: F.dropout(t + 1, 0.25), randomness="different")(x)
     assert 0.15 < (mask == 0).float().mean().item() < 0.35
     w = x.sum().clone()  # nothing that is drawn differs by itself

@@ -145,6 +145,18 @@ CASES = [
         ("[nll_loss]", "result of softmax", "use log_softmax"),
     ),
     Mistake(
+        "probabilities of no known origin in nll_loss",
+        lambda: nn.NLLLoss()(x(4, 3) / 3, ints(4)),
+        Warned,
+        ("[nll_loss] the loss is negative", "logarithms of prob", "use log_softmax"),
+    ),
+    Mistake(
+        "logits in nll_loss",
+        lambda: F.nll_loss(x(4, 3), ints(4), reduction="sum"),
+        Warned,
+        ("[nll_loss] the loss is negative", "cross_entropy of the logits"),
+    ),
+    Mistake(
         "softmax before kl_div",
         lambda: nn.KLDivLoss(reduction="batchmean")(
             F.softmax(logits(), dim=1), x(4, 3) / 3
@@ -223,6 +235,30 @@ CASES = [
         lambda: nn.MSELoss()(x(4), np.ones(4, np.float32)),
         TypeError,
         ("[mse_loss] 'target' is a NumPy array", "ferrule.tensor(array)", "MSELoss()"),
+    ),
+    Mistake(
+        "triplets of different numbers",
+        lambda: nn.TripletMarginLoss()(x(2, 3), x(4, 3), x(2, 3)),
+        fe.ShapeError,
+        ("[triplet_margin_loss] sub: cannot broadcast", "(2, 3)", "TripletMarginLoss("),
+    ),
+    Mistake(
+        "more classes than one_hot was told",
+        lambda: F.one_hot(fe.tensor([0, 7]), 3),
+        fe.IndexOutOfRange,
+        ("[one_hot] scatter: index 7 is out of range", "of size 3"),
+    ),
+    Mistake(
+        "the largest along a dimension that is not there",
+        lambda: x(2, 3).max(dim=2),
+        fe.IndexOutOfRange,
+        ("[max] argmax: dim 2 is out of range for shape (2, 3)",),
+    ),
+    Mistake(
+        "least squares of unlike heights",
+        lambda: fe.linalg.lstsq(x(3, 2), x(2, 2)),
+        fe.ShapeError,
+        ("[lstsq] matmul: cannot multiply shapes (2, 3) and (2, 2)",),
     ),
     # --- inputs of layers
     Mistake(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf, sqrt
 from typing import NamedTuple
 
+from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, Tensor, ops
 from .._ferrule import bool as bool_
 
@@ -27,6 +28,7 @@ class AttentionParameters(NamedTuple):
     out_proj_bias: Tensor | None
 
 
+@composed
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, Tensor, float64, int64, no_grad, ops
 
 __all__ = ["embedding_bag", "one_hot"]
@@ -34,6 +35,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return ops.one_hot(tensor, num_classes)
 
 
+@composed
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

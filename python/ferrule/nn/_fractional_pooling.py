@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._ferrule import InvalidValue, Tensor, ops
+from .._ferrule import InvalidValue, ShapeError, Tensor, ops
 
 __all__ = ["fractional_max_pool2d", "fractional_max_pool3d"]
 
@@ -87,6 +87,11 @@ def _pool(
     samples: Tensor | None,
 ) -> Any:
     name = op.__name__
+    if not n < input.ndim < n + 3:
+        raise ShapeError(
+            f"[{name}] input must be a batch of images or an image, of {n + 2} or "
+            f"{n + 1} dimensions, got shape {input.shape}"
+        )
     if (output_size is None) == (output_ratio is None):
         raise InvalidValue(f"[{name}] give either output_size or output_ratio")
     if output_size is None:

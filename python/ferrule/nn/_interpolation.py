@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import floor
 
+from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, SymInt, Tensor, float32, ops, uint8
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -25,6 +26,7 @@ _MODES: dict[str, tuple[str, int | None]] = {
 _AREAS = (ops.adaptive_avg_pool1d, ops.adaptive_avg_pool2d, ops.adaptive_avg_pool3d)
 
 
+@composed
 def interpolate(
     input: Tensor,
     size: _Ints | None = None,

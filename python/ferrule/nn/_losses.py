@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, Tensor, int64, ops, tensor
 
 __all__ = ["ctc_loss", "triplet_margin_with_distance_loss"]
 
 
+@composed
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -66,6 +68,7 @@ def triplet_margin_with_distance_loss(
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
+@composed
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, Tensor, no_grad, ops
 
 __all__ = ["instance_norm"]
 
 
+@composed
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
