@@ -106,6 +106,30 @@ def test_runs(name: str, small_data: None, capsys: Any) -> None:
     play(name, capsys, SHORTER[name])
 
 
+@pytest.mark.parametrize("stop", [1, 8, 11])
+def test_mnist_goes_on_where_it_was_stopped(
+    stop: int, small_data: None, capsys: Any
+) -> None:
+    shorter = {"epochs = 5": "epochs = 2", "step % 500": "step % 2"}
+    step = "            step += 1\n"
+    dies = {
+        step: f"{step}            if step == {stop}:\n                raise EOFError\n"
+    }
+    with pytest.raises(EOFError):
+        play("mnist_cnn", capsys, shorter | dies)
+    resumed = play("mnist_cnn", capsys, shorter)
+    gone_on = Path("mnist/log.csv").read_text()
+    for path in [Path("mnist/log.csv"), *Path("mnist").glob("step-*")]:
+        path.unlink()
+    whole = play("mnist_cnn", capsys, shorter)
+    assert len(gone_on.splitlines()) == 1 + 16
+    assert Path("mnist/log.csv").read_text() == gone_on
+    for a, b in zip(
+        resumed["model"].parameters(), whole["model"].parameters(), strict=True
+    ):
+        assert np.array_equal(a.detach(), b.detach())
+
+
 def test_the_first_hour_reaches_its_figures(small_data: None, capsys: Any) -> None:
     names = play("first_hour", capsys, {})
     assert names["accuracy"](names["model"], names["test_set"]) >= 0.97

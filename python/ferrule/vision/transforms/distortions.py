@@ -195,7 +195,8 @@ class ElasticTransform(Module):
     """Moves pixels as if the image were printed on rubber.
 
     Args:
-        alpha: how far, in pixels, or [in x, in y].
+        alpha: how far, or [in x, in y]: at most half as many pixels, before ways are
+            blurred.
         sigma: how smoothly: the deviation of the Gaussian that random ways are blurred
             with, or [in x, in y].
         interpolation: "nearest" or "bilinear".
