@@ -12,9 +12,11 @@
 // constants; what is computed of those alone goes to the outer graph.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ferrule/program.h"
@@ -43,6 +45,13 @@ class Capture {
   For purpose() const { return purpose_; }
   // Random ops are an error; the text says why and what to do.
   const char* refuses_random = nullptr;
+  // Calls of random ops so far.
+  size_t draws() const { return drawn_.size(); }
+  // From now on random ops give, instead of drawing, what calls [first, last)
+  // gave: a part of the program that is computed a second time sees the numbers
+  // of the first. Without a range they draw again. Returns what held before.
+  using Draws = std::optional<std::pair<size_t, size_t>>;
+  Draws draw_again(Draws range) { return std::exchange(again_, range); }
   // Of its tensors, TensorImpl::graph_epoch; never 0.
   uint32_t epoch() const { return epoch_; }
 
@@ -168,6 +177,7 @@ class Capture {
   NodeArg node_arg(const Arg& a);
   std::string place() const;  // of the op that is called
   void bind_result(TensorImpl* t, int32_t value);
+  void give_again(OpCall& call);
   Tensor written(TensorImpl* root, TensorImpl* target, int32_t view);
   Tensor look_again(const Tensor& base, int32_t view);
   void refresh(TensorImpl* t);  // after writes through others
@@ -205,6 +215,8 @@ class Capture {
   std::vector<Tensor> inputs_;
   std::vector<Met> met_;
   std::vector<Tensor> met_inside_;  // by regions that are closed
+  std::vector<int32_t> drawn_;      // nodes of random ops, as they were called
+  Draws again_;
   // For::replay, once something wants a gradient: by value, the value that
   // stands for it where it is used without its history.
   bool recorded_ = false;

@@ -74,6 +74,7 @@ def export(
     dynamic_shapes: Any = None,
     train: tuple[Callable[..., Tensor], Optimizer] | None = None,
     targets: Sequence[Any] = (),
+    checkpoint: Sequence[Module] = (),
     path: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     check: bool = True,
@@ -121,6 +122,10 @@ def export(
             name their `dynamic_shapes` entry gives; inputs called `target`,
             `target1`, ... A first dimension as large as the first input's takes
             over its name.
+        checkpoint: modules of the model that "train_step" computes a second time in
+            the backward pass, instead of keeping what is in them: less memory, more
+            time, the same bits. See `utils.checkpoint`, whose calls in the model are
+            in the file, too.
         path: also write the file there.
         metadata: text to keep in the file, by key.
         check: run the written program against eager at several sizes: every entry
@@ -163,7 +168,9 @@ def export(
         samples = {"forward": samples}
     for key, given in dict(samples).items():
         entries[key].add_samples(given)
-    return _write(entries, train, wanted, path, metadata or {}, check, training=False)
+    return _write(
+        entries, train, wanted, path, metadata or {}, check, False, checkpoint
+    )
 
 
 def trace_function(
@@ -186,6 +193,7 @@ def _write(
     metadata: Mapping[str, str],
     check: bool,
     training: bool | None,
+    checkpoint: Sequence[Module] = (),
 ) -> Program:
     builder = _ferrule.ProgramBuilder()
     for entry in entries.values():
@@ -201,9 +209,10 @@ def _write(
     for entry in entries.values():
         written.append(_capture_entry(builder, entry, dims, choices, state, training))
     if train:
-        _capture_train_step(
-            builder, entries["forward"], wanted, dims, choices, state, train
-        )
+        with _checkpointed(state.modules, checkpoint):
+            _capture_train_step(
+                builder, entries["forward"], wanted, dims, choices, state, train
+            )
     before = _ferrule.rng_state()
     builder.set_rng(*before)
     cases = []
@@ -235,7 +244,8 @@ def _write(
         else:
             assert train is not None
             entry = entries["forward"]
-            _capture_train_step(again, entry, wanted, own, at, state, train)
+            with _checkpointed(state.modules, checkpoint):
+                _capture_train_step(again, entry, wanted, own, at, state, train)
         return again.reload()
 
     types = [t for e in entries.values() for t in e.types()]
@@ -790,6 +800,34 @@ def _capture_train_step(
         structure = structure_text(arguments, result)
         capture.finish("train_step", ["loss"], [loss.detach()], structure)
     _settle(decisions, builder, "train_step", dims, choices)
+
+
+@contextmanager
+def _checkpointed(model: Iterable[Any], modules: Sequence[Module]) -> Iterator[None]:
+    """Calls of the modules go through `utils.checkpoint`."""
+    from .utils.checkpoint import checkpoint
+
+    known = {id(m) for root in model for m in root.modules()}
+    for module in modules:
+        if id(module) not in known:
+            raise ValueError(
+                f"[export] checkpoint names a {type(module).__name__} that is not part "
+                "of the model"
+            )
+        for part in module.modules():
+            if getattr(part, "running_mean", None) is not None:
+                raise ValueError(
+                    f"[export] a {type(part).__name__} cannot be under checkpoint: "
+                    "computed twice, it would count the batch twice; choose modules "
+                    "without running statistics"
+                )
+    try:
+        for module in modules:
+            module.__dict__["forward"] = partial(checkpoint, module.forward)
+        yield
+    finally:
+        for module in modules:
+            module.__dict__.pop("forward", None)
 
 
 @contextmanager

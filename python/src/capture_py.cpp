@@ -439,6 +439,13 @@ void bind_capture(nb::module_& m) {
           },
           "program"_a, "passes"_a = "")
       .def("run", &run)
+      .def(
+          "arena_bytes",
+          [](Session& s, const std::string& signature,
+             const std::vector<Tensor>& inputs) {
+            return s.prepare(signature, inputs).arena_bytes;
+          },
+          "Memory of intermediate values and results, for such inputs.")
       .def("steps",
            [](Session& s, const std::string& signature,
               const std::vector<Tensor>& inputs) {
@@ -502,6 +509,15 @@ void bind_capture(nb::module_& m) {
   m.def("same_bits", &same_bits, "Same dtype, shape and bytes.");
   // Runs every op that can be decomposed by its decomposition: for tests.
   m.def("set_decompose", &set_decompose);
+  m.def(
+      "capture_draws", [] { return Capture::current()->draws(); },
+      "Calls of random ops that the running capture has seen.");
+  m.def(
+      "capture_draw_again",
+      [](Capture::Draws range) {
+        return Capture::current()->draw_again(range);
+      },
+      "range"_a.none(), "See Capture::draw_again.");
   m.def("is_capturing", [] { return Capture::current() != nullptr; });
   // Whether control flow is written down: under vmap it is not.
   m.def("captures_control_flow", [] {

@@ -94,10 +94,12 @@ PyObject* get_is_leaf(PyObject* self, void*) {
     return to_bool(!impl_of(self)->history);
   });
 }
-// In-place writes that its memory has seen.
+// In-place writes that its memory has seen; of a symbolic tensor, its root.
 PyObject* get_version(PyObject* self, void*) {
-  const Storage* s = impl_of(self)->storage;
-  return PyLong_FromUnsignedLong(s ? s->version.load() : 0);
+  const TensorImpl* t = impl_of(self);
+  const Storage* s = t->storage;
+  if (s) return PyLong_FromUnsignedLong(s->version.load());
+  return PyLong_FromUnsignedLong((t->root ? t->root : t)->history_version);
 }
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&] { return grad_fn_of(impl_of(self)).release().ptr(); });

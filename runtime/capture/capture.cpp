@@ -554,9 +554,30 @@ void Capture::tell_others(TensorImpl* root) {
 
 // --- ops --------------------------------------------------------------------
 
+// The results of a random op are those of an earlier call; see draw_again.
+void Capture::give_again(OpCall& c) {
+  auto& [next, last] = *again_;
+  if (next == last || graph_.nodes[drawn_[next]].op != &c.op ||
+      writes(c.info, c.args)) {
+    c.fail<RuntimeError>(
+        "a function under utils.checkpoint draws other random numbers when it "
+        "is computed again, or in place; in a graph it must draw the same");
+  }
+  const int32_t node = drawn_[next++];
+  drawn_.push_back(node);
+  for (int i = 0; i < c.nouts; ++i) {
+    if (c.outs[i]->storage) release(std::exchange(c.outs[i]->storage, nullptr));
+    bind_result(c.outs[i], graph_.nodes[node].outputs[i]);
+  }
+}
+
 void Capture::emit(OpCall& c) {
   const Schema& s = c.info.schema;
-  if (refuses_random && c.op.random) c.fail<RuntimeError>(refuses_random);
+  if (c.op.random) {
+    if (refuses_random) c.fail<RuntimeError>(refuses_random);
+    if (again_) return give_again(c);
+    drawn_.push_back(static_cast<int32_t>(graph_.nodes.size()));
+  }
   auto check_target = [&](int i, const TensorImpl* t) {
     if (purpose_ == For::region && is_given(t)) fail_outer_write();
     if (t->device == device_) return;

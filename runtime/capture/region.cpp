@@ -13,6 +13,10 @@ namespace {
 constexpr int32_t kExprRange = 1 << 24;
 constexpr int32_t kMaxDepth = 16;
 
+constexpr char kDrawsOnce[] =
+    "control flow under utils.checkpoint draws random numbers, which a graph "
+    "cannot draw a second time; leave it out of the checkpoint";
+
 }  // namespace
 
 Capture::Capture(Capture& outer, std::string graph_name)
@@ -32,6 +36,8 @@ Capture::Capture(Capture& outer, std::string graph_name)
   }
   graph_.name = std::move(graph_name);
   where = outer.where;
+  // What a region drew is gone when it has run.
+  if (outer.again_) refuses_random = kDrawsOnce;
   modes.capture = this;
 }
 

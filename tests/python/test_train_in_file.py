@@ -15,6 +15,7 @@ import pytest
 import ferrule as fe
 from ferrule import _ferrule, models, nn
 from ferrule.nn import functional as F
+from ferrule.utils.checkpoint import checkpoint
 
 TOOL = Path(fe.__file__).parent / "bin" / "ferrule"
 STEPS, BATCH = 10, 4
@@ -445,3 +446,110 @@ def test_adapters_of_shared_layers_and_of_attention() -> None:
         nn.utils.lora.add_lora(model, where="head")
     with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
         nn.utils.lora.add_lora(model, 0)
+
+
+# --- gradient checkpointing
+
+
+def arena(program: fe.Program, *inputs: fe.Tensor) -> int:
+    """Bytes of the intermediate values of a training step."""
+    return program._session.arena_bytes("train_step", list(inputs))
+
+
+def deep(dropout: float) -> nn.Module:
+    fe.manual_seed(5)
+    layers = [
+        nn.Sequential(
+            nn.Linear(32, 32),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(32, 32),
+            nn.Tanh(),
+        )
+        for _ in range(6)
+    ]
+    return nn.Sequential(*layers)
+
+
+def export_deep(model: nn.Module, path: Path, **options: object) -> fe.Program:
+    fe.manual_seed(9)
+    return fe.export(
+        model,
+        (fe.randn(64, 32),),
+        dynamic_shapes=({0: fe.Dim("batch", min=1)},),
+        train=(F.mse_loss, fe.optim.Adam(model.parameters(), 1e-2)),
+        targets=(fe.randn(64, 32),),
+        path=path,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_checkpointing_chosen_at_export(dropout: float, tmp_path: Path) -> None:
+    """The same bits in less memory."""
+    model = deep(dropout)
+    plain = export_deep(model, tmp_path / "plain.fer")
+    path = tmp_path / "model.fer"
+    program = export_deep(model, path, checkpoint=list(model))
+    assert all("forward" not in m.__dict__ for m in model.modules())
+    program.rng_state = plain.rng_state = (3, 0)
+    fe.manual_seed(9)
+    data = [fe.randn(64, 32) for _ in range(6)]
+    for x, y in zip(data[::2], data[1::2], strict=True):
+        (want,), (got,) = (p.run("train_step", x, y) for p in (plain, program))
+        assert got.item() == want.item()
+    for name, value in plain.state_dict().items():
+        assert _ferrule.same_bits(program.state_dict()[name], value), name
+    assert program.rng_state == plain.rng_state
+    # What was drawn is kept.
+    share = 0.8 if dropout else 0.6
+    assert arena(program, *data[:2]) < share * arena(plain, *data[:2])
+
+
+def test_checkpoint_calls_of_a_model_are_in_the_file(tmp_path: Path) -> None:
+    """With batch norm, which counts a batch twice then, and dropout."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(
+                nn.Linear(36, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5)
+            )
+            self.outer = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Dropout(0.2))
+            self.head = nn.Linear(16, 10)
+
+        def forward(self, x: fe.Tensor) -> fe.Tensor:
+            def both(x: fe.Tensor) -> fe.Tensor:
+                return self.outer(checkpoint(self.inner, x))
+
+            return self.head(checkpoint(both, x.flatten(1)))
+
+    TASKS["checkpoint"] = TASKS["MLP"]._replace(model=Model)
+    try:
+        check("checkpoint", OPTIMIZERS["Adam"], tmp_path / "model.fer")
+    finally:
+        del TASKS["checkpoint"]
+
+
+def test_what_cannot_be_under_checkpoint(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Sequential(nn.Linear(32, 32), nn.BatchNorm1d(32)))
+    path = tmp_path / "model.fer"
+    with pytest.raises(ValueError, match="BatchNorm1d cannot be under checkpoint"):
+        export_deep(model, path, checkpoint=[model[0]])
+    with pytest.raises(ValueError, match="a Linear that is not part of the model"):
+        export_deep(deep(0.0), path, checkpoint=[nn.Linear(2, 2)])
+
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(32, 32)
+
+        def forward(self, x: fe.Tensor) -> fe.Tensor:
+            def step(carry: fe.Tensor, _: fe.Tensor) -> tuple[fe.Tensor, None]:
+                return F.dropout(self.linear(carry), 0.5, self.training), None
+
+            return fe.scan(step, x, None, length=3)[0].tanh()
+
+    loop = nn.Sequential(Loop())
+    with pytest.raises(fe.FerruleError, match="leave it out of the checkpoint"):
+        export_deep(loop, path, checkpoint=[loop[0]])

@@ -11,6 +11,9 @@ from typing import Any
 from .._ferrule import (
     AutogradError,
     Tensor,
+    capture_draw_again,
+    capture_draws,
+    captures_control_flow,
     enable_grad,
     is_capturing,
     is_grad_enabled,
@@ -195,7 +198,9 @@ def checkpoint(
     same both times, and should have no side effects: those happen twice.
     Autocast is the second time as it was at first.
 
-    While a program is exported nothing is computed twice.
+    Exported, a training step computes twice what is computed twice here. A graph
+    keeps what random ops gave, such as the result of dropout; in control flow
+    (`fe.scan`, ...) it cannot, which is an error.
 
     Args:
         function: of tensors and anything else; may be a module.
@@ -241,14 +246,17 @@ def checkpoint(
             "[checkpoint] determinism_check must be 'default' or 'none', got "
             f"{determinism_check!r}"
         )
-    if not is_grad_enabled() or is_capturing():
+    captured = captures_control_flow()
+    # Under vmap nothing is kept between the two runs of the function.
+    if not is_grad_enabled() or (is_capturing() and not captured):
         return function(*args, **kwargs)
     first, second = context_fn()
     rng = rng_state() if preserve_rng_state else None
+    begin = end = capture_draws() if captured else 0
     values = [*args, *kwargs.values()]
     versions = [v._version if isinstance(v, Tensor) else 0 for v in values]
     same_autocast = autocast_as_now(
-        {"cpu", *(v.device.type for v in values if isinstance(v, Tensor))}
+        {"cpu", *(v.device.type for v in values if isinstance(v, Tensor))} - {"graph"}
     )
 
     def again() -> None:
@@ -262,14 +270,23 @@ def checkpoint(
         # On stand-ins: what is recorded now must not reach the first graph.
         new_args = tuple(_stand_in(a) for a in args)
         new_kwargs = {k: _stand_in(v) for k, v in kwargs.items()}
+        with same_autocast(), second, same_numbers():
+            function(*new_args, **new_kwargs)
+
+    @contextlib.contextmanager
+    def same_numbers() -> Iterator[None]:
+        """Random ops draw what they drew first; afterwards they go on as they were."""
         now = rng_state()
-        if rng is not None:
+        if captured:
+            before = capture_draw_again((begin, end))
+        elif rng is not None:
             set_rng(*rng)
         try:
-            with same_autocast(), second:
-                function(*new_args, **new_kwargs)
+            yield
         finally:
-            if rng is not None:
+            if captured:
+                capture_draw_again(before)
+            elif rng is not None:
                 set_rng(*now)
 
     segment = _Segment(
@@ -279,7 +296,9 @@ def checkpoint(
         debug if _debug is None else _debug,
     )
     with saved_tensors_hooks(segment.pack, segment.unpack), first:
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+    end = capture_draws() if captured else 0
+    return result
 
 
 def _stand_in(value: Any) -> Any:
