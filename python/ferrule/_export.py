@@ -612,9 +612,9 @@ class _State:
                     name = f"optimizer.{names[id(param)]}.{key}"
                     self.tensors.append((name, value, False))
 
-    def copies(self) -> dict[str, Tensor]:
-        """The values now, by name."""
-        return {name: t.detach().clone() for name, t, _ in self.tensors}
+    def checksums(self) -> dict[str, int]:
+        """Of the values now, by name."""
+        return {name: _ferrule.checksum(t.detach()) for name, t, _ in self.tensors}
 
     @contextmanager
     def restored(self) -> Iterator[None]:
@@ -892,7 +892,7 @@ def _eager_case(
     with no_grad(), _mode(state.modules, training=training), state.restored():
         outputs, _ = _outputs(entry.key, entry.call([t.clone() for t in tensors]))
         outputs = [t.detach().clone() for t in outputs]
-        after = state.copies() if writes else {}
+        after = state.checksums() if writes else {}
         return Case(entry.key, choice, tensors, outputs, after)
 
 
@@ -918,7 +918,7 @@ def _eager_step(
             loss = loss_function(entry.call(values[:count]), *targets)
             loss.backward()
             optimizer.step()
-            after = state.copies()
+            after = state.checksums()
         finally:
             for p, grad in zip(parameters, grads, strict=True):
                 p.grad = grad

@@ -20,6 +20,8 @@
 #include "ferrule/ops.h"
 #include "ferrule/session.h"
 #include "ferrule/vmap.h"
+#include "runtime/core/crc32c.h"
+#include "runtime/cpu/strided_copy.h"
 #include "runtime/graph/compare_runs.h"
 
 namespace nb = nanobind;
@@ -507,6 +509,14 @@ void bind_capture(nb::module_& m) {
   // Another Python object for the same tensor.
   m.def("share", [](const Tensor& t) { return t; });
   m.def("same_bits", &same_bits, "Same dtype, shape and bytes.");
+  m.def(
+      "checksum",
+      [](const Tensor& t) {
+        Tensor dense = Tensor::empty(t.shape(), t.dtype());
+        strided_copy(*t.impl(), *dense.impl());
+        return crc32c(dense->bytes(), static_cast<size_t>(dense->nbytes()));
+      },
+      "CRC32C of a tensor's bytes, row by row.");
   // Runs every op that can be decomposed by its decomposition: for tests.
   m.def("set_decompose", &set_decompose);
   m.def(

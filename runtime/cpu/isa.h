@@ -15,8 +15,7 @@
 // numbers in addition, and declared and called by FE_SIMD_DOT and FE_BEST_DOT.
 //
 // FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions from
-// elsewhere only if they are always inlined or not inline at all, lest the linker
-// keep an inline function's copy for AVX-512.
+// elsewhere that are always inlined or not inline: linkers keep one copy of others.
 #pragma once
 
 #include <atomic>
