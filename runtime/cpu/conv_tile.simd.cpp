@@ -292,8 +292,8 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       tile.b = c.b + at;
       tile.out = whole ? c.out + row * c.out_plane + r * c.out_row + j : sums;
       tile.out_row = whole ? c.out_plane : width;
-      if (c.out_col == 1) {
-        fetch_result(c, row, rows, c.depth < kLongDepth ? p + width : p, width);
+      if (c.out_col == 1 && c.depth >= kLongDepth) {
+        fetch_result(c, row, rows, p, width);
       }
       in_parts(c.depth, kProductPart, [&](int64_t k, int64_t length) {
         tile.depth = length;

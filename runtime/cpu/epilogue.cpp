@@ -39,13 +39,13 @@ void Epilogue::begin(const TensorImpl& out, void* scratch) {
 
 Epilogue::Steps Epilogue::steps(int64_t channel) const {
   Steps s;
-  if (norm) s = {mean[channel], scale[channel], shift[channel]};
+  if (norm && !columns) s = {mean[channel], scale[channel], shift[channel]};
   if (clip == Clip::relu) s.low = 0;
   if (clip == Clip::limits) {
     s.low = low;
     s.high = high;
     // Where nothing comes between, one addition does for both.
-    (addend ? s.zero : s.shift) += zero;
+    (addend || columns ? s.zero : s.shift) += zero;
   }
   return s;
 }
@@ -56,10 +56,15 @@ bool Epilogue::set_norm(const OpCall& c) {
       !in_float(c)) {
     return false;
   }
+  // Convolutions have results of four dimensions, and matrix products that join
+  // any but four. A single column is computed as a row.
+  const int ndim = c.in(0).ndim;
+  if (ndim != 4 && (ndim != 2 || c.in(0).shape[1] == 1)) return false;
   for (int i = 1; i <= 4; ++i) {  // statistics, weight, bias
     if (!c.is_tensor(i) || !dense_float(c.in(i))) return false;
   }
   norm = &c;
+  columns = ndim == 2;
   return true;
 }
 

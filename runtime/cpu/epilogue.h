@@ -1,7 +1,8 @@
-// What follows on the result of a convolution, applied to elements that were
-// just written and are still in the nearest cache: batch normalisation, an
-// addend, an activation. Each takes the place of a call of its own, with the
-// same bits, in the order in which they stand here; each may be absent.
+// What follows on the result of a convolution or matrix product, applied to
+// elements that were just written and are still in the nearest cache: batch
+// normalisation, an addend, an activation. Each takes the place of a call of
+// its own, with the same bits, in the order in which they stand here; each may
+// be absent.
 //
 // Calls join by KernelDef::join, one after the other; a kernel that has
 // KernelDef::has_epilogue gives what it has written to finish_rows().
@@ -11,13 +12,15 @@
 
 #include "ferrule/op.h"
 #include "runtime/cpu/elementwise.h"
+#include "runtime/cpu/finish_rows.h"
 
 namespace ferrule {
 
 struct Epilogue {
   enum class Clip : uint8_t { none, relu, limits };
 
-  const OpCall* norm = nullptr;        // batch_norm with running statistics
+  const OpCall* norm = nullptr;  // batch_norm with running statistics
+  bool columns = false;  // its channels are the columns of a matrix, not rows
   const TensorImpl* addend = nullptr;  // dense, as large as the result
   Clip clip = Clip::none;
   float low = 0, high = 0;     // limits
@@ -64,11 +67,7 @@ namespace cpu {
 FE_SIMD(
     // scale = weight / sqrt(var + eps), as batch_norm computes it.
     void norm_scales(const float* var, const float* weight, float eps,
-                     float* scale, int64_t n);
-    // On n elements of each of `rows` channels from `channel` on, whose
-    // elements are `to_row` apart.
-    void finish_rows(const Epilogue& e, int64_t channel, int64_t rows,
-                     float* to, int64_t to_row, int64_t n);)
+                     float* scale, int64_t n);)
 
 }  // namespace cpu
 }  // namespace ferrule

@@ -6,7 +6,10 @@
 namespace ferrule::cpu::FE_ISA {
 namespace {
 
-template <bool norm, bool add>
+// Where the numbers of batch norm are.
+enum class Norm : uint8_t { none, rows, columns };
+
+template <Norm norm, bool add>
 void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
             int64_t to_row, int64_t n) {
   for (int64_t i = 0; i < rows; ++i, to += to_row) {
@@ -17,9 +20,16 @@ void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
     const float* const added = add ? e.added + (to - e.result) : nullptr;
     const auto step = [&](int64_t v, auto... left) {
       F32 x = load(to + v, left...);
-      if constexpr (norm) x = (x - mean) * scale;
-      x += shift;
-      if constexpr (add) x = x + load(added + v, left...) + zero;
+      if constexpr (norm == Norm::columns) {
+        const int64_t at = channel + v;
+        x = (x - load(e.mean + at, left...)) * load(e.scale + at, left...) +
+            load(e.shift + at, left...);
+      } else {
+        if constexpr (norm == Norm::rows) x = (x - mean) * scale;
+        x += shift;
+      }
+      if constexpr (add) x += load(added + v, left...);
+      if constexpr (add || norm == Norm::columns) x += zero;
       store(to + v, smaller(high, larger(low, x)), left...);
     };
     int64_t v = 0;
@@ -29,6 +39,13 @@ void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
     }
     for (; v < n; v += lanes<float>) step(v, n - v);
   }
+}
+
+template <bool add>
+auto finish_of(const Epilogue& e) {
+  return e.norm == nullptr ? finish<Norm::none, add>
+         : e.columns       ? finish<Norm::columns, add>
+                           : finish<Norm::rows, add>;
 }
 
 }  // namespace
@@ -43,11 +60,10 @@ void norm_scales(const float* var, const float* weight, float eps, float* scale,
 
 void finish_rows(const Epilogue& e, int64_t channel, int64_t rows, float* to,
                  int64_t to_row, int64_t n) {
-  const bool norm = e.norm != nullptr, add = e.addend != nullptr;
-  if (norm || add || e.clip != Epilogue::Clip::none) {
-    const auto run = norm ? (add ? finish<true, true> : finish<true, false>)
-                          : (add ? finish<false, true> : finish<false, false>);
-    run(e, channel, rows, to, to_row, n);
+  const bool add = e.addend != nullptr;
+  if (e.norm != nullptr || add || e.clip != Epilogue::Clip::none) {
+    (add ? finish_of<true>(e) : finish_of<false>(e))(e, channel, rows, to,
+                                                     to_row, n);
   }
   if (e.then == nullptr) return;
   for (int64_t i = 0; i < rows; ++i, to += to_row) {

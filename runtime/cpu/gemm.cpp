@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "runtime/core/thread_pool.h"
+#include "runtime/cpu/finish_rows.h"
 #include "runtime/cpu/gemm_plan.h"
 #include "runtime/cpu/slots.h"
 
@@ -90,6 +91,24 @@ void compute(const Gemm<int32_t, int8_t>& g, void* scratch) {
   FE_BEST_DOT(gemm_i8)(g, scratch);
 }
 
+// What follows on the whole result, where no tiles did it.
+template <class T, class S>
+void finish(const Gemm<T, S>& g) {
+  if constexpr (std::is_same_v<S, float>) {
+    if (g.epilogue == nullptr) return;
+    constexpr int64_t kCols = 1024;
+    const int64_t across = ceil_div(g.n, kCols);
+    parallel_for(g.m * across, 4, [&](int64_t i, int64_t end) {
+      for (; i < end; ++i) {
+        const int64_t col = i % across * kCols;
+        FE_BEST(finish_rows)
+        (*g.epilogue, g.column + col, 1, g.c + i / across * g.c_row + col, 0,
+         std::min(kCols, g.n - col));
+      }
+    });
+  }
+}
+
 // Scratch of compute().
 template <class T, class S>
 int64_t packed_bytes(const Gemm<T, S>& g) {
@@ -148,6 +167,7 @@ struct Strips {
     s.a.data += row * g.a.row;
     s.b.data += col * g.b.col;
     s.c += row * g.c_row + col;
+    s.column += col;
     if (g.col_bias != nullptr) s.col_bias += col;
     if (g.row_bias != nullptr) s.row_bias += row;
     return s;
@@ -181,7 +201,12 @@ template <class T, class S>
 void run(const Gemm<T, S>& g, void* scratch) {
   const Gemm<T, S> u = upright(g);
   const Strips<T, S> strips(u);
-  if (strips.count() == 1) return compute(u, scratch);
+  if (strips.count() == 1) {
+    compute(u, scratch);
+    const GemmWay way = plan_gemm(u).way;
+    if (way == GemmWay::dot || way == GemmWay::stream) finish(u);
+    return;
+  }
   strips.slots(u).each_unit(
       static_cast<char*>(scratch),
       [&](int64_t i, void* own) { compute(strips.strip(u, i), own); });
@@ -219,6 +244,7 @@ struct DepthParts {
   Gemm<T, S> part(const Gemm<T, S>& g, int64_t i) const {
     Gemm<T, S> p = g;
     p.k = std::min(depth, g.k - i * depth);
+    if (count > 1) p.epilogue = nullptr;
     if (i == 0) return p;
     p.a.data += i * depth * g.a.col;
     p.b.data += i * depth * g.b.row;
@@ -249,6 +275,7 @@ struct DepthParts {
         }
       }
     }
+    finish(g);
   }
 };
 

@@ -16,6 +16,9 @@
 #include "runtime/core/function_ref.h"
 #include "runtime/cpu/isa.h"
 
+namespace ferrule {
+struct Epilogue;
+}
 namespace ferrule::cpu {
 
 // 16-bit floats, as their bits.
@@ -49,6 +52,10 @@ struct Gemm {
   const T* row_bias = nullptr;  // m elements, or null
   bool accumulate = false;      // C += A B instead
   const T* b_packed = nullptr;  // what pack_b() made of b, which is not read
+  // What follows on the result, or null; of float only. `column` is the number
+  // that the first column has there.
+  const Epilogue* epilogue = nullptr;
+  int64_t column = 0;
 };
 
 // Parallel, unless called inside a parallel_for. Scratch depends on everything

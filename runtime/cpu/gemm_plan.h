@@ -65,6 +65,8 @@ template <class T, class S>
   t.col_bias = g.row_bias;
   t.row_bias = g.col_bias;
   t.accumulate = g.accumulate;
+  t.epilogue = g.epilogue;
+  t.column = g.column;
   return t;
 }
 

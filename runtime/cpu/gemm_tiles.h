@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/core/thread_pool.h"
+#include "runtime/cpu/finish_rows.h"
 #include "runtime/cpu/gemm_pack.h"
 #include "runtime/cpu/gemm_plan.h"
 #include "runtime/cpu/gemm_tile.h"
@@ -234,10 +235,21 @@ struct Tiles {
       t.cols = width;
       run_in_parts(run, t);
       store_transposed(sums, kTileCols<T>, rows, kept, c, g.c_row, add);
+      finish(row, kept, c, rows);
     } else {
       t.c = g.c + row * g.c_row + column;
       t.c_row = g.c_row;
+      const int64_t kept = t.cols;
       run_in_parts(run, t);
+      finish(column, rows, t.c, kept);
+    }
+  }
+
+  // What follows on a tile of the result.
+  void finish(int64_t column, int64_t rows, T* c, int64_t count) const {
+    if constexpr (std::is_same_v<S, float>) {
+      if (g.epilogue == nullptr || k + depth < g.k) return;
+      finish_rows(*g.epilogue, g.column + column, rows, c, g.c_row, count);
     }
   }
 

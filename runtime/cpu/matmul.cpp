@@ -208,6 +208,7 @@ void matmul(OpCall& c) {
     g.a.data = c.in(0).ptr<S>();
     g.b.data = c.in(1).ptr<S>();
     g.c = sums_of<T>(result, c.scratch);
+    g.epilogue = c.epilogue;
     char* scratch = static_cast<char*>(c.scratch) + widened_bytes(result);
     if constexpr (std::is_same_v<T, S>) {
       if (p.shares_b<T, S>()) {
@@ -282,6 +283,7 @@ void linear(OpCall& c) {
     g.a.data = c.in(0).ptr<S>();
     g.b.data = c.in(1).ptr<S>();
     g.c = sums_of<T>(result, c.scratch);
+    g.epilogue = c.epilogue;
     char* scratch = static_cast<char*>(c.scratch) + widened_bytes(result);
     if (c.is_tensor(2)) {
       const TensorImpl& bias = c.in(2);
@@ -294,6 +296,9 @@ void linear(OpCall& c) {
     round_sums(result, g.c);
   });
 }
+
+// Four dimensions are a convolution's, see Epilogue::set_norm.
+bool has_epilogue(const OpCall& c) { return c.out_impl().ndim != 4; }
 
 Gemm<int32_t, int8_t> int_mm_gemm(const OpCall& c) {
   const TensorImpl& a = c.in(0);
@@ -323,6 +328,7 @@ extern const KernelDef matmul_cpu = {
     .run = cpu::matmul,
     .contiguous = false,
     .scratch = cpu::matmul_scratch,
+    .has_epilogue = cpu::has_epilogue,
 };
 
 extern const KernelDef linear_cpu = {
@@ -330,6 +336,7 @@ extern const KernelDef linear_cpu = {
     .run = cpu::linear,
     .scratch = cpu::linear_scratch,
     .prepare = &cpu::kPackedWeight,
+    .has_epilogue = cpu::has_epilogue,
 };
 
 extern const KernelDef int_mm_cpu = {

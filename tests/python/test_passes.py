@@ -38,14 +38,17 @@ def noise(*shape, special=False):
 
 
 class Unit(fe.nn.Module):
-    """A convolution, and what may follow on it."""
+    """A convolution or a linear layer, and what may follow on it."""
 
     def __init__(self, conv, norm=False, add="", then=None):
         super().__init__()
         self.conv = conv
-        self.norm = fe.nn.BatchNorm2d(conv.out_channels) if norm else None
+        linear = isinstance(conv, fe.nn.Linear)
+        channels = conv.out_features if linear else conv.out_channels
+        kind = fe.nn.BatchNorm1d if linear else fe.nn.BatchNorm2d
+        self.norm = kind(channels) if norm else None
         if norm:
-            c = (conv.out_channels,)
+            c = (channels,)
             self.norm.running_mean.copy_(fe.tensor(noise(*c)))
             self.norm.running_var.copy_(fe.tensor(np.abs(noise(*c)) + 0.5))
             with fe.no_grad():
@@ -117,6 +120,48 @@ def test_what_follows_on_a_convolution(at, norm, add):
         assert len(after) == 1
 
 
+@pytest.mark.parametrize("rows", [1, 5, 17, 40, 97, 513])
+@pytest.mark.parametrize(
+    "features", [(3, 2), (70, 33), (400, 129), (2000, 16), (1200, 520)]
+)
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("add", ["", "left", "right"])
+def test_what_follows_on_a_linear_layer(rows, features, norm, add):
+    layer = fe.nn.Linear(*features)
+    x, addend = noise(rows, features[0]), noise(rows, features[1], special=True)
+    for then in (None, F.relu, ACTIVATIONS["clamp"], F.gelu):
+        before, after = assert_same(Unit(layer, norm, add, then), x, addend)
+        assert len(before) == 1 + norm + bool(add) + (then is not None)
+        assert len(after) == 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((7, 5), (5, 9)),
+        ((3, 40, 64), (64, 50)),
+        ((6, 8, 12), (6, 12, 1)),
+        ((4,), (4, 6)),
+    ],
+)
+def test_what_follows_on_a_matrix_product(a, b):
+    x, y = noise(*a), noise(*b)
+    addend = noise(*np.matmul(x, y).shape)
+    for then in (F.relu, F.silu, lambda z: z.tanh()):
+        run = lambda x, y, addend, then=then: then(x @ y + addend)  # noqa: E731
+        assert len(assert_same(run, x, y, addend)[1]) == 1
+
+
+def test_norms_of_what_is_no_matrix_stay_apart():
+    norm = fe.nn.BatchNorm1d(6).eval()
+    layer = fe.nn.Linear(5, 8)
+    images, volume = fe.nn.BatchNorm2d(6).eval(), noise(2, 6, 4, 5)
+    single, column = fe.nn.BatchNorm1d(1).eval(), fe.nn.Linear(5, 1)
+    assert len(steps(lambda x: norm(layer(x)), noise(3, 6, 5))) == 2
+    assert len(steps(lambda x: images(layer(x)), volume)) == 2
+    assert len(steps(lambda x: single(column(x)), noise(9, 5))) == 2
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("special", [False, True])
 def test_every_activation_follows(name, special):
@@ -138,9 +183,19 @@ def test_zeros_and_limits(limits):
     assert_same(Unit(zero, False, "left", F.relu), x, addend)
 
 
-def test_threads_make_no_difference():
-    unit = Unit(conv(16, 40, 3, padding=1), True, "left", F.relu)
-    xs = [fe.tensor(noise(3, 16, 28, 28)), fe.tensor(noise(3, 40, 28, 28))]
+@pytest.mark.parametrize(
+    ("layer", "shape", "result"),
+    [
+        (conv(16, 40, 3, padding=1), (3, 16, 28, 28), (3, 40, 28, 28)),
+        (conv(40, 72, 3, padding=1), (1, 40, 14, 14), (1, 72, 14, 14)),
+        (conv(96, 100, 1), (1, 96, 14, 14), (1, 100, 14, 14)),
+        (conv(64, 64, 3, padding=1, groups=64), (1, 64, 9, 9), (1, 64, 9, 9)),
+        (fe.nn.Linear(300, 700), (130, 300), (130, 700)),
+    ],
+)
+def test_threads_make_no_difference(layer, shape, result):
+    unit = Unit(layer, True, "left", F.relu)
+    xs = [fe.tensor(noise(*shape)), fe.tensor(noise(*result))]
     program = fe.export(unit, xs, check=False)
     want = sessions(program, "none")[0].run("forward", xs)[0]
     before = fe.get_num_threads()

@@ -1,4 +1,4 @@
-// Finds what can follow a convolution.
+// Finds what can follow a convolution or matrix product.
 #include "runtime/graph/passes/epilogues.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// Pass "epilogues": calls that change every element of a convolution's result
-// (batch_norm with running statistics, add, activations) are applied to it
-// while it is in the nearest cache. What lies between them needs no memory.
+// Pass "epilogues": calls that change every element of the result of a
+// convolution or matrix product (batch_norm with running statistics, add,
+// activations) are applied to it while it is in the nearest cache. What lies
+// between them needs no memory.
 #pragma once
 
 #include <deque>

@@ -15,8 +15,7 @@ constexpr PassInfo kPasses[] = {
     {"prepare",
      "weights are brought into the form that kernels read them in, once", true},
     {"epilogues",
-     "batch norm, addition and activation follow a convolution tile by tile",
-     true},
+     "batch norm, addition and activation follow a product tile by tile", true},
 };
 constexpr int kCount = static_cast<int>(std::size(kPasses));
 
