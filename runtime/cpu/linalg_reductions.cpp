@@ -7,9 +7,12 @@ namespace {
 constexpr int64_t kRowsWork = 1 << 15;
 constexpr int64_t kStrip = 64;
 
+// What follows is called often, and is not inlined: that takes 6 KB more.
+
 // y[i] = the product of row i of A, of n elements, and x; m rows.
 template <class T>
-void times_vector(T* y, Rows<T> a, int64_t m, const T* x, int64_t n) {
+[[gnu::noinline]] void times_vector(T* y, Rows<T> a, int64_t m, const T* x,
+                                    int64_t n) {
   parallel_for(m, kRowsWork / std::max<int64_t>(n, 1),
                [&](int64_t i, int64_t end) {
                  for (; i < end; ++i) y[i] = dot(a[i], x, n);
@@ -18,7 +21,8 @@ void times_vector(T* y, Rows<T> a, int64_t m, const T* x, int64_t n) {
 
 // y = x A for A of m rows and n columns.
 template <class T>
-void vector_times(T* y, const T* x, Rows<T> a, int64_t m, int64_t n) {
+[[gnu::noinline]] void vector_times(T* y, const T* x, Rows<T> a, int64_t m,
+                                    int64_t n) {
   std::fill_n(y, n, T(0));
   const int64_t strips = (n + kStrip - 1) / kStrip;
   parallel_for(strips, kRowsWork / std::max<int64_t>(m * kStrip, 1),
@@ -33,8 +37,8 @@ void vector_times(T* y, const T* x, Rows<T> a, int64_t m, int64_t n) {
 
 // y -= f[0] x[0] + ... of rows of n elements.
 template <class T>
-void subtract_rows(T* y, int64_t n, const T* f, int64_t f_step, Rows<T> x,
-                   int64_t count) {
+[[gnu::noinline]] void subtract_rows(T* y, int64_t n, const T* f,
+                                     int64_t f_step, Rows<T> x, int64_t count) {
   T factors[kBlock];
   for (int64_t j = 0; j < count; ++j) factors[j] = -f[j * f_step];
   add_rows(y, n, factors, 1, x.data, x.row, count);
@@ -42,7 +46,8 @@ void subtract_rows(T* y, int64_t n, const T* f, int64_t f_step, Rows<T> x,
 
 // The products of `count` rows of n elements and x.
 template <class T>
-void dots(T* result, Rows<T> rows, int64_t count, const T* x, int64_t n) {
+[[gnu::noinline]] void dots(T* result, Rows<T> rows, int64_t count, const T* x,
+                            int64_t n) {
   for (int64_t j = 0; j < count; ++j) result[j] = dot(rows[j], x, n);
 }
 
@@ -54,13 +59,13 @@ void conjugate_all(T* x, int64_t n) {
 }
 
 template <class T>
-void conjugated_copy(T* to, const T* x, int64_t n) {
+[[gnu::noinline]] void conjugated_copy(T* to, const T* x, int64_t n) {
   std::copy_n(x, n, to);
   conjugate_all(to, n);
 }
 
 template <class T>
-void scale(T* x, int64_t n, T factor) {
+[[gnu::noinline]] void scale(T* x, int64_t n, T factor) {
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
