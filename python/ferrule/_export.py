@@ -164,6 +164,8 @@ def export(
                 + ", ".join(entries)
             )
         wanted = _describe_targets(targets, entries["forward"])
+    if checkpoint and not train:
+        raise ValueError("[export] checkpoint is about the training step: give train")
     if not isinstance(model, Mapping):
         samples = {"forward": samples}
     for key, given in dict(samples).items():
@@ -821,13 +823,16 @@ def _checkpointed(model: Iterable[Any], modules: Sequence[Module]) -> Iterator[N
                     "computed twice, it would count the batch twice; choose modules "
                     "without running statistics"
                 )
+    before = [dict(module.__dict__) for module in modules]
     try:
         for module in modules:
             module.__dict__["forward"] = partial(checkpoint, module.forward)
         yield
     finally:
-        for module in modules:
+        for module, was in zip(modules, before, strict=True):
             module.__dict__.pop("forward", None)
+            if "forward" in was:
+                module.__dict__["forward"] = was["forward"]
 
 
 @contextmanager

@@ -536,6 +536,8 @@ def test_what_cannot_be_under_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "model.fer"
     with pytest.raises(ValueError, match="BatchNorm1d cannot be under checkpoint"):
         export_deep(model, path, checkpoint=[model[0]])
+    with pytest.raises(ValueError, match="checkpoint is about the training step"):
+        fe.export(model, (fe.randn(2, 32),), checkpoint=[model[0]])
     with pytest.raises(ValueError, match="a Linear that is not part of the model"):
         export_deep(deep(0.0), path, checkpoint=[nn.Linear(2, 2)])
 
