@@ -325,9 +325,9 @@ def test_a_file_that_is_killed_while_it_is_saved_stays_whole(tmp_path: Path) -> 
 import ferrule as fe
 program = fe.load_program({str(path)!r})
 x, y = fe.ones(2, 1000), fe.zeros(2, 1000)
-print("ready", flush=True)
 while True:
     program.run("train_step", x, y)
+    print("saving", flush=True)
     program.save({str(path)!r})
 """
     seen = set()
@@ -335,8 +335,10 @@ while True:
         process = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
         )
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(0.003 + 0.007 * k)
+        assert process.stdout is not None
+        for _ in range(1 + k % 3):
+            assert process.stdout.readline() == "saving\n"
+        time.sleep(0.002 * k)
         process.kill()
         process.wait()
         process.stdout.close()
