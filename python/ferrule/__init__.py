@@ -144,6 +144,7 @@ if TYPE_CHECKING:
     from ._export import Dim, Program, export, load_program
     from ._ops import *  # noqa: F403
     from ._progress import progress
+    from ._script import script
     from .amp import autocast
     from .compiler import compile
     from .func import vmap
@@ -188,6 +189,7 @@ _LAZY = {
     "map": ("_control_flow", "map"),
     "save": ("serialization", "save"),
     "scan": ("_control_flow", "scan"),
+    "script": ("_script", "script"),
     "while_loop": ("_control_flow", "while_loop"),
     "summary": ("nn._summary", "summary"),
     "vmap": ("func", "vmap"),
@@ -326,6 +328,7 @@ __all__ = [
     "result_type",
     "save",
     "scan",
+    "script",
     "seed",
     "set_autocast_cache_enabled",
     "set_autocast_dtype",

@@ -895,8 +895,16 @@ def _eager_case(
 ) -> Case:
     """The outputs; neither the model, its state nor the arguments are changed."""
     with no_grad(), _mode(state.modules, training=training), state.restored():
-        outputs, _ = _outputs(entry.key, entry.call([t.clone() for t in tensors]))
-        outputs = [t.detach().clone() for t in outputs]
+        result = entry.call([t.clone() for t in tensors])
+        assert entry.result is not None
+        found = entry.result.as_captured(result)
+        if found is None:
+            raise FerruleError(
+                f"[export] '{entry.key}' returns other containers in eager than it did "
+                "while it was captured; a decision that depends on values must give "
+                "the same ones"
+            )
+        outputs = [t.detach().clone() for t in found]
         after = state.checksums() if writes else {}
         return Case(entry.key, choice, tensors, outputs, after)
 

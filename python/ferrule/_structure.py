@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import is_dataclass, make_dataclass
 from typing import Any
 
-from ._ferrule import FormatError, Tensor
+from ._ferrule import FormatError, Tensor, tensor
 from ._tree import LEAF, Structure, entries, flatten, paths, unflatten
 
 __all__ = ["Nested", "nested"]
@@ -91,6 +91,19 @@ class Nested:
             else:
                 found.append(leaf)
         return found
+
+    def as_captured(self, tree: Any) -> list[Tensor] | None:
+        """The tensors of an eager result, in which some may still be numbers; None if
+        it is of another structure.
+        """
+        leaves = _match(tree, self.structure)
+        if leaves is None:
+            return None
+        pairs = zip(leaves, self.constants, strict=True)
+        found = [leaf for leaf, constant in pairs if constant is ...]
+        if not all(isinstance(x, (Tensor, bool, int, float)) for x in found):
+            return None
+        return [x if isinstance(x, Tensor) else tensor(x) for x in found]
 
     def _kinds(self) -> list[str]:
         return ["tensor" if c is ... else repr(c) for c in self.constants]
