@@ -10,7 +10,7 @@ from .. import _ferrule
 from .._ferrule import AutogradError, FerruleError, Tensor, is_grad_enabled, no_grad
 from .._number import Number
 from .._tree import Structure, flatten, unflatten
-from ..autograd import Function, FunctionContext, once_differentiable
+from ..autograd import Function, once_differentiable
 from ..autograd import grad as gradients_of
 from ._links import Reached
 from ._options import Options
@@ -94,9 +94,9 @@ class Captured:
         self._results = recording.results
         self._structure = recording.structure
         self._joint = None
-        if len(graphs) > 1:
+        if recording.joint is not None:
             self._joint = _Joint(
-                *graphs, recording.joint, self._tensors, len(recording.outputs)
+                *graphs, recording.joint, self._tensors, recording.count
             )
 
     # --- running -----------------------------------------------------------
@@ -186,7 +186,8 @@ class _Recording:
         # Tensors whose gradients are inputs, and whether they are there.
         self.with_grad = [i for i in trained if stand_in or tensors[i].grad is not None]
         self.had_grad = [tensors[i].grad is not None for i in self.with_grad]
-        self.outputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []  # while recording
+        self.count = 0  # of outputs
         self.results: list[_Result] = []
         self.structure = Structure(None, (), ())
         self.grad_changes: list[tuple[Tensor, int]] = []  # -1: to None
@@ -243,7 +244,8 @@ class _Recording:
                     [f"output{i}" for i in range(len(self.outputs))],
                     self.outputs,
                 )
-                self.outputs = [None for _ in self.outputs]  # type: ignore[misc]
+                self.count = len(self.outputs)
+                self.outputs.clear()
         finally:
             capture.abandon()
 
@@ -252,7 +254,7 @@ class _Recording:
         shared, keys = len(self._tensors), ["forward"]
         program = self._builder.program()
         if self.joint is not None:
-            forward = len(self.outputs) - len(self.joint.params + self.joint.inputs)
+            forward = self.count - len(self.joint.params + self.joint.inputs)
             program = self._builder.cut_in_two(
                 self.joint.nodes, forward, len(self.joint.outputs)
             )
@@ -415,11 +417,10 @@ class _Joint:
         self,
         forward: _ferrule.CompiledGraph,
         backward: _ferrule.CompiledGraph,
-        cut: _Cut | None,
+        cut: _Cut,
         tensors: tuple[Tensor, ...],
         outputs: int,
     ) -> None:
-        assert cut is not None
         self.graphs = (forward, backward)
         self._cut = cut
         self._tensors = tensors
@@ -434,7 +435,7 @@ class _Joint:
         return results if isinstance(results, tuple) else (results,)
 
     def forward(
-        self, context: FunctionContext, inputs: list[Tensor], numbers: list[float]
+        self, context: Any, inputs: list[Tensor], numbers: list[float]
     ) -> tuple[Tensor, ...]:
         found = self.graphs[0].run(inputs, numbers)
         context.kept = found[self._results :]
@@ -446,20 +447,21 @@ class _Joint:
         )
         return results
 
-    def backward(
-        self, context: FunctionContext, grads: tuple[Tensor, ...]
-    ) -> list[Tensor]:
+    def backward(self, context: Any, grads: tuple[Tensor, ...]) -> list[Tensor]:
         if context.versions != [p._version for p in self._params]:
             raise AutogradError(
                 "[compile] a parameter was written in place after the compiled "
                 "function used it, and before its gradient was computed"
             )
-        return self.graphs[1].run([*context.kept, *grads], context.numbers)
+        found: list[Tensor] = self.graphs[1].run(
+            [*context.kept, *grads], context.numbers
+        )
+        return found
 
 
 class _Recorded(Function):
     @staticmethod
-    def forward(context: FunctionContext, *args: Any) -> tuple[Tensor, ...]:
+    def forward(context: Any, *args: Any) -> tuple[Tensor, ...]:
         joint, inputs, numbers, *_ = args
         context.joint = joint
         results: tuple[Tensor, ...] = joint.forward(context, inputs, numbers)
@@ -467,5 +469,5 @@ class _Recorded(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(context: FunctionContext, *grads: Tensor) -> tuple[Any, ...]:
+    def backward(context: Any, *grads: Tensor) -> tuple[Any, ...]:
         return (None, None, None, *context.joint.backward(context, grads))

@@ -131,6 +131,7 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if _ferrule.is_capturing():  # it becomes part of what is captured
             return self._function(*args, **kwargs)
+        leaves: Sequence[Any]
         structure: Structure | int
         if kwargs or any(not isinstance(a, Tensor) for a in args):
             leaves, structure = flatten((args, kwargs))
@@ -296,7 +297,7 @@ def compile(
     passes: str | Iterable[str] = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 @overload
-def compile(
+def compile(  # type: ignore[overload-overlap]
     model: Module,
     *,
     fullgraph: bool = True,
@@ -341,7 +342,8 @@ def compile(
     module or number that it reaches is replaced: by its closure, the globals it
     names, attributes, lists and dicts. 64 kinds of arguments are kept for each
     function. Python code runs while capturing only: what it prints, counts or
-    appends happens once. Hooks are captured with what they compute.
+    appends happens once. Hooks are captured with what they compute. While a function
+    is captured, no other thread may use its tensors; later calls may run at once.
 
     Args:
         model: a function or an `nn.Module`. Without it, a decorator is returned.
