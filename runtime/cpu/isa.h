@@ -14,14 +14,16 @@
 // What `*.dot.simd.cpp` files define is compiled with dot products of narrow
 // numbers in addition, and declared and called by FE_SIMD_DOT and FE_BEST_DOT.
 //
-// FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions from
-// elsewhere that are always inlined or not inline: linkers keep one copy of others.
+// FE_SIMD stands in namespace ferrule::cpu. A `*.simd.cpp` may use functions
+// from elsewhere only if they are always inlined or not inline at all: the
+// linker keeps one copy of an inline function, and must not find the one that
+// was compiled for AVX-512.
 #pragma once
 
 #include <atomic>
 
 // FE_ISA is a macro in `*.simd.cpp` only; the names are namespaces everywhere.
-#if defined(FE_ONLY_ISA)
+#if defined(FE_ONLY_ISA)  // a build for one of them
 #include "runtime/cpu/only_isa.h"
 #elif defined(__x86_64__)
 #define FE_SIMD(...) \
