@@ -131,6 +131,9 @@ class Run {
   void execute();
 
  private:
+  void find_ways();
+  // Does a gradient that is asked for depend on that of `n`?
+  bool leads(const TapeNode* n) const;
   void add(const Edge& e, Tensor g);
   void run_hooks(Slot& s);
   void step(Slot& s);
@@ -144,6 +147,11 @@ class Run {
   std::vector<HeapEntry> heap_;
   std::vector<Tensor> result_;
   NodeMap where_;
+  // Of a pass towards inputs: the nodes that it may come by, with 1 for those
+  // from which a way leads to an input.
+  NodeMap seen_;
+  std::vector<uint8_t> leads_;
+  std::vector<uint8_t> wanted_edges_;
   uint64_t sequence_ = 0;
 };
 
@@ -220,11 +228,21 @@ void Run::step(Slot& s) {
     n->backward(call);
     return;
   }
-  if (only_wanted && n->order <= lowest_) return;
+  const uint8_t* wanted_edges = nullptr;
+  if (only_wanted) {
+    wanted_edges_.clear();
+    bool any = false;
+    for (uint32_t i = 0; i < n->nedges; ++i) {
+      wanted_edges_.push_back(leads(n->edges[i].node));
+      any |= wanted_edges_.back();
+    }
+    if (!any) return;
+    wanted_edges = wanted_edges_.data();
+  }
   std::vector<Tensor> result = std::move(result_);
   result.clear();
   result.resize(n->nedges);
-  BackwardCall call{s.grads(), result, options_.create_graph};
+  BackwardCall call{s.grads(), result, options_.create_graph, wanted_edges};
   if (modes.anomaly) [[unlikely]] {
     backward_watched(*n, call);
   } else {
@@ -234,15 +252,50 @@ void Run::step(Slot& s) {
   // Frees what is not needed any more before new memory is asked for.
   for (Tensor& g : call.grads) g = Tensor();
   for (uint32_t i = 0; i < n->nedges; ++i) {
-    if (result[i] && n->edges[i].node) {
+    if (result[i] && n->edges[i].node && call.wants(i)) {
       add(n->edges[i], std::move(result[i]));
     }
   }
   result_ = std::move(result);
 }
 
+// Visits what can be reached from the outputs down to the lowest input; a
+// node's order is above that of what it leads to.
+void Run::find_ways() {
+  std::vector<const TapeNode*> nodes;
+  const auto visit = [&](const TapeNode* n) {
+    if (!n || n->order < lowest_ || seen_.find(n) >= 0) return;
+    seen_.insert(n, static_cast<int>(nodes.size()));
+    nodes.push_back(n);
+  };
+  for (const HeapEntry& e : heap_) visit(slots_[e.slot].node);
+  for (size_t k = 0; k < nodes.size(); ++k) {
+    for (uint32_t i = 0; i < nodes[k]->nedges; ++i) {
+      visit(nodes[k]->edges[i].node);
+    }
+  }
+  leads_.assign(nodes.size(), 0);
+  for (const Wanted& w : wanted_) {
+    if (int i = seen_.find(w.node); i >= 0) leads_[i] = 1;
+  }
+  std::sort(nodes.begin(), nodes.end(),
+            [](const auto* a, const auto* b) { return a->order < b->order; });
+  for (const TapeNode* n : nodes) {
+    uint8_t& way = leads_[seen_.find(n)];
+    for (uint32_t i = 0; i < n->nedges && !way; ++i) {
+      way = leads(n->edges[i].node);
+    }
+  }
+}
+
+bool Run::leads(const TapeNode* n) const {
+  const int i = n ? seen_.find(n) : -1;
+  return i >= 0 && leads_[i];
+}
+
 void Run::execute() {
   ProfileSpan span("backward", EventKind::user);
+  if (!wanted_.empty()) find_ways();
   while (!heap_.empty()) {
     HeapEntry top = heap_.front();
     if (!wanted_.empty() && top.order < lowest_) return;

@@ -26,6 +26,10 @@ struct BackwardCall {
   std::span<Tensor> grads;   // one an output; may be empty tensors
   std::span<Tensor> result;  // one an edge, to be filled
   bool create_graph = false;
+  // One an edge: does the pass want its gradient? Null: all of them.
+  const uint8_t* wanted = nullptr;
+
+  bool wants(uint32_t edge) const { return !wanted || wanted[edge]; }
 };
 
 struct NodeHook {

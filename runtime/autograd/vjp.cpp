@@ -51,7 +51,7 @@ Tensor sum_to(Tensor g, const TensorRecord& r) {
 
 void set_record(const Vjp& v, int record, Tensor g) {
   VjpState& s = state_of(v);
-  if (!g || !s.node.edges[record].node) return;
+  if (!g || !s.node.edges[record].node || !s.call.wants(record)) return;
   const TensorRecord& r = s.node.inputs[record];
   auto want = r.shape();
   if (!std::equal(want.begin(), want.end(), g.shape().begin(),
@@ -117,7 +117,9 @@ bool Vjp::needs(int i) const {
   return args[i].tag == ArgTag::tensor && needs_list(i, 0);
 }
 bool Vjp::needs_list(int i, int k) const {
-  return state_of(*this).node.edges[first_record(*this, i) + k].node != nullptr;
+  const VjpState& s = state_of(*this);
+  const int record = first_record(*this, i) + k;
+  return s.node.edges[record].node && s.call.wants(record);
 }
 void Vjp::set(int i, Tensor g) {
   if (args[i].tag == ArgTag::tensor) {
@@ -164,7 +166,7 @@ void backward_by_decompose(OpNode& node, BackwardCall& call) {
   for (uint32_t r = 0; r < node.nedges; ++r) {
     if (!node.inputs[r].given) continue;
     inputs[r] = node.unpack_input(r);
-    if (node.edges[r].node) {
+    if (node.edges[r].node && call.wants(r)) {
       inputs[r] = shadow_of(inputs[r], node.edges[r], call.create_graph);
       wanted.push_back(inputs[r]);
       wanted_at.push_back(r);

@@ -1342,3 +1342,54 @@ def test_a_gradient_that_somebody_keeps_is_not_overwritten(name):
     y = getattr(F, name)(x)
     (y * 1.0 + x).backward(seed)  # goes two ways
     assert x.grad.tolist() == (fe.tensor(first) + seed).tolist()
+
+
+# --- a pass towards inputs runs what leads to them
+
+
+def nodes_run(run) -> list[str]:
+    with fe.profiler.profile() as prof:
+        run()
+    names = [e.name for e in prof.events() if e.kind == "backward"]
+    return sorted(n.removesuffix("Backward").lower() for n in names)
+
+
+def test_grad_runs_only_what_leads_to_the_inputs() -> None:
+    x, w, v = (fe.rand(3, 3, requires_grad=True) for _ in range(3))
+    side = w.exp().sin().cos()
+    y = ((x * side).tanh() @ v).sum()
+    expected = fe.autograd.grad(y, (x, w, v), retain_graph=True)
+    everything = ["cos", "exp", "matmul", "mul", "sin", "sum", "tanh"]
+    for inputs, run in {
+        (0,): ["matmul", "mul", "sum", "tanh"],
+        (1,): everything,
+        (2,): ["matmul", "sum"],
+        (0, 2): ["matmul", "mul", "sum", "tanh"],
+    }.items():
+        got: list[fe.Tensor] = []
+        asked = [(x, w, v)[i] for i in inputs]
+        names = nodes_run(
+            lambda asked=asked, got=got: got.extend(
+                fe.autograd.grad(y, asked, retain_graph=True)
+            )
+        )
+        assert [n for n in names if n != "accumulategrad"] == run
+        for i, g in zip(inputs, got, strict=True):
+            assert fe.equal(g, expected[i])
+    names = nodes_run(lambda: fe.autograd.grad(y, side, retain_graph=True))
+    assert names.count("exp") == names.count("cos") - 1 == 0  # side's node is met
+    y.backward(inputs=[v])
+    assert x.grad is None and w.grad is None and fe.equal(v.grad, expected[2])
+
+
+def test_rules_leave_out_gradients_that_nobody_asked_for() -> None:
+    """One product and not two where the other factor's gradient is not wanted."""
+    x, w = (fe.rand(8, 8, requires_grad=True) for _ in range(2))
+
+    def products(inputs: list[fe.Tensor]) -> int:
+        y = (x @ w).sum()
+        with fe.profiler.profile() as prof:
+            fe.autograd.grad(y, inputs)
+        return sum(e.name == "matmul" and e.kind == "op" for e in prof.events())
+
+    assert (products([x]), products([w]), products([x, w])) == (1, 1, 2)
