@@ -47,6 +47,9 @@ SQUARE = """
     m.linalg.eigh(a + a.mH)[1].abs()
     m.linalg.eigvals(a).abs().sort(-1)[0]
     m.linalg.eig(a)[1].abs().sum((-1, -2))
+    (lambda w, v: v[..., :2] @ v[..., :2].mH)(*m.linalg.eigh(a + a.mH))
+    (lambda w, v: v @ (w.exp().unsqueeze(-1) * v.mH))(*m.linalg.eigh(a + a.mH))
+    (lambda w, v: v @ (w.exp().unsqueeze(-1) * m.linalg.inv(v)))(*m.linalg.eig(a))
     m.linalg.matrix_exp(a)
     m.linalg.cond(a.detach(), 1)
 """
@@ -56,6 +59,8 @@ ANY = """
     m.linalg.svd(a, full_matrices=False)[0].abs()
     m.linalg.svd(a, full_matrices=False)[2].abs()
     m.linalg.svd(a, full_matrices=False)[1]
+    (lambda u, s, v: u @ v)(*m.linalg.svd(a, full_matrices=False))
+    (lambda u, s, v: u @ (s.log1p().unsqueeze(-1) * v))(*m.linalg.svd(a, False))
     m.linalg.qr(a)[0].abs()
     m.linalg.qr(a)[1].abs()
     m.linalg.pinv(a)
