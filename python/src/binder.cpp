@@ -265,12 +265,7 @@ void Binder::convert(int i, PyObject* o) {
         return;
       }
       ran_python_ = true;
-      // Steps of optimizers hand their numbers to the kernel as they are.
-      const OpInfo& info = *entry_.info;
-      if (info.schema.nouts == 0 && info.cpu && is_run_number(o)) {
-        a = run_number(o);
-        return;
-      }
+      if (take_run_number(i, o)) return;
       if (PyBool_Check(o) || !number_from(o, &a) || a.tag == ArgTag::bool_) {
         bad_argument(i, o, "a float");
       }
@@ -341,6 +336,14 @@ DType Binder::dtype_beside(int i) const {
   return DType::f32;
 }
 
+// Steps of optimizers hand their numbers to the kernel as they are.
+bool Binder::take_run_number(int i, PyObject* o) {
+  const OpInfo& info = *entry_.info;
+  if (info.schema.nouts > 0 || !info.cpu || !is_run_number(o)) return false;
+  args_.v[i] = run_number(o);
+  return true;
+}
+
 void Binder::convert_operand(int i, PyObject* o) {
   const Param& p = entry_.info->schema.params[i];
   Arg& a = args_.v[i];
@@ -355,7 +358,7 @@ void Binder::convert_operand(int i, PyObject* o) {
       return;
     }
     ran_python_ = true;
-    if (number_from(o, &a)) return;
+    if (take_run_number(i, o) || number_from(o, &a)) return;
     Tensor t;
     if (complex_from(o, dtype_beside(i), &t)) {
       made_.push_back(std::move(t));

@@ -82,6 +82,7 @@ class Binder {
   void convert(int i, PyObject* o);
   void convert_ints(int i, PyObject* o);
   void convert_tensors(int i, PyObject* o);
+  bool take_run_number(int i, PyObject* o);
   void convert_operand(int i, PyObject* o);
   DType dtype_beside(int i) const;
   void push_ints(int i, PyObject* const* items, Py_ssize_t n);
