@@ -835,22 +835,29 @@ def _checkpointed(model: Iterable[Any], modules: Sequence[Module]) -> Iterator[N
                 module.__dict__["forward"] = was["forward"]
 
 
+def _rates(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Learning rates that are tensors, by name; one that groups share is one."""
+    found: dict[int, Tensor] = {}
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            found.setdefault(id(group["lr"]), group["lr"])
+    return {f"lr{i}" if i else "lr": lr for i, lr in enumerate(found.values())}
+
+
 @contextmanager
 def _symbolic_rates(
     capture: _ferrule.Capture, optimizer: Optimizer
 ) -> Iterator[list[Parameter]]:
-    """Learning rates that are tensors are inputs; one that groups share is one."""
+    """Learning rates that are tensors are inputs."""
     before = [group["lr"] for group in optimizer.param_groups]
-    rates: dict[int, Tensor] = {}
+    symbols: dict[int, Tensor] = {}
     parameters: list[Parameter] = []
-    for lr in before:
-        if isinstance(lr, Tensor) and id(lr) not in rates:
-            name = f"lr{len(rates)}" if rates else "lr"
-            rates[id(lr)] = capture.input(name, lr.detach(), [""] * lr.ndim)
-            parameters.append(Parameter(name, False, nested(lr, name)[1]))
+    for name, lr in _rates(optimizer).items():
+        symbols[id(lr)] = capture.input(name, lr.detach(), [""] * lr.ndim)
+        parameters.append(Parameter(name, False, nested(lr, name)[1]))
     try:
         for group in optimizer.param_groups:
-            group["lr"] = rates.get(id(group["lr"]), group["lr"])
+            group["lr"] = symbols.get(id(group["lr"]), group["lr"])
         yield parameters
     finally:
         for group, lr in zip(optimizer.param_groups, before, strict=True):
@@ -937,4 +944,5 @@ def _eager_step(
                 p.grad = grad
             for p, kept in entries.items():
                 optimizer.state[p] = kept
-        return Case("train_step", choice, tensors, [loss.detach().clone()], after)
+        inputs = tensors + [lr.detach().clone() for lr in _rates(optimizer).values()]
+        return Case("train_step", choice, inputs, [loss.detach().clone()], after)
