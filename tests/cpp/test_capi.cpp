@@ -172,6 +172,26 @@ TEST_CASE("C++ wrapper: run by name, train, save, load") {
   ::unlink(path.c_str());
 }
 
+TEST_CASE("C++ wrapper: entry points of a model share state") {
+  const auto file = ferrule::write_program(training_program());
+  auto model = fe::Model::load(std::as_bytes(std::span(file)));
+  const fe::Array x(std::vector<float>(4, 1.0f), {4});
+  const float before = model.run({})[0].values<float>()[0];
+  CHECK(model.run("train_step", {{"x", x}})["loss"].item<float>() == -2.5f);
+  CHECK(model.run("forward", {})[0].values<float>()[0] == before - 2);
+  CHECK(model.run({})[0].values<float>()[0] == before - 2);
+  CHECK_THROWS_WITH_AS(model.run("validate", {}),
+                       "the model has no signature 'validate'", fe::Error);
+  CHECK_THROWS_WITH_AS(model.run("train_step", {}),
+                       "[train_step] input 'x' is missing", fe::Error);
+  // Copies of a model have the session of the first.
+  fe::Model copy = model;
+  CHECK(copy.run({})[0].values<float>()[0] == before - 2);
+  // Another model starts from the file.
+  auto fresh = fe::Model::load(std::as_bytes(std::span(file)));
+  CHECK(fresh.run({})[0].values<float>()[0] == before);
+}
+
 TEST_CASE("C: what runs is planned, watched and profiled") {
   Opened o(linear_program());
   const ferrule::Tensor x = ramp({2, 3});
