@@ -113,10 +113,14 @@ def while_loop(
         after = after if isinstance(after, (tuple, list)) else (after,)
         return _next_carry("while_loop", names, tuple(after), parts)
 
-    if not _captured(*values):
-        while bool(test(*values)):
-            values = step(*values)
-        return build(values)
+    while not _captured(*values):
+        # Captured is also a loop of numbers that ends by a captured tensor.
+        keep_going = test(*values)
+        if isinstance(keep_going, Tensor) and _captured(keep_going):
+            break
+        if not keep_going:
+            return build(values)
+        values = step(*values)
     if _wants_gradient(values):
         raise _ferrule.AutogradError(
             "[while_loop] a loop whose number of steps is not known has no gradient "

@@ -397,3 +397,14 @@ def test_errors_say_what_to_do(run, error, text) -> None:
     with pytest.raises(error, match=text):
         run()
     assert not _ferrule.is_capturing()
+
+
+def test_a_loop_of_numbers_that_a_captured_tensor_ends() -> None:
+    def f(x):
+        (n,) = fe.while_loop(lambda n: n < x.sum(), lambda n: (n + 1,), (0,))
+        return x * n
+
+    program = fe.trace(f, fe.tensor([1.0, 2.0]))
+    for values in ([1.0, 2.0], [0.0, 0.0], [3.0, 4.0]):
+        x = fe.tensor(values)
+        assert program(x).tolist() == f(x).tolist()
