@@ -9,8 +9,17 @@ function below, which decides in Python where it can, and otherwise writes `fe.c
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+)
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -34,9 +43,11 @@ def script(function: F) -> F:
 
     Both ways of a decision must give a variable the same dtype and shape, if it is used
     afterwards; a variable that a loop changes keeps them from step to step, and has a
-    value before the loop. Python numbers that change become tensors. `y[i] = v` in a
-    branch or loop changes a copy of `y`. Functions that are called are not looked into:
-    decorate them, too.
+    value before the loop. Python numbers that change become tensors. `y[i] = v` and
+    `y += v` in a branch or loop change a copy of `y`: other names of the same tensor
+    and views of it keep the old values. Lists, dicts and attributes of objects can
+    change where they were made, and are refused in a branch or loop below. Functions
+    that are called are not looked into: decorate them, too.
 
     Loops over a tensor and over `range` have gradients, also in a captured training
     step; `while` over tensors, and `range` of a tensor, has none there.
@@ -62,6 +73,19 @@ def script(function: F) -> F:
         >>> fe.script(halve)(fe.tensor([3.0, 1.0])).tolist()
         [0.75, 0.25]
     """
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise TypeError(
+            f"[script] a {type(function).__name__} cannot be scripted, but functions "
+            "made by def; below @staticmethod and @classmethod, and of a module its "
+            "forward"
+        )
+    if hasattr(function, "__script__"):
+        return function
+    if hasattr(function, "__wrapped__"):
+        raise TypeError(
+            f"[script] '{function.__name__}' is another decorator's function; "
+            "@fe.script must be the innermost decorator"
+        )
     made: list[Callable[..., Any]] = []
 
     @functools.wraps(function)
@@ -70,8 +94,11 @@ def script(function: F) -> F:
             return function(*args, **kwargs)
         if not made:
             made.append(rewritten(function, _Runtime(function.__code__.co_filename)))
+        if inspect.ismethod(function):
+            return made[0](function.__self__, *args, **kwargs)
         return made[0](*args, **kwargs)
 
+    scripted.__script__ = True  # type: ignore[attr-defined]
     return scripted  # type: ignore[return-value]
 
 
@@ -90,6 +117,10 @@ class _Undefined:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _fail
     __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __neg__ = _fail
     __bool__ = __call__ = __getitem__ = __iter__ = __len__ = __index__ = _fail  # type: ignore[assignment]
+
+
+def _container(value: Any) -> bool:
+    return isinstance(value, (MutableSequence, MutableMapping, MutableSet))
 
 
 def _symbolic(value: Any) -> bool:
@@ -128,7 +159,12 @@ class _Runtime:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.depth = 0  # of branches and loops that are being written down
+        # Of each branch or loop that is being written down, the Python objects made.
+        self.own: list[list[Any]] = []
+
+    @property
+    def depth(self) -> int:
+        return len(self.own)
 
     def _place(self, line: int) -> str:
         return f"{self.file}:{line}"
@@ -151,11 +187,11 @@ class _Runtime:
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
-        self.depth += 1
+        self.own.append([])
         try:
             yield
         finally:
-            self.depth -= 1
+            self.own.pop()
 
     def _named(self, state: State, names: Sequence[str]) -> dict[str, Any]:
         return dict(zip(names, state, strict=True))
@@ -176,39 +212,63 @@ class _Runtime:
 
     # --- expressions
 
-    def and_(self, first: Any, second: Callable[[], Any]) -> Any:
+    def and_(
+        self, first: Any, second: Callable[[], Any], line: int, truth: bool
+    ) -> Any:
         if not _symbolic(first):
             return first and second()
-        return _ferrule.ops.logical_and(first, self._tensor(second()))
+        return self._decide(first, second, lambda: first, line, truth)
 
-    def or_(self, first: Any, second: Callable[[], Any]) -> Any:
+    def or_(self, first: Any, second: Callable[[], Any], line: int, truth: bool) -> Any:
         if not _symbolic(first):
             return first or second()
-        return _ferrule.ops.logical_or(first, self._tensor(second()))
+        return self._decide(first, lambda: first, second, line, truth)
 
-    def compare(self, names: Sequence[str], *operands: Callable[[], Any]) -> Any:
+    def _decide(
+        self,
+        test: Tensor,
+        yes: Callable[[], Any],
+        no: Callable[[], Any],
+        line: int,
+        truth: bool,
+    ) -> Any:
+        """`and` and `or`: the second is computed where the first does not decide
+        (x[i] after i < n), and the result is an operand, or its truth in a test.
+        """
+        if truth:
+            return self._cond(
+                test, lambda: self._truth(yes()), lambda: self._truth(no()), line
+            )
+        return self._cond(test, yes, no, line)
+
+    def compare(
+        self, line: int, names: Sequence[str], *operands: Callable[[], Any]
+    ) -> Any:
         """`a < b < c`, each computed at most once."""
-        left: Any = operands[0]()
-        result: Any = True
-        for name, operand in zip(names, operands[1:], strict=True):
-            right = operand()
+
+        def holds(left: Any, i: int) -> Any:
+            right = operands[i + 1]()
+            name = names[i]
             if name in ("in", "not in"):
                 found = (left in right) == (name == "in")
             else:
                 found = getattr(operator, name)(left, right)
-            result = self.and_(result, lambda found=found: found)
-            if not _symbolic(result) and not result:
-                return result
-            left = right
-        return result
+            if i + 1 == len(names):
+                return found
+            return self.and_(found, lambda: holds(right, i + 1), line, False)
+
+        return holds(operands[0](), 0)
 
     @staticmethod
     def not_(value: Any) -> Any:
         return _ferrule.ops.logical_not(value) if _symbolic(value) else not value
 
     @staticmethod
-    def _tensor(value: Any) -> Tensor:
-        return value if isinstance(value, Tensor) else _ferrule.tensor(bool(value))
+    def _truth(value: Any) -> Tensor:
+        """One bool."""
+        if not isinstance(value, Tensor):
+            return _ferrule.tensor(bool(value))
+        return (value if value.dtype is _ferrule.bool else value != 0).reshape(())
 
     def choose(
         self, test: Any, yes: Callable[[], Any], no: Callable[[], Any], line: int
@@ -222,16 +282,45 @@ class _Runtime:
             return _Range(*limits)
         return range(*limits)
 
-    def put(self, target: Any, key: Any, value: Any) -> Any:
-        """`target[key] = value`; in a branch or loop into a copy."""
+    def made(self, value: Any) -> Any:
+        """A new Python object: the branch or loop that made it may change it."""
+        if self.own:
+            self.own[-1].append(value)
+        return value
+
+    def changed(self, holder: Any, what: str, line: int) -> Any:
+        """An object that is about to be changed, by `what`."""
+        if not self.own or isinstance(holder, Tensor):
+            return holder
+        if any(holder is own for own in self.own[-1]):
+            return holder
+        raise self._refuse(
+            line,
+            f"'{what}' changes an object ({type(holder).__name__}) that was made before "
+            "the branch or loop, which is written down once, whether it runs or not; "
+            "change variables, and collect tensors in elements of one (y[i] = v)",
+        )
+
+    def called(self, holder: Any, what: str, line: int) -> Any:
+        """An object of which a method of this name changes containers."""
+        return self.changed(holder, what, line) if _container(holder) else holder
+
+    def put(
+        self, target: Any, key: Any, value: Any, what: str, line: int, name: str = ""
+    ) -> Any:
+        """`target[key] = value`, or `+=`; in a branch or loop into a copy."""
         if self.depth and _symbolic(target):
             target = target.clone()
+        self.changed(target, what, line)
+        if name:
+            value = self.augment(name, target[key], value, what, line)
         target[key] = value
         return target
 
-    def augment(self, name: str, target: Any, value: Any) -> Any:
+    def augment(self, name: str, target: Any, value: Any, what: str, line: int) -> Any:
         """`target += value`; a tensor in a branch or loop is made anew."""
         anew = self.depth > 0 and _symbolic(target)
+        self.called(target, what, line)
         in_place = "i" + name.rstrip("_")
         function: Any = getattr(operator, name if anew else in_place)
         return function(target, value)
@@ -248,9 +337,8 @@ class _Runtime:
 
             return run
 
-        test = test if test.dtype is _ferrule.bool else test != 0
         with self._at(line, "the two ways differ, or one of them fails"):
-            return _control_flow.cond(test.reshape(()), inside(yes), inside(no))
+            return _control_flow.cond(self._truth(test), inside(yes), inside(no))
 
     def if_return(
         self,
@@ -316,10 +404,7 @@ class _Runtime:
 
         def keep_going(values: dict[str, Any]) -> Any:
             with self._inside():
-                found = self._tensor(test(*full(values)))
-                return (found if found.dtype is _ferrule.bool else found != 0).reshape(
-                    ()
-                )
+                return self._truth(test(*full(values)))
 
         def step(values: dict[str, Any]) -> tuple[dict[str, Any]]:
             with self._inside():
@@ -387,7 +472,7 @@ class _Runtime:
             i = now[-1]
             more = i < items.stop if items.step > 0 else i > items.stop
             going = self._named(now[:-1], names)[flag] if flag else True
-            return self.and_(more, lambda: going)
+            return self.and_(more, lambda: going, line, True)
 
         def step(*now: Any) -> State:
             return (*body(now[-1], *now[:-1]), now[-1] + items.step)

@@ -23,7 +23,10 @@ from typing import Any
 __all__ = ["rewritten"]
 
 _RUNTIME = "__fe_script"
+_MADE = "__fe_made"
+_FLAG = "__fe_go_"
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_TRY: tuple[type[ast.AST], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _REFUSED: dict[type[ast.AST], str] = {
     ast.Global: "global",
@@ -62,12 +65,18 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
+# Methods that change a list, dict, set or deque.
+_CHANGES = frozenset(
+    "add append appendleft clear difference_update discard extend extendleft insert "
+    "intersection_update move_to_end pop popitem popleft remove reverse rotate "
+    "setdefault sort symmetric_difference_update update".split()
+)
 _IN_LOOP = (
     "a return inside of a loop cannot depend on a tensor; set a variable, break, and "
     "return it after the loop"
 )
 _ELSE = "a loop with an else cannot depend on a tensor"
-_IN_BLOCK = "a jump out of with or try cannot depend on a tensor"
+_IN_BLOCK = "a jump out of with or try cannot depend on a tensor, nor one out of match"
 _ASSERT = "an assert of a tensor's value cannot be captured; leave it out"
 
 
@@ -79,12 +88,16 @@ def rewritten(function: Callable[..., Any], runtime: object) -> Callable[..., An
     """
     file = function.__code__.co_filename
     node = _parse(function, file)
+    _mangle(node, function.__qualname__)
     for inner in _own(node):
         if word := _REFUSED.get(type(inner)):
             raise _error(f"'{word}' cannot be captured", file, inner)
     node.decorator_list, node.returns = [], None
+    # Not the function's own name, which must mean in it what it did.
+    node.name = _MADE
+    node.body = [_TestsThatBind().visit(s) for s in node.body]
     _Jumps(node).lower_function()
-    emitted = _Emit()
+    emitted = _Emit(next(iter(function.__code__.co_varnames), ""))
     node.body = emitted.block(node.body)
     arguments = node.args
     arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
@@ -101,7 +114,8 @@ def rewritten(function: Callable[..., Any], runtime: object) -> Callable[..., An
     outer.body = [node]
     module = ast.fix_missing_locations(ast.Module([outer], []))
     compiled = compile(module, file, "exec")
-    made = _code_of(_code_of(compiled, "__fe_outer"), node.name)
+    made = _code_of(_code_of(compiled, "__fe_outer"), _MADE)
+    made = made.replace(co_name=code.co_name)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     cells[_RUNTIME] = types.CellType(runtime)
     closure = tuple(cells[name] for name in made.co_freevars)
@@ -137,6 +151,58 @@ def _code_of(code: types.CodeType, name: str) -> types.CodeType:
     )
 
 
+class _Mangle(ast.NodeTransformer):
+    """`__name` in a class is `_Class__name`."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner.lstrip("_")
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.name = self._mangled(node.name)
+        return node  # it has names of its own
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for field in ("id", "attr", "arg", "name", "asname"):
+            if isinstance(node, ast.keyword):
+                break  # Python leaves these alone
+            if isinstance(name := getattr(node, field, None), str):
+                setattr(node, field, self._mangled(name))
+        return super().generic_visit(node)
+
+    def _mangled(self, name: str) -> str:
+        if not name.startswith("__") or name.endswith("__") or "." in name:
+            return name
+        return f"_{self.owner}{name}"
+
+
+def _mangle(node: ast.FunctionDef, qualified: str) -> None:
+    """Private names, as the class in which the function stands makes them."""
+    outer = qualified.split(".")[:-1]
+    while outer and outer[-1] == "<locals>":
+        outer = outer[:-2]
+    if outer and outer[-1].strip("_"):
+        _Mangle(outer[-1]).visit(node)
+
+
+class _TestsThatBind(ast.NodeTransformer):
+    """`while (n := f()) > 1:` becomes `while True:` with a break: a test that is a
+    function of its own gives no variable a value.
+    """
+
+    def _leave(self, node: Any) -> Any:
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _leave
+
+    def visit_While(self, s: ast.While) -> Any:
+        self.generic_visit(s)
+        if s.orelse or not _binds(s.test):
+            return s
+        stop = ast.If(ast.UnaryOp(ast.Not(), s.test), [ast.Break()], [])
+        s.test, s.body = ast.Constant(True), [stop, *s.body]
+        return _at(s, s)
+
+
 # --- which variables --------------------------------------------------------
 
 
@@ -162,8 +228,10 @@ def _assigned(block: Iterable[ast.stmt]) -> set[str]:
             found.add(n.name)
         elif isinstance(n, ast.alias):
             found.add((n.asname or n.name).split(".")[0])
-        elif isinstance(n, ast.ExceptHandler) and n.name:
-            found.add(n.name)
+        elif isinstance(n, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+            found.update([n.name] if n.name else [])
+        elif isinstance(n, ast.MatchMapping) and n.rest:
+            found.add(n.rest)
         if not isinstance(n, (*_SCOPES, *_COMPREHENSIONS)):
             for child in ast.iter_child_nodes(n):
                 visit(child)
@@ -213,7 +281,7 @@ def _exposed(block: Iterable[ast.stmt], given: set[str]) -> tuple[set[str], set[
             reads |= inner
         else:
             reads |= _loads(s) - given
-            if not isinstance(s, ast.Try):
+            if not isinstance(s, (ast.Match, *_TRY)):
                 given |= _assigned([s])
     return reads, given
 
@@ -239,6 +307,17 @@ def _stored(node: ast.AST | None) -> set[str]:
         for n in ast.walk(node)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
+
+
+def _blocks(s: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The blocks of a statement, but for those of functions and classes."""
+    if isinstance(s, _SCOPES):
+        return
+    parts = [s, *getattr(s, "handlers", []), *getattr(s, "cases", [])]
+    for part in parts:
+        for name in ("body", "orelse", "finalbody"):
+            if block := getattr(part, name, []):
+                yield block
 
 
 # --- jumps ------------------------------------------------------------------
@@ -315,13 +394,10 @@ class _Jumps:
                 test = _loads(s.test) if isinstance(s, ast.While) else set()
                 target = _stored(s.target) if isinstance(s, ast.For) else set()
                 live = inner = live | test | _exposed(s.body, target)[0]
-            elif isinstance(s, ast.Try):
+            elif isinstance(s, _TRY):
                 live = live | _loads(s)
-            if not isinstance(s, _SCOPES):
-                for name in ("body", "orelse", "finalbody"):
-                    self._note_live(getattr(s, name, []), live, inner)
-            for handler in getattr(s, "handlers", []):
-                self._note_live(handler.body, live, inner)
+            for inner_block in _blocks(s):
+                self._note_live(inner_block, live, inner)
 
     def _lower(self, block: list[ast.stmt], flag: str | None) -> list[ast.stmt]:
         """A block at whose end a function returns (flag None) or a loop goes on."""
@@ -359,14 +435,13 @@ class _Jumps:
             return self._loop(s)
         if isinstance(s, ast.If) and _jumps(s):
             s.plain = _IN_LOOP if self.loops else _IN_BLOCK  # type: ignore[attr-defined]
-        for name in ("body", "orelse", "finalbody"):
-            if not isinstance(s, _SCOPES):
-                self._block(getattr(s, name, []))
-        for handler in getattr(s, "handlers", []):
-            self._block(handler.body)
+        for inner_block in _blocks(s):
+            self._block(inner_block)
 
     def _loop(self, s: ast.For | ast.While) -> None:
-        blocked = any(isinstance(n, (ast.With, ast.Try)) and _jumps(n) for n in _own(s))
+        blocked = any(
+            isinstance(n, (ast.With, ast.Match, *_TRY)) and _jumps(n) for n in _own(s)
+        )
         if s.orelse or _returns(s) or blocked:
             s.plain = (  # type: ignore[union-attr]
                 _ELSE if s.orelse else _IN_LOOP if _returns(s) else _IN_BLOCK
@@ -379,12 +454,13 @@ class _Jumps:
         flag = ""
         if _breaks(s):
             self.flags += 1
-            flag = f"__fe_go_{self.flags}"
+            flag = f"{_FLAG}{self.flags}"
         live: set[str] = s.live  # type: ignore[union-attr]
         s.body = self._lower(s.body, flag)
         test = _loads(s.test) if isinstance(s, ast.While) else set()
         target = _stored(s.target) if isinstance(s, ast.For) else set()
         read = live | test | _exposed(s.body, target)[0]
+        read = {n for n in read if not n.startswith(_FLAG)}  # inner loops' begin anew
         carried = (_assigned(s.body) | target) & read | ({flag} if flag else set())
         if flag:
             going = ast.If(ast.Name(flag, ast.Load()), s.body, [])
@@ -451,7 +527,10 @@ def _binds(node: ast.AST) -> bool:
 
 
 class _Emit(ast.NodeTransformer):
-    def __init__(self) -> None:
+    """`first` is the function's first variable, of which `super()` is."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
         self.count = 0
 
     def block(self, block: list[ast.stmt]) -> list[ast.stmt]:
@@ -482,6 +561,7 @@ class _Emit(ast.NodeTransformer):
 
     def visit_If(self, s: ast.If) -> Any:
         line = ast.Constant(s.lineno)
+        _mark_truth(s.test)
         test = self.visit(s.test)
         body, orelse = self.block(s.body), self.block(s.orelse)
         if reason := getattr(s, "plain", ""):
@@ -504,6 +584,7 @@ class _Emit(ast.NodeTransformer):
         return [_at(n, s) for n in (*defs, result)]
 
     def visit_While(self, s: ast.While) -> Any:
+        _mark_truth(s.test)
         test = self.visit(s.test)
         body = self.block(s.body)
         if reason := getattr(s, "plain", ""):
@@ -514,7 +595,7 @@ class _Emit(ast.NodeTransformer):
         names, tail = self._loop(s, set())
         if s.flag:  # type: ignore[attr-defined]
             flag = ast.Name(s.flag, ast.Load())  # type: ignore[attr-defined]
-            test = _call("and_", flag, _later(test))
+            test = _both_true(flag, test, s)
         keep, step = self._names("test", "step")
         call = _call(
             "while_",
@@ -579,46 +660,53 @@ class _Emit(ast.NodeTransformer):
     # --- writes into elements
 
     def visit_Assign(self, s: ast.Assign) -> Any:
-        self.generic_visit(s)
         (target,) = s.targets if len(s.targets) == 1 else (None,)
         if not isinstance(target, ast.Subscript) or not isinstance(
             target.value, ast.Name
         ):
-            return s
+            return self.generic_visit(s)
+        s.value = self.visit(s.value)
+        target.slice = self.visit(target.slice)
         return _at(_put(target, s.value), s)
 
     def visit_AugAssign(self, s: ast.AugAssign) -> Any:
-        self.generic_visit(s)
         t = s.target
-        if isinstance(t, ast.Name) and (name := _IN_PLACE.get(type(s.op))):
-            value = _call(
-                "augment", ast.Constant(name), ast.Name(t.id, ast.Load()), s.value
-            )
+        s.value = self.visit(s.value)
+        if isinstance(t, ast.Name):
+            name = ast.Constant(_IN_PLACE[type(s.op)])
+            place = ast.Constant(t.id), ast.Constant(s.lineno)
+            load = ast.Name(t.id, ast.Load())
+            value = _call("augment", name, load, s.value, *place)
             return _at(ast.Assign([t], value), s)
         if not isinstance(t, ast.Subscript) or not isinstance(t.value, ast.Name):
+            s.target = self.visit(t)
             return s
-        old = ast.Subscript(ast.Name(t.value.id, ast.Load()), t.slice, ast.Load())
-        return _at(_put(t, ast.BinOp(copy.deepcopy(old), s.op, s.value)), s)
+        t.slice = self.visit(t.slice)
+        name = ast.Constant(_IN_PLACE[type(s.op)])
+        return _at(_put(t, s.value, name), s)
 
     # --- expressions
 
     def visit_BoolOp(self, e: ast.BoolOp) -> Any:
-        if _binds(e):
+        if any(map(_binds, e.values[1:])):
             return e
         self.generic_visit(e)
         name = "and_" if isinstance(e.op, ast.And) else "or_"
+        line, truth = ast.Constant(e.lineno), ast.Constant(hasattr(e, "truth"))
         result = e.values[-1]
         for value in reversed(e.values[:-1]):
-            result = _call(name, value, _later(result))
+            result = _call(name, value, _later(result), line, truth)
         return _at(result, e)
 
     def visit_UnaryOp(self, e: ast.UnaryOp) -> Any:
+        _mark_truth(e)
         self.generic_visit(e)
         return _at(_call("not_", e.operand), e) if isinstance(e.op, ast.Not) else e
 
     def visit_IfExp(self, e: ast.IfExp) -> Any:
-        if _binds(e):
+        if _binds(e.body) or _binds(e.orelse):
             return e
+        _mark_truth(e.test)
         self.generic_visit(e)
         ways = _later(e.body), _later(e.orelse)
         return _at(_call("choose", e.test, *ways, ast.Constant(e.lineno)), e)
@@ -629,7 +717,50 @@ class _Emit(ast.NodeTransformer):
         self.generic_visit(e)
         names = _texts(_COMPARISONS[type(op)] for op in e.ops)
         operands = (_later(value) for value in (e.left, *e.comparators))
-        return _at(_call("compare", names, *operands), e)
+        return _at(_call("compare", ast.Constant(e.lineno), names, *operands), e)
+
+    # --- what Python objects hold
+
+    def _changed(self, name: str, holder: ast.expr, what: ast.expr) -> ast.Call:
+        line, text = ast.Constant(what.lineno), ast.Constant(ast.unparse(what))
+        return _call(name, holder, text, line)
+
+    def visit_Subscript(self, e: ast.Subscript) -> Any:
+        text = copy.deepcopy(e)
+        self.generic_visit(e)
+        if not isinstance(e.ctx, ast.Load):
+            e.value = self._changed("changed", e.value, text)
+        return ast.fix_missing_locations(e)
+
+    def visit_Attribute(self, e: ast.Attribute) -> Any:
+        text = copy.deepcopy(e)
+        self.generic_visit(e)
+        if not isinstance(e.ctx, ast.Load):
+            e.value = self._changed("changed", e.value, text)
+        return ast.fix_missing_locations(e)
+
+    def visit_Call(self, e: ast.Call) -> Any:
+        function = copy.deepcopy(e.func)
+        self.generic_visit(e)
+        if isinstance(e.func, ast.Attribute) and e.func.attr in _CHANGES:
+            e.func.value = self._changed("called", e.func.value, function)
+            return ast.fix_missing_locations(e)
+        if not isinstance(e.func, ast.Name):
+            return e
+        if e.func.id == "super" and not (e.args or e.keywords):
+            # In a function of its own it would not find the method's first argument.
+            e.args = [ast.Name(n, ast.Load()) for n in ("__class__", self.first)]
+            return ast.fix_missing_locations(e)
+        return _at(_call("made", e), e)
+
+    def _new(self, e: Any) -> Any:
+        self.generic_visit(e)
+        return _at(_call("made", e), e)
+
+    visit_Dict = visit_Set = visit_ListComp = visit_DictComp = visit_SetComp = _new
+
+    def visit_List(self, e: ast.List) -> Any:
+        return self._new(e) if isinstance(e.ctx, ast.Load) else self.generic_visit(e)
 
 
 def _plain(value: ast.expr, like: ast.AST, reason: str) -> ast.expr:
@@ -637,12 +768,28 @@ def _plain(value: ast.expr, like: ast.AST, reason: str) -> ast.expr:
     return _call("plain", value, line, ast.Constant(reason))
 
 
-def _put(target: ast.Subscript, value: ast.expr) -> ast.stmt:
+def _put(target: ast.Subscript, value: ast.expr, *augmented: ast.expr) -> ast.stmt:
     assert isinstance(target.value, ast.Name)
     name = target.value.id
-    key = _key(copy.deepcopy(target.slice))
-    call = _call("put", ast.Name(name, ast.Load()), key, value)
+    place = ast.Constant(f"{name}[...]"), ast.Constant(target.lineno)
+    load = ast.Name(name, ast.Load())
+    call = _call("put", load, _key(target.slice), value, *place, *augmented)
     return ast.Assign([ast.Name(name, ast.Store())], call)
+
+
+def _mark_truth(test: ast.expr) -> None:
+    """Of `and` and `or` in a test only the truth is asked."""
+    if isinstance(test, ast.BoolOp):
+        test.truth = True  # type: ignore[attr-defined]
+        for value in test.values:
+            _mark_truth(value)
+    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        _mark_truth(test.operand)
+
+
+def _both_true(first: ast.expr, second: ast.expr, like: ast.stmt) -> ast.Call:
+    line = ast.Constant(like.lineno)
+    return _call("and_", first, _later(second), line, ast.Constant(True))
 
 
 def _key(key: ast.expr) -> ast.expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 import ferrule as fe
@@ -117,6 +119,82 @@ def python_only(x, flag=True, names=("a", "b")):
     return x
 
 
+@fe.script
+def operands(x):
+    """`and` and `or` give an operand; the second is computed only if it is asked."""
+    i = 0
+    while i < x.abs().sum() and i < 3 and x[i] >= 0:
+        i = i + 1
+    if x.sum() > 1 and x.max():
+        x = x * 2
+    return (x.sum() or x.max() - 7.0) + i, x.sum() and x.min()
+
+
+@fe.script
+def nested_loops(x):
+    """Each inner loop begins with a flag of its own."""
+    total = x.sum() * 0
+    for row in x:
+        for other in x:
+            if other > row:
+                break
+            total = total + other
+        if total > 5:
+            break
+        total = total + 1
+    return total
+
+
+@fe.script
+def binding_tests(x):
+    while (total := x.sum()) > 1:
+        if x.max() > 8:
+            x = x - 7
+            continue
+        x = x / 2
+    if (most := x.max()) > 0 and most < 0.3:
+        x = x * most
+    return x, total
+
+
+@fe.script
+def matched(x):
+    match x.ndim:
+        case 1 as n:
+            if x.sum() > 1:
+                x = x * 2
+            else:
+                x = x - n
+        case _:
+            x = -x
+    return x
+
+
+@fe.script
+def countdown(x, steps=3):
+    """Python ends the recursion."""
+    if steps == 0:
+        return x
+    if x.sum() > 1:
+        x = x / 2
+    return countdown(x + 0.5, steps - 1)
+
+
+@fe.script
+def own_lists(x):
+    """A list that is made on a way may change there."""
+    parts = []
+    for i in range(3):
+        parts.append(x * i)
+    if x.sum() > 1:
+        more = [x]
+        more.append(x * 3)
+        more[0] = x * 2
+        more += [x]
+        x = fe.stack(more).sum(0)
+    return fe.stack(parts).sum() + x
+
+
 INPUTS = [
     [0.25, 0.5, 0.75],
     [0.1, 0.1, 0.2],
@@ -134,6 +212,12 @@ FUNCTIONS = [
     ranges,
     unrolled,
     python_only,
+    operands,
+    nested_loops,
+    binding_tests,
+    matched,
+    countdown,
+    own_lists,
 ]
 
 
@@ -316,7 +400,71 @@ def tensor_step(x):
     return y
 
 
+@fe.script
+def appends(x):
+    found = []
+    for row in x:
+        found.append(row)
+    return fe.stack(found)
+
+
+@fe.script
+def updates(x):
+    found = {"x": x}
+    if x.sum() > 9:
+        found.update(y=x)
+    return x * len(found)
+
+
+@fe.script
+def deletes(x):
+    found = {"x": x, "y": x}
+    if x.sum() > 9:
+        del found["y"]
+    return x * len(found)
+
+
+@fe.script
+def puts(x):
+    found = [0.0]
+    if x.sum() > 9:
+        found[0] = 1.0
+    return x * found[0]
+
+
+@fe.script
+def extends(x):
+    found = [x]
+    if x.sum() > 9:
+        found += [x]
+    return x * len(found)
+
+
+class Counter:
+    n = 1
+
+
+@fe.script
+def sets_attribute(x):
+    counter = Counter()
+    if x.sum() > 9:
+        counter.n += 1
+    return x * counter.n
+
+
+@fe.script
+def mixed_operands(x):
+    return (x.sum() > 9 and x.max()) * x
+
+
 REFUSED = [
+    (appends, 2, "'found.append' changes an object (list) that was made before"),
+    (updates, 2, "'found.update' changes an object (dict)"),
+    (deletes, 2, "'found['y']' changes an object (dict)"),
+    (puts, 2, "'found[...]' changes an object (list)"),
+    (extends, 2, "'found' changes an object (list)"),
+    (sets_attribute, 2, "'counter.n' changes an object (Counter)"),
+    (mixed_operands, 0, "float32 if true and bool if not"),
     (one_way, 1, "'y' has a value on one way only"),
     (first_in_loop, 1, "'last' gets its first value inside of a loop"),
     (other_dtypes, 1, "result y is float32 if true and bool if not"),
@@ -372,3 +520,56 @@ def test_a_scripted_function_keeps_name_defaults_and_closure() -> None:
     x = fe.tensor([3.0])
     assert same(fe.trace(f, x)(x), f(x))
     assert same(fe.trace(f, x, 4.0)(x), f(x, 4.0))
+
+
+class Scaled(nn.Module):
+    def forward(self, x):
+        return x * 2
+
+
+class Private(Scaled):
+    def __init__(self) -> None:
+        super().__init__()
+        self.__scale = 3.0
+
+    @fe.script
+    def forward(self, x):
+        """Private names and super() on a way, as in the method itself."""
+        if x.sum() > 1:
+            x = super().forward(x) * self.__scale
+        return x
+
+
+def test_private_names_and_super_in_a_branch() -> None:
+    model = Private()
+    program = fe.export(model, (fe.tensor([3.0]),))
+    for values in ([3.0], [0.5]):
+        assert same(program(fe.tensor(values)), model(fe.tensor(values)))
+
+
+def test_an_augmented_element_is_written_in_place_once() -> None:
+    calls, keys = [], []
+
+    @fe.script
+    def f(x):
+        calls.append(0)
+        parts = [x * 1]
+        first = parts[0]
+        parts[keys.append(0) or 0] += 1
+        return first
+
+    x = fe.tensor([1.0, 2.0])
+    assert same(fe.trace(f, x, check=False)(x), x + 1)
+    assert len(keys) == len(calls)
+
+
+def test_what_is_decorated_is_a_function() -> None:
+    model = Scaled()
+    x = fe.ones(2)
+    assert same(fe.trace(fe.script(model.forward), x)(x), x * 2)
+    assert fe.script(matched) is matched
+    for wrong in (model, len, staticmethod(rows)):
+        with pytest.raises(TypeError, match=r"^\[script\] a .* cannot be scripted"):
+            fe.script(wrong)
+    with pytest.raises(TypeError, match="must be the innermost decorator"):
+        fe.script(functools.wraps(rows.__wrapped__)(lambda x: x))
