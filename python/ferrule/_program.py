@@ -87,14 +87,10 @@ class Arguments:
     @classmethod
     def from_json(cls, text: Any, types: Iterable[type]) -> Arguments:
         try:
-            return cls(
-                [
-                    Parameter(str(name), bool(keyword), Nested.from_json(s, types))
-                    for name, keyword, s in text
-                ]
-            )
+            entries = [(str(name), bool(keyword), s) for name, keyword, s in text]
         except (TypeError, ValueError) as error:
             raise FormatError(f"a structure that cannot be read: {error}") from error
+        return cls([Parameter(n, k, Nested.from_json(s, types)) for n, k, s in entries])
 
 
 def structure_text(arguments: Arguments, result: Nested) -> str:
@@ -122,6 +118,7 @@ def load_program(
 
     Raises:
         ValueError: there is no such pass.
+        TypeError: a class in `types` has other fields than in the file.
         FormatError: the file is damaged or needs a newer version; says which.
 
     Example:

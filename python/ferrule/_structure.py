@@ -16,8 +16,8 @@ and fields.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import is_dataclass, make_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, make_dataclass
 from typing import Any
 
 from ._ferrule import FormatError, Tensor, tensor
@@ -128,13 +128,15 @@ class Nested:
 
     @classmethod
     def from_json(cls, text: Any, types: Iterable[type] = ()) -> Nested:
-        """Raises FormatError where it is not a structure."""
+        """Raises FormatError where it is not a structure, TypeError where a class of
+        `types` has other fields.
+        """
         constants: list[Any] = []
-        known = {t.__name__: t for t in types}
         try:
-            return cls(_read(text, constants, known, 0), constants)
+            structure = _read(text, constants, 0)
         except (TypeError, ValueError, KeyError, IndexError) as error:
             raise FormatError(f"a structure that cannot be read: {error}") from error
+        return cls(_with_types(structure, {t.__name__: t for t in types}), constants)
 
 
 def nested(tree: Any, what: str) -> tuple[list[Tensor], Nested]:
@@ -170,9 +172,7 @@ def _bad_keys(structure: Structure) -> Iterator[Any]:
         yield from _bad_keys(child)
 
 
-def _read(
-    text: Any, constants: list[Any], known: dict[str, type], depth: int
-) -> Structure:
+def _read(text: Any, constants: list[Any], depth: int) -> Structure:
     if depth > _DEEPEST:
         raise ValueError(f"it is more than {_DEEPEST} deep")
     if text == "tensor":
@@ -184,7 +184,7 @@ def _read(
             raise ValueError(f"{parts[0]!r} is no constant")
         constants.append(parts[0])
         return LEAF
-    children = tuple(_read(c, constants, known, depth + 1) for c in parts[-1])
+    children = tuple(_read(c, constants, depth + 1) for c in parts[-1])
     if kind in ("tuple", "list"):
         return Structure(tuple if kind == "tuple" else list, (), children)
     keys = tuple(parts[-2])
@@ -192,15 +192,38 @@ def _read(
         raise ValueError(f"{len(keys)} keys for {len(children)} entries")
     if kind == "dict":
         return Structure(dict, keys, children)
-    made: dict[str, Callable[[], type]] = {
-        "namedtuple": lambda: namedtuple(parts[0], keys),
-        "dataclass": lambda: make_dataclass(parts[0], keys),
-    }
-    return Structure(
-        known[parts[0]] if parts[0] in known else made[kind](),
-        () if kind == "namedtuple" else keys,
-        children,
-    )
+    if kind == "namedtuple":
+        return Structure(namedtuple(parts[0], keys), (), children)
+    if kind == "dataclass":
+        return Structure(make_dataclass(parts[0], keys), keys, children)
+    raise ValueError(f"{kind!r} is no container")
+
+
+def _with_types(structure: Structure, known: Mapping[str, type]) -> Structure:
+    """A structure of the known classes, by their names."""
+    kind, keys, children = structure
+    if (kind is not None) and (wanted := known.get(kind.__name__)) and _fields(kind):
+        if _fields(wanted) != _fields(kind):
+            raise TypeError(
+                f"[load_program] types has {_described(wanted)}; in the file it is "
+                f"{_described(kind)}"
+            )
+        kind = wanted
+    return Structure(kind, keys, tuple(_with_types(c, known) for c in children))
+
+
+def _fields(kind: type) -> tuple[str, tuple[str, ...]] | None:
+    """Is it a named tuple or a dataclass, and of what."""
+    if is_dataclass(kind):
+        return "dataclass", tuple(f.name for f in fields(kind))
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return "namedtuple", kind._fields
+    return None
+
+
+def _described(kind: type) -> str:
+    word, names = _fields(kind) or ("class", ())
+    return f"the {word} {kind.__name__}({', '.join(names)})"
 
 
 def _match(tree: Any, structure: Structure) -> list[Any] | None:

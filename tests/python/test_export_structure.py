@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
+from collections import namedtuple
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +82,25 @@ def test_the_structure_comes_back(tmp_path) -> None:
     stranger = fe.load_program(tmp_path / "m.fer")(*args, **kwargs)
     assert type(stranger).__name__ == "Output" and type(stranger) is not Output
     assert same(stranger.state.h, want.state.h)
+
+
+def test_types_of_other_fields_are_refused_when_the_file_is_loaded(tmp_path) -> None:
+    args, kwargs = example()
+    fe.export(Model(), args, kwargs, path=tmp_path / "m.fer")
+    state = r"in the file it is the namedtuple State\(h, c\)"
+    fewer = namedtuple("State", ["h"])
+    turned = namedtuple("State", ["c", "h"])
+    other = make_dataclass("State", ["h", "c"])
+    longer = make_dataclass("Output", ["logits", "state", "aux", "more"])
+    for wrong, text in [
+        (fewer, rf"types has the namedtuple State\(h\); {state}"),
+        (turned, rf"types has the namedtuple State\(c, h\); {state}"),
+        (other, rf"types has the dataclass State\(h, c\); {state}"),
+        (type("State", (), {}), rf"types has the class State\(\); {state}"),
+        (longer, r"Output\(logits, state, aux, more\); in the file it is"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            fe.load_program(tmp_path / "m.fer", types=(wrong,))
 
 
 def test_constants_may_be_left_out_and_names_used() -> None:
