@@ -6,6 +6,8 @@ differentiated any number of times, captured and exported.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._ferrule import (
     Tensor,
     functional_ops,
@@ -27,6 +29,9 @@ from ._pooling import (
     max_pool2d,
     max_pool3d,
 )
+
+if TYPE_CHECKING:  # the ops of which nothing stands here
+    from .._ops.nn.functional import *  # noqa: F403
 
 __all__ = [
     "adaptive_avg_pool1d",
