@@ -248,7 +248,8 @@ def _write(
             entry = entries["forward"]
             with _checkpointed(state.modules, checkpoint):
                 _capture_train_step(again, entry, wanted, own, at, state, train)
-        return again.reload()
+        reloaded: _ferrule.Program = again.reload()
+        return reloaded
 
     types = [t for e in entries.values() for t in e.types()]
     program = Program(builder.reload(), "", types)
@@ -375,9 +376,9 @@ def _argument_names(model: Any, count: int) -> list[str]:
     function = getattr(model, "forward", model)
     names = []
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = [*inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):
-        parameters = ()
+        parameters = []
     for p in parameters:
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             names.append("x" if p.name == "input" else p.name)
@@ -421,8 +422,9 @@ class _Shapes:
             spec = self.spec.get(name, spec)
         if structure.kind is None:
             return [spec]
-        keys = structure.keys or getattr(structure.kind, "_fields", ())
-        keys = keys or range(len(structure.children))
+        fields: tuple[str, ...] = getattr(structure.kind, "_fields", ())
+        keys: Sequence[Any] = structure.keys or fields or range(len(structure.children))
+        part: dict[Any, Any]
         if spec is None:
             part = {}
         elif isinstance(spec, Mapping):
@@ -767,7 +769,7 @@ def _capture_entry(
         names = _output_names(entry.result)
         _check_names(f"outputs of '{key}'", names)
         structure = structure_text(entry.arguments, entry.result)
-        written = capture.finish(key, names, outputs, structure)
+        written: int = capture.finish(key, names, outputs, structure)
     _settle(decisions, builder, key, dims, choices)
     return written
 

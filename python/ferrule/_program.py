@@ -214,7 +214,10 @@ class Program:
             raise ValueError(
                 f"[{signature}] unexpected {extra}; it takes " + ", ".join(names)
             )
-        return self._session.run(signature, [t.detach() for t in inputs])
+        results: list[Tensor] = self._session.run(
+            signature, [t.detach() for t in inputs]
+        )
+        return results
 
     def _known(self, signature: str, what: str) -> str:
         if signature not in self._signatures:
@@ -241,7 +244,8 @@ class Program:
     @property
     def rng_state(self) -> tuple[int, int]:
         """(seed, offset) that the next random op draws from."""
-        return self._session.rng()
+        seed, offset = self._session.rng()
+        return seed, offset
 
     @rng_state.setter
     def rng_state(self, value: tuple[int, int]) -> None:

@@ -38,8 +38,8 @@ def script(function: F) -> F:
 
     `if`, `while`, `for i in range(tensor)`, `for x in tensor`, `a if test else b`,
     `and`, `or`, `not`, `break`, `continue` and early `return` over tensors become
-    `fe.cond`, `fe.while_loop` and `fe.scan`. What depends on Python values alone stays as it is:
-    such a loop is unrolled. Outside of a capture the function runs unchanged.
+    `fe.cond`, `fe.while_loop` and `fe.scan`. What depends on Python values alone stays
+    as it is: such a loop is unrolled. Outside of a capture the function runs unchanged.
 
     Both ways of a decision must give a variable the same dtype and shape, if it is used
     afterwards; a variable that a loop changes keeps them from step to step, and has a
@@ -116,7 +116,7 @@ class _Undefined:
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _fail
     __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __neg__ = _fail
-    __bool__ = __call__ = __getitem__ = __iter__ = __len__ = __index__ = _fail  # type: ignore[assignment]
+    __bool__ = __call__ = __getitem__ = __iter__ = __len__ = __index__ = _fail
 
 
 def _container(value: Any) -> bool:
@@ -296,9 +296,9 @@ class _Runtime:
             return holder
         raise self._refuse(
             line,
-            f"'{what}' changes an object ({type(holder).__name__}) that was made before "
-            "the branch or loop, which is written down once, whether it runs or not; "
-            "change variables, and collect tensors in elements of one (y[i] = v)",
+            f"'{what}' changes an object ({type(holder).__name__}) that was made "
+            "before the branch or loop, which is written down once, whether it runs "
+            "or not; change variables, and collect tensors in one (y[i] = v)",
         )
 
     def called(self, holder: Any, what: str, line: int) -> Any:

@@ -66,11 +66,12 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 # Methods that change a list, dict, set or deque.
-_CHANGES = frozenset(
-    "add append appendleft clear difference_update discard extend extendleft insert "
-    "intersection_update move_to_end pop popitem popleft remove reverse rotate "
-    "setdefault sort symmetric_difference_update update".split()
-)
+_CHANGES = {
+    *("add", "append", "appendleft", "clear", "difference_update", "discard"),
+    *("extend", "extendleft", "insert", "intersection_update", "move_to_end", "pop"),
+    *("popitem", "popleft", "remove", "reverse", "rotate", "setdefault", "sort"),
+    *("symmetric_difference_update", "update"),
+}
 _IN_LOOP = (
     "a return inside of a loop cannot depend on a tensor; set a variable, break, and "
     "return it after the loop"
@@ -439,9 +440,8 @@ class _Jumps:
             self._block(inner_block)
 
     def _loop(self, s: ast.For | ast.While) -> None:
-        blocked = any(
-            isinstance(n, (ast.With, ast.Match, *_TRY)) and _jumps(n) for n in _own(s)
-        )
+        held = (ast.With, ast.Match, *_TRY)
+        blocked = any(isinstance(n, held) and _jumps(n) for n in _own(s))
         if s.orelse or _returns(s) or blocked:
             s.plain = (  # type: ignore[union-attr]
                 _ELSE if s.orelse else _IN_LOOP if _returns(s) else _IN_BLOCK
@@ -490,8 +490,8 @@ def _later(value: ast.expr) -> ast.Lambda:
     return ast.Lambda(ast.arguments([], [], None, [], [], None, []), value)
 
 
-def _texts(names: Iterable[str]) -> ast.Constant:
-    return ast.Constant(tuple(names))
+def _texts(names: Iterable[str]) -> ast.Tuple:
+    return ast.Tuple([ast.Constant(n) for n in names], ast.Load())
 
 
 def _state(names: Iterable[str]) -> ast.Tuple:
@@ -757,7 +757,20 @@ class _Emit(ast.NodeTransformer):
         self.generic_visit(e)
         return _at(_call("made", e), e)
 
-    visit_Dict = visit_Set = visit_ListComp = visit_DictComp = visit_SetComp = _new
+    def visit_Dict(self, e: ast.Dict) -> Any:
+        return self._new(e)
+
+    def visit_Set(self, e: ast.Set) -> Any:
+        return self._new(e)
+
+    def visit_ListComp(self, e: ast.ListComp) -> Any:
+        return self._new(e)
+
+    def visit_DictComp(self, e: ast.DictComp) -> Any:
+        return self._new(e)
+
+    def visit_SetComp(self, e: ast.SetComp) -> Any:
+        return self._new(e)
 
     def visit_List(self, e: ast.List) -> Any:
         return self._new(e) if isinstance(e.ctx, ast.Load) else self.generic_visit(e)

@@ -216,8 +216,8 @@ def _fields(kind: type) -> tuple[str, tuple[str, ...]] | None:
     """Is it a named tuple or a dataclass, and of what."""
     if is_dataclass(kind):
         return "dataclass", tuple(f.name for f in fields(kind))
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return "namedtuple", kind._fields
+    if issubclass(kind, tuple) and (names := getattr(kind, "_fields", None)):
+        return "namedtuple", names
     return None
 
 

@@ -111,19 +111,19 @@ class no_grad(_Mode):
     @overload
     def __new__(cls, function: None = None) -> no_grad: ...
     @overload
-    def __new__(cls, function: _F) -> _F: ...
+    def __new__(cls, function: _F) -> _F: ...  # type: ignore[misc]
 
 class enable_grad(_Mode):
     @overload
     def __new__(cls, function: None = None) -> enable_grad: ...
     @overload
-    def __new__(cls, function: _F) -> _F: ...
+    def __new__(cls, function: _F) -> _F: ...  # type: ignore[misc]
 
 class inference_mode(_Mode):
     @overload
     def __new__(cls, mode: _bool = True) -> inference_mode: ...
     @overload
-    def __new__(cls, mode: _F) -> _F: ...
+    def __new__(cls, mode: _F) -> _F: ...  # type: ignore[misc]
 
 class set_grad_enabled(_Mode):
     def __init__(self, mode: _bool) -> None: ...
@@ -642,6 +642,7 @@ def unknown_names(module: Any, text: str) -> list[str]:
             lines += [f"class {name}:"]
             lines += ["    def __init__(self, *args: Any, **kwargs: Any) -> None: ..."]
             lines += ["    def __getattr__(self, name: str) -> Any: ..."]
+            lines += ["    def __setattr__(self, name: str, value: Any) -> None: ..."]
         elif callable(value):
             lines.append(f"def {name}(*args: Any, **kwargs: Any) -> Any: ...")
         else:

@@ -163,8 +163,7 @@ def matched(x):
         case 1 as n:
             if x.sum() > 1:
                 x = x * 2
-            else:
-                x = x - n
+            x = x - n
         case _:
             x = -x
     return x

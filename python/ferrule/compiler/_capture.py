@@ -27,7 +27,7 @@ class _Result(NamedTuple):
     """A leaf of what the function returned."""
 
     kind: str  # "output", "input", "value"
-    index: int = -1
+    place: int = -1
     value: Any = None
 
 
@@ -93,10 +93,10 @@ class Captured:
         self._written = recording.written
         self._results = recording.results
         self._structure = recording.structure
-        self._joint = None
+        self._joint: _Joint | None = None
         if recording.joint is not None:
             self._joint = _Joint(
-                *graphs, recording.joint, self._tensors, recording.count
+                graphs[0], graphs[1], recording.joint, self._tensors, recording.count
             )
 
     # --- running -----------------------------------------------------------
@@ -126,9 +126,9 @@ class Captured:
         for t, k in self._grad_changes:
             t.grad = None if k < 0 else outputs[k]
         leaves = [
-            outputs[r.index]
+            outputs[r.place]
             if r.kind == "output"
-            else given[r.index]
+            else given[r.place]
             if r.kind == "input"
             else r.value
             for r in self._results
@@ -151,7 +151,7 @@ class Captured:
 
     def arena_bytes(self) -> int:
         """Memory of a run for what lies between arguments and results."""
-        return self._graph.arena_bytes()
+        return int(self._graph.arena_bytes())
 
 
 # --- recording --------------------------------------------------------------
@@ -282,7 +282,7 @@ class _Recording:
     def _input(
         capture: _ferrule.Capture, name: str, like: Tensor, requires_grad: bool
     ) -> Tensor:
-        t = capture.input(name, like, [])
+        t: Tensor = capture.input(name, like, [])
         if requires_grad and is_grad_enabled():
             t.requires_grad_()
         return t

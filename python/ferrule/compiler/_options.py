@@ -89,7 +89,7 @@ class Options:
         for number, (group, key, place) in zip(
             self._numbers, self._places, strict=True
         ):
-            option = group.get(key)
+            option: Any = group.get(key)
             value = option if place is None else option[place]
             if type(value) is not float:
                 if not (isinstance(value, Tensor) and value.numel() == 1):

@@ -76,6 +76,7 @@ class GPT(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.heads = heads
         self.tokens = nn.Embedding(vocabulary, width)
         self.positions = nn.Embedding(context, width)
         self.layers = nn.ModuleList(
@@ -94,7 +95,7 @@ class GPT(nn.Module):
 
     def empty_cache(self, batch: int) -> Tensor:
         """The cache before the first token; see `decode`."""
-        heads = self.layers[0].heads
+        heads = self.heads
         width = self.tokens.weight.shape[1]
         return self.tokens.weight.new_zeros(
             len(self.layers), 2, batch, heads, 0, width // heads

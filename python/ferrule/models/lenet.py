@@ -46,4 +46,5 @@ class LeNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x))
+        scores: Tensor = self.classifier(self.features(x))
+        return scores

@@ -38,4 +38,5 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        scores: Tensor = self.layers(x)
+        return scores

@@ -53,7 +53,8 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.adds else self.conv(x)
+        y: Tensor = self.conv(x)
+        return x + y if self.adds else y
 
 
 class MobileNetV2(nn.Module):
@@ -92,7 +93,8 @@ class MobileNetV2(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.pool(self.features(x)).flatten(1))
+        scores: Tensor = self.classifier(self.pool(self.features(x)).flatten(1))
+        return scores
 
 
 def mobilenet_v2(num_classes: int = 1000, width_mult: float = 1.0) -> MobileNetV2:

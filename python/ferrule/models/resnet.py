@@ -96,13 +96,15 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU()
         self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)
         inputs = width
+        stages = []
         for stage, count in enumerate(layers):
             blocks = []
             for k in range(count):
                 stride = 2 if stage > 0 and k == 0 else 1
                 blocks.append(block(inputs, width << stage, stride))
                 inputs = (width << stage) * block.expansion
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, num_classes)
         for module in self.modules():

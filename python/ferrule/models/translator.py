@@ -62,7 +62,8 @@ class Translator(nn.Module):
             logits, state = self.step(token, state, memory)
             return state, logits
 
-        return scan(step, state, target, dim=1)[1]
+        logits: Tensor = scan(step, state, target, dim=1)[1]
+        return logits
 
 
 class GreedyTranslator(nn.Module):

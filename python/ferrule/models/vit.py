@@ -31,7 +31,8 @@ class _Layer(nn.Module):
         y = self.ln_1(x)
         y, _ = self.self_attention(y, y, y, need_weights=False)
         x = x + self.dropout(y)
-        return x + self.mlp(self.ln_2(x))
+        z: Tensor = self.mlp(self.ln_2(x))
+        return x + z
 
 
 class _Encoder(nn.Module):
@@ -99,7 +100,8 @@ class VisionTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         patches = self.conv_proj(x).flatten(2).transpose(1, 2)
         token = self.class_token.expand(x.shape[0], -1, -1)
-        return self.heads(self.encoder(cat((token, patches), 1))[:, 0])
+        scores: Tensor = self.heads(self.encoder(cat((token, patches), 1))[:, 0])
+        return scores
 
 
 def vit_b_16(num_classes: int = 1000, image_size: int = 224) -> VisionTransformer:
