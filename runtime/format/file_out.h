@@ -8,7 +8,8 @@
 namespace ferrule {
 
 // Writes to a temporary file in the same folder; commit() flushes it to disk
-// and renames it. Without commit nothing is left behind.
+// and renames it. Without commit nothing is left behind, unless the process is
+// killed (docs/format.md).
 class FileOut {
  public:
   explicit FileOut(const std::string& path);
