@@ -20,7 +20,7 @@ def composed(function: Callable[P, R]) -> Callable[P, R]:
     >>> import ferrule as fe
     >>> fe.linalg.lstsq(fe.ones(3, 2), fe.ones(2, 2))
     Traceback (most recent call last):
-    ferrule.ShapeError: [lstsq] matmul: cannot multiply shapes (2, 3) and (2, 2): ...
+    ferrule.ShapeError: [lstsq] least_squares: 'A' of shape (3, 2) needs ...
     """
 
     @wraps(function)

@@ -20,6 +20,7 @@ from ._ferrule import (
     module_ops,
     ops,
 )
+from ._functions import broadcast_shapes
 
 if TYPE_CHECKING:
     from ._ops.linalg import *  # noqa: F403
@@ -238,24 +239,29 @@ def lstsq(
 
     Args:
         A: shape (..., m, n); float32, float64 or complex.
-        B: shape (..., m, k), or (m,); of the same dtype.
+        B: shape (..., m, k), or (m,), or (..., m); of the same dtype.
         rcond: singular values up to this times the largest count as 0; None:
             max(m, n) times the machine epsilon of the dtype.
-        driver: "gelsy" (None), "gels", "gelsd" or "gelss": which of the results
-            below there are. The solution is that of the singular values.
+        driver: "gels": QR, the quickest, for matrices of full rank; "gelsy" (None):
+            QR with column pivoting, which estimates singular values; "gelsd" and
+            "gelss": singular value decomposition.
 
     Returns:
         A named tuple of
 
-        solution: shape (..., n, k), or (n,).
+        solution: shape (..., n, k), or that of `B` with n in place of m. Leading
+            dimensions broadcast. The gradient holds where the rank does not change.
         residuals: squared norms of the columns of A X - B, shape (..., k), where
             m > n and every matrix has full rank; empty else, and of "gelsy".
         rank: int64, shape (...); empty of "gels".
-        singular_values: shape (..., min(m, n)); of "gelsd" and "gelss".
+        singular_values: shape (..., min(m, n)); of "gelsd" and "gelss", empty else.
 
     Raises:
         InvalidValue: unknown `driver`.
         ShapeError: the shapes do not fit.
+        DTypeError: the dtypes differ.
+        RuntimeError: a matrix has elements that are not finite, or does not have
+            full rank and the driver is "gels".
 
     Example:
         >>> import ferrule as fe
@@ -266,23 +272,22 @@ def lstsq(
 
     Source: numpy.linalg.lstsq; torch.linalg.lstsq.
     """
-    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise InvalidValue(
-            f"[lstsq] driver must be 'gels', 'gelsy', 'gelsd' or 'gelss', got "
-            f"{driver!r}"
-        )
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     right = B.unsqueeze(-1) if vector else B
-    solution = ops.matmul(ops.linalg_pinv(A, rtol=rcond), right)
-    empty = ops.zeros((0,), dtype=solution.dtype)
-    residuals = rank = values = empty
-    if driver != "gels":
-        rank = matrix_rank(A, rtol=rcond)
-    if driver in ("gelsd", "gelss"):
-        values = ops.linalg_svdvals(A)
+    if A.shape[:-2] != right.shape[:-2]:
+        batch = broadcast_shapes(A.shape[:-2], right.shape[:-2])
+        A, right = (t.expand((*batch, *t.shape[-2:])) for t in (A, right))
+    driver = "gelsy" if driver is None else driver
+    solution, rank, values = ops.least_squares(A, right, rcond, driver)
     m, n = A.shape[-2:]
-    full = driver in ("gelsd", "gelss") and m > n and bool((rank == n).all())
-    if full or (driver == "gels" and m > n):
+    by_values = driver in ("gelsd", "gelss")
+    if m > n and (driver == "gels" or (by_values and bool((rank == n).all()))):
         residuals = (ops.matmul(A, solution) - right).abs().square().sum((-2,))
+    else:
+        residuals = ops.zeros((0,), dtype=values.dtype)
+    if driver == "gels":
+        rank = ops.zeros((0,), dtype=rank.dtype)
+    if not by_values:
+        values = ops.zeros((0,), dtype=values.dtype)
     solution = solution.squeeze(-1) if vector else solution
     return return_types.linalg_lstsq(solution, residuals, rank, values)

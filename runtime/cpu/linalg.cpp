@@ -65,6 +65,11 @@ double scale_for(const TensorImpl& t, int64_t first, int64_t numel) {
   });
 }
 
+double epsilon_of(DType t) {
+  return to_real(t) == DType::f64 ? std::numeric_limits<double>::epsilon()
+                                  : std::numeric_limits<float>::epsilon();
+}
+
 int64_t matrices(const TensorImpl& t) {
   int64_t count = 1;
   for (int d = 0; d + 2 < t.ndim; ++d) count *= t.shape[d];

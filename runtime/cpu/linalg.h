@@ -107,6 +107,9 @@ void set_identity(Rows<T> a, int64_t m, int64_t n) {
   }
 }
 
+// The machine epsilon of a dtype's real numbers.
+double epsilon_of(DType t);
+
 // The number of size 1 that makes the first component of a vector that is half
 // as large as the largest one real and positive: so that vectors, which are
 // known up to such a number, are the same ones on every machine.

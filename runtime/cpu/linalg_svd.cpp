@@ -139,6 +139,7 @@ Svd<T>::Svd(Arena& arena, int64_t m, int64_t n, int64_t columns)
       values(arena.take<double>(n)),
       u{arena.take<T>(m * columns), columns},
       v{arena.take<T>(columns ? n * n : 0), n},
+      products(arena, m, std::max(n, columns), kBlock),
       above_(arena.take<double>(n)),
       taus_(arena.take<T>(n)),
       left_taus_(arena.take<T>(n)),
@@ -148,8 +149,7 @@ Svd<T>::Svd(Arena& arena, int64_t m, int64_t n, int64_t columns)
       copy_{arena.take<T>(columns ? n * n : 0), n},
       order_(arena.take<int64_t>(n)),
       panels_(arena, n),
-      products_(arena, m, std::max(n, columns), kBlock),
-      reflectors_(arena, m, std::max(n, columns), products_),
+      reflectors_(arena, m, std::max(n, columns), products),
       left_rotations_(arena, columns ? n : 0),
       right_rotations_(arena, columns ? n : 0) {}
 
@@ -162,7 +162,7 @@ bool Svd<T>::run() {
     }
   }
   bidiagonalize(square_, n, values, above_, left_taus_, right_taus_, panels_,
-                products_);
+                products);
   const bool vectors = columns > 0;
   if (vectors) {
     const auto transpose = [&](Rows<T> to) {

@@ -20,6 +20,7 @@ class Svd {
   double* values;  // descending
   Rows<T> u;       // m x columns
   Rows<T> v;       // n x n: row i is the i-th vector, transposed
+  Products<T> products;
 
  private:
   void sort_descending();
@@ -31,9 +32,12 @@ class Svd {
   Rows<T> copy_;
   int64_t* order_;
   Panels<T> panels_;
-  Products<T> products_;
   Reflectors<T> reflectors_;
   Rotations<T> left_rotations_, right_rotations_;
 };
+
+// The kernel of least_squares for the drivers "gelsd" and "gelss".
+void least_squares_svd(OpCall& c);
+int64_t least_squares_svd_scratch(const OpCall& c);
 
 }  // namespace ferrule::cpu

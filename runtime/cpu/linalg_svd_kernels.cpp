@@ -1,6 +1,5 @@
-// Kernels of singular values and vectors, and of the pseudoinverse.
-#include <limits>
-
+// Kernels of singular values and vectors, of the pseudoinverse, and of least
+// squares by them.
 #include "runtime/cpu/linalg_iterations.h"
 #include "runtime/cpu/linalg_svd.h"
 
@@ -11,6 +10,7 @@ namespace {
 // A wide matrix is decomposed as its adjoint.
 struct Shape {
   int64_t m, n, columns;
+  int64_t k = 0;  // columns of B, for least squares
   bool wide;
 
   Shape(const OpCall& c, bool vectors, bool full) {
@@ -27,9 +27,12 @@ template <class T>
 struct Memory {
   Memory(Arena& arena, const Shape& s)
       : given{arena.take<T>(s.wide ? s.m * s.n : 0), s.m},
-        svd(arena, s.m, s.n, s.columns) {}
+        svd(arena, s.m, s.n, s.columns),
+        b{arena.take<T>(s.m * s.k), s.k},
+        y{arena.take<T>(s.n * s.k), s.k} {}
   Rows<T> given;
   Svd<T> svd;
+  Rows<T> b, y;
 };
 
 Batch batch_of(const OpCall& c, const Shape& s) {
@@ -46,7 +49,7 @@ int64_t scratch(const OpCall& c, const Shape& s) {
 }
 
 // Decomposes every matrix, times `scale`, and calls
-// visit.operator()<T>(i, svd, scale).
+// visit.operator()<T>(i, memory, scale).
 template <class Visit>
 void each_svd(OpCall& c, const Shape& s, bool hermitian, const Visit& visit) {
   const TensorImpl& t = c.in(0);
@@ -71,7 +74,7 @@ void each_svd(OpCall& c, const Shape& s, bool hermitian, const Visit& visit) {
               }
             }
             const bool converged = memory.svd.run();
-            visit.template operator()<T>(i, memory.svd, scale);
+            visit.template operator()<T>(i, memory, scale);
             return converged;
           });
 }
@@ -84,7 +87,8 @@ void store_values(const TensorImpl& t, int64_t i, int64_t n, double* values,
 void svd(OpCall& c) {
   const Shape s(c, true, c.b(1));
   each_svd(c, s, false,
-           [&]<class T>(int64_t i, const Svd<T>& of, double scale) {
+           [&]<class T>(int64_t i, const Memory<T>& memory, double scale) {
+             const Svd<T>& of = memory.svd;
              const TensorImpl &u = c.out_impl(0), &vh = c.out_impl(2);
              const int64_t tall = s.m * s.columns, square = s.n * s.n;
              const Strided<T> left(of.u), right(of.v);
@@ -102,7 +106,8 @@ void svd(OpCall& c) {
 void svdvals(OpCall& c) {
   const Shape s(c, false, false);
   each_svd(c, s, false,
-           [&]<class T>(int64_t i, const Svd<T>& of, double scale) {
+           [&]<class T>(int64_t i, const Memory<T>& memory, double scale) {
+             const Svd<T>& of = memory.svd;
              store_values(c.out_impl(), i, s.n, of.values, scale);
            });
 }
@@ -121,11 +126,11 @@ double tolerance(const OpCall& c, int arg, int64_t i, double otherwise) {
 // P = V S^-1 U^H of the singular values above the tolerance.
 void pinv(OpCall& c) {
   const Shape s(c, true, false);
-  const double epsilon = to_real(c.in(0).dtype) == DType::f64
-                             ? std::numeric_limits<double>::epsilon()
-                             : std::numeric_limits<float>::epsilon();
+  const double epsilon = epsilon_of(c.in(0).dtype);
   each_svd(
-      c, s, c.b(3), [&]<class T>(int64_t i, const Svd<T>& of, double scale) {
+      c, s, c.b(3),
+      [&]<class T>(int64_t i, const Memory<T>& memory, double scale) {
+        const Svd<T>& of = memory.svd;
         const double absolute = tolerance(c, 1, i, 0);
         const double relative = tolerance(
             c, 2, i, absolute > 0 ? 0 : epsilon * static_cast<double>(s.m));
@@ -149,7 +154,51 @@ void pinv(OpCall& c) {
       });
 }
 
+Shape least_squares_shape(const OpCall& c) {
+  Shape s(c, true, false);
+  s.k = c.in(1).shape[c.in(1).ndim - 1];
+  return s;
+}
+
 }  // namespace
+
+int64_t least_squares_svd_scratch(const OpCall& c) {
+  return scratch(c, least_squares_shape(c));
+}
+
+// X = V S^-1 U^H B of the singular values above the tolerance.
+void least_squares_svd(OpCall& c) {
+  const Shape s = least_squares_shape(c);
+  const int64_t rows = s.wide ? s.n : s.m, columns = s.wide ? s.m : s.n;
+  const double relative =
+      tolerance(c, 2, 0, epsilon_of(c.in(0).dtype) * static_cast<double>(s.m));
+  each_svd(c, s, false,
+           [&]<class T>(int64_t i, const Memory<T>& memory, double scale) {
+             const Svd<T>& of = memory.svd;
+             // Of a wide matrix, whose adjoint was decomposed, U and V are
+             // exchanged.
+             Strided<T> left(of.u), right = Strided<T>(of.v).transposed();
+             if (s.wide) std::swap(left, right);
+             const Rows<T>&x = memory.b, &y = memory.y;
+             load(c.in(1), i * rows * s.k, memory.b, rows, s.k);
+             std::fill_n(y.data, s.n * s.k, T(0));
+             of.products.add(y, s.n, s.k, rows, left.adjoint(), memory.b);
+             int64_t rank = 0;
+             for (int64_t j = 0; j < s.n; ++j) {
+               const bool counts = of.values[j] > relative * of.values[0];
+               rank += counts;
+               for (int64_t l = 0; l < s.k; ++l) {
+                 y[j][l] *= counts ? 1 / of.values[j] : 0;
+               }
+             }
+             std::fill_n(x.data, columns * s.k, T(0));
+             of.products.add(x, columns, s.k, s.n, right, y);
+             store<T>(c.out_impl(0), i * columns * s.k, x, columns, s.k, scale);
+             c.out_impl(1).ptr<int64_t>()[i] = rank;
+             store_values(c.out_impl(2), i, s.n, of.values, scale);
+           });
+}
+
 }  // namespace cpu
 
 extern const KernelDef linalg_svd_cpu = {

@@ -33,7 +33,8 @@ POLICIES = {
         fft_fft2 fft_fftn fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn
         fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft fft_irfft2 fft_irfftn fft_r2c fft_rfft
         fft_rfft2 fft_rfftn fractional_max_pool2d fractional_max_pool3d grid_sample
-        hinge_embedding_loss huber_loss inverse kl_div l1_loss linalg_cholesky_ex
+        hinge_embedding_loss huber_loss inverse kl_div l1_loss least_squares
+        linalg_cholesky_ex
         linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh linalg_householder_product
         linalg_inv_ex linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
         linalg_pinv linalg_qr linalg_solve linalg_solve_ex linalg_solve_triangular

@@ -76,12 +76,122 @@ def test_lstsq_of_a_singular_matrix_is_the_shortest() -> None:
     assert rank.item() == 1
 
 
+def test_lstsq_gives_what_the_driver_does() -> None:
+    a, b = fe.tensor(f(4, 2) + 0j), fe.tensor(f(4, 3) + 0j)
+    shapes = {
+        "gels": ((3,), (0,), (0,)),
+        "gelsy": ((0,), (), (0,)),
+        "gelsd": ((3,), (), (2,)),
+    }
+    for driver, wanted in shapes.items():
+        solution, *rest = linalg.lstsq(a, b, driver=driver)
+        assert solution.dtype == fe.complex128
+        assert tuple(r.shape for r in rest) == wanted
+        assert [r.dtype for r in rest] == [fe.float64, fe.int64, fe.float64]
+    for shape in [(0, 2), (2, 0)]:
+        rows = fe.ones(shape[0], 3)
+        for driver in shapes:
+            X, _, rank, _ = linalg.lstsq(fe.ones(shape), rows, driver=driver)
+            assert X.shape == (shape[1], 3) and not X.any()
+            assert driver == "gels" or rank.item() == 0
+
+
+def test_lstsq_broadcasts_batches() -> None:
+    a, b = f(2, 1, 5, 3), f(4, 5, 2)
+    X, _, rank, _ = linalg.lstsq(fe.tensor(a), fe.tensor(b))
+    same(X, np.linalg.pinv(a) @ b)
+    assert rank.tolist() == [[3] * 4] * 2
+    same(linalg.lstsq(fe.tensor(a), fe.tensor(b[0, :, 0]))[0][1, 0], X[1, 0, :, 0])
+
+
 # Reductions work on blocks of 32 columns, and QR steps on 32 reflectors at once.
 SIZES = (31, 33, 66, 131)
 
 
 def complex_or_real(kind, *shape):
     return f(*shape) + 1j * f(*shape) if kind == "complex" else f(*shape)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("driver", ["gels", "gelsy", "gelsd"])
+def test_lstsq_of_blocks(kind, driver) -> None:
+    for m in SIZES:
+        for n in SIZES:
+            a, b = complex_or_real(kind, m, n), complex_or_real(kind, m, 3)
+            X = linalg.lstsq(fe.tensor(a), fe.tensor(b), driver=driver)[0]
+            wanted = np.linalg.lstsq(a, b, None)[0]
+            np.testing.assert_allclose(X.numpy(), wanted, 0, 1e-10 * abs(wanted).max())
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("driver", ["gelsy", "gelsd"])
+@pytest.mark.parametrize("rank", [0, 1, 31, 32, 33, 50])
+def test_lstsq_finds_the_rank(kind, driver, rank) -> None:
+    for m, n in [(60, 70), (70, 60), (64, 64)]:
+        a = complex_or_real(kind, m, rank) @ complex_or_real(kind, rank, n)
+        b = complex_or_real(kind, m, 2)
+        X, _, found, _ = linalg.lstsq(fe.tensor(a), fe.tensor(b), driver=driver)
+        assert found.item() == rank
+        wanted = np.linalg.lstsq(a, b, None)[0]
+        np.testing.assert_allclose(X.numpy(), wanted, 0, 1e-10 * (abs(wanted).max()))
+
+
+def test_lstsq_sees_a_rank_that_no_diagonal_of_r_shows() -> None:
+    # Kahan's matrix: no column of it is exchanged, and its last diagonal element is
+    # far above the smallest singular value, by which the rank is told.
+    n, angle = 60, 1.2
+    a = np.triu(np.full((n, n), -np.cos(angle)), 1) + np.eye(n)
+    a = np.sin(angle) ** np.arange(n)[:, None] * a
+    values = np.linalg.svd(a, compute_uv=False)
+    assert abs(a[-1, -1]) > 1000 * values[-1]
+    least = values[-1] / values[0]
+    for rcond, rank in [(30 * least, n - 1), (least / 3, n)]:
+        found = linalg.lstsq(fe.tensor(a), fe.ones(n, 1, dtype=fe.float64), rcond)
+        assert found.rank.item() == rank
+
+
+def test_lstsq_of_columns_of_all_sizes_and_near_to_each_other() -> None:
+    # What is left of a column's norm is rounding, if it is a difference of squares.
+    a = f(80, 40)
+    a[:, 20:] = a[:, :20] + 1e-9 * a[:, 20:]
+    for scale in (1.0, 1e150, 1e-150):
+        b = f(80, 2)
+        X, _, rank, _ = linalg.lstsq(fe.tensor(a * scale), fe.tensor(b))
+        assert rank.item() == 40
+        wanted = np.linalg.lstsq(a, b, None)[0] / scale
+        np.testing.assert_allclose(X.numpy(), wanted, 0, 1e-5 * abs(wanted).max())
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (3, 3)])
+def test_gradients_of_lstsq_are_those_of_the_pseudoinverse(shape) -> None:
+    b = fe.tensor(f(shape[0], 2))
+    full, deficient = f(*shape), f(shape[0], 2) @ f(2, shape[1])
+    for array, driver in [(full, "gels"), (full, "gelsd"), (deficient, "gelsy")]:
+        gradients = []
+        for solve in (
+            lambda a, b, driver=driver: linalg.lstsq(a, b, driver=driver).solution,
+            lambda a, b: linalg.pinv(a) @ b,
+        ):
+            leaves = [fe.tensor(array), b.clone()]
+            for leaf in leaves:
+                leaf.requires_grad_(True)
+            solve(*leaves).square().sum().backward()
+            gradients.append([leaf.grad for leaf in leaves])
+        for mine, wanted in zip(*gradients, strict=True):
+            np.testing.assert_allclose(mine.numpy(), wanted.numpy(), 1e-8, 1e-8)
+
+
+def test_gradient_of_the_singular_values_of_lstsq() -> None:
+    a, w = fe.tensor(f(4, 3)), fe.tensor([1.0, 2.0, 3.0], dtype=fe.float64)
+    gradients = []
+    for values in (
+        lambda a: linalg.lstsq(a, a, driver="gelss").singular_values,
+        linalg.svdvals,
+    ):
+        leaf = a.clone().requires_grad_(True)
+        (values(leaf) * w).sum().backward()
+        gradients.append(leaf.grad.numpy())
+    np.testing.assert_allclose(*gradients, 0, 1e-12)
 
 
 def unitary(q, atol=1e-13) -> None:
@@ -156,6 +266,14 @@ def test_refusals() -> None:
         (lambda: linalg.matrix_norm(a[0]), "must be a matrix"),
         (lambda: linalg.cond(a, 1), "must be square"),
         (lambda: linalg.lstsq(a, a, driver="x"), "driver must be"),
+        (
+            lambda: linalg.lstsq(
+                fe.tensor(np.diag([1.0, 0.0])),
+                fe.eye(2, dtype=fe.float64),
+                driver="gels",
+            ),
+            "full rank, .* column 1 ",
+        ),
         (lambda: linalg.inv(fe.tensor(SINGULAR)), "singular"),
     ]:
         with pytest.raises(fe.FerruleError, match=text):

@@ -74,6 +74,18 @@ ANY = """
 # And some with arguments of their own.
 OTHER = [
     ("m.linalg.lstsq(a, b)[0]", f(5, 3), f(5, 2)),
+    *[
+        (f"m.linalg.lstsq(a, b, driver={driver!r})[{i}]", a, b)
+        for driver, results in [("gels", (0, 1)), ("gelsy", (0, 2)), ("gelsd", (0, 1))]
+        for i in results
+        for a, b in [
+            (f(5, 3), f(5, 2)),
+            (f(2, 3, 3), f(2, 3)),
+            (z(2, 4, 3), z(2, 4, 1)),
+            (z(3, 5), z(3, 2)),
+        ]
+    ],
+    ("m.linalg.lstsq(a, b, driver='gelss')[3].detach()", f(5, 3), f(5, 2)),
     ("m.linalg.householder_product(a, b)", f(2, 4, 3), f(2, 3)),
     ("m.linalg.householder_product(a, b)", z(4, 3), z(2)),
     ("m.cholesky_solve(b, m.linalg.cholesky(a))", positive(f(3, 3)), f(3, 2)),
