@@ -48,6 +48,10 @@ struct Rows {
   Rows from(int64_t i, int64_t j) const { return {data + i * row + j, row}; }
 };
 
+// Elements from one row to the next: an odd number of cache lines for rows of
+// n, so that a column does not meet the same few sets of a cache.
+inline int64_t row_step(int64_t n) { return ((n + 7) / 8 | 1) * 8; }
+
 // A matrix that is read, with any strides.
 template <class T>
 struct Strided {

@@ -9,8 +9,8 @@ namespace cpu {
 namespace {
 
 constexpr char kDeficient[] =
-    "driver 'gels' needs matrices of full rank, and of matrix {} column {} "
-    "depends on others; use driver = 'gelsy' or 'gelsd'";
+    "driver 'gels' needs matrices of full rank, and of matrix {} row or "
+    "column {} depends on others; use driver = 'gelsy' or 'gelsd'";
 
 struct Shape {
   int64_t m, n, k;  // of A; columns of B
@@ -29,7 +29,7 @@ template <class T>
 struct LeastSquares {
   LeastSquares(Arena& arena, const Shape& shape)
       : s(shape),
-        a{arena.take<T>(s.m * s.n), s.n},
+        a{arena.take<T>(s.m * row_step(s.n)), row_step(s.n)},
         x{arena.take<T>(s.longest() * s.k), s.k},
         z{arena.take<T>(s.n * s.least()), s.least()},
         taus(arena.take<T>(s.least())),

@@ -21,7 +21,7 @@ struct Shape {
 template <class T>
 struct Qr {
   Qr(Arena& arena, const Shape& s)
-      : a{arena.take<T>(s.m * s.n), s.n},
+      : a{arena.take<T>(s.m * row_step(s.n)), row_step(s.n)},
         q{arena.take<T>(s.m * s.q), s.q},
         taus(arena.take<T>(std::min(s.m, s.n))),
         products(arena, s.m, std::max(s.n, s.q), kBlock),
