@@ -7,27 +7,28 @@ namespace {
 
 constexpr int64_t kRowsWork = 1 << 15;
 
-// Calls visit(i) for rows [0, m) of n elements, on all threads if it pays.
-template <class Visit>
-void each_row_of(int64_t m, int64_t n, const Visit& visit) {
-  parallel_for(m, kRowsWork / std::max<int64_t>(n, 1),
-               [&](int64_t i, int64_t end) {
-                 for (; i < end; ++i) visit(i);
-               });
-}
-
-// w = v^H A and A -= tau v w, for v of m elements, v_step apart, the first of
+// w = tau v^H A and A -= v w, for v of m elements, v_step apart, the first of
 // which counts as 1.
 template <class T>
 void reflect_rows(const T* v, int64_t v_step, T tau, Rows<T> a, int64_t m,
                   int64_t n, T* w) {
   if (tau == T(0)) return;
-  const auto v_at = [&](int64_t i) { return i == 0 ? T(1) : v[i * v_step]; };
-  std::fill_n(w, n, T(0));
-  for (int64_t i = 0; i < m; ++i) {
-    add_row(w, n, conjugate(v_at(i)), a[i]);
+  const T* const below = v + v_step;
+  std::copy_n(a[0], n, w);
+  if constexpr (std::is_same_v<T, double>) {
+    add_rows(w, n, below, v_step, a[1], a.row, m - 1);
+  } else {
+    for (int64_t i = 1; i < m; ++i) {
+      add_row(w, n, conjugate(v[i * v_step]), a[i]);
+    }
   }
-  each_row_of(m, n, [&](int64_t i) { add_row(a[i], n, -tau * v_at(i), w); });
+  for (int64_t j = 0; j < n; ++j) w[j] *= tau;
+  add_row(a[0], n, T(-1), w);
+  parallel_for(m - 1, kRowsWork / std::max<int64_t>(n, 1),
+               [&](int64_t i, int64_t end) {
+                 subtract_outer(a[i + 1], a.row, end - i, n, below + i * v_step,
+                                v_step, w);
+               });
 }
 
 }  // namespace

@@ -12,20 +12,21 @@ namespace ferrule::cpu {
 
 using Complex = std::complex<double>;
 
-FE_SIMD(void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
-                          const double* x, int64_t x_row, int64_t k);
-        void add_rows_c128(Complex* y, int64_t n, const Complex* a,
-                           int64_t a_step, const Complex* x, int64_t x_row,
-                           int64_t k);
-        void dot_f64(const double* x, const double* y, int64_t n, double* sum);
-        void dot_c128(const Complex* x, const Complex* y, int64_t n,
-                      Complex* sum);
-        void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
-                        int64_t angles_step, int64_t count);
-        void reflect_rows_f64(double* a, int64_t row, int64_t n,
-                              const double* reflectors, int64_t count);
-        void reflect_columns_f64(double* a, int64_t row, int64_t m,
-                                 const double* reflectors, int64_t count);)
+FE_SIMD(
+    void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
+                      const double* x, int64_t x_row, int64_t k);
+    void add_rows_c128(Complex* y, int64_t n, const Complex* a, int64_t a_step,
+                       const Complex* x, int64_t x_row, int64_t k);
+    void subtract_outer_f64(double* a, int64_t row, int64_t m, int64_t n,
+                            const double* f, int64_t f_step, const double* x);
+    void dot_f64(const double* x, const double* y, int64_t n, double* sum);
+    void dot_c128(const Complex* x, const Complex* y, int64_t n, Complex* sum);
+    void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
+                    int64_t angles_step, int64_t count);
+    void reflect_rows_f64(double* a, int64_t row, int64_t n,
+                          const double* reflectors, int64_t count);
+    void reflect_columns_f64(double* a, int64_t row, int64_t m,
+                             const double* reflectors, int64_t count);)
 
 // y += a[0] x[0] + ... + a[k - 1] x[k - 1]: rows of n elements; the a lie
 // a_step apart, the rows x_row. y is none of them.
@@ -43,6 +44,17 @@ void add_rows(T* y, int64_t n, const T* a, int64_t a_step, const T* x,
 template <class T>
 void add_row(T* y, int64_t n, T a, const T* x) {
   add_rows<T>(y, n, &a, 0, x, 0, 1);
+}
+
+// Row i of `a` loses f[i] x: m rows of n elements; the f lie f_step apart.
+template <class T>
+void subtract_outer(T* a, int64_t row, int64_t m, int64_t n, const T* f,
+                    int64_t f_step, const T* x) {
+  if constexpr (std::is_same_v<T, double>) {
+    FE_BEST(subtract_outer_f64)(a, row, m, n, f, f_step, x);
+  } else {
+    for (int64_t i = 0; i < m; ++i) add_row(a + i * row, n, -f[i * f_step], x);
+  }
 }
 
 // The sum of x[i] y[i]; nothing is conjugated.

@@ -94,6 +94,17 @@ void add_rows_c128(Complex* y, int64_t n, const Complex* a, int64_t a_step,
   }
 }
 
+void subtract_outer_f64(double* a, int64_t row, int64_t m, int64_t n,
+                        const double* f, int64_t f_step, const double* x) {
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const F64 part = load(x + j, n - j);
+    for (int64_t i = 0; i < m; ++i) {
+      double* const to = a + i * row + j;
+      store(to, fma(splat(-f[i * f_step]), part, load(to, n - j)), n - j);
+    }
+  }
+}
+
 void dot_f64(const double* x, const double* y, int64_t n, double* result) {
   F64 sums[4] = {};
   int64_t i = 0;

@@ -72,10 +72,9 @@ int32_t lu_factor(Rows<T> a, int64_t m, int64_t n, int32_t* pivots, bool pivot,
         if (singular == 0) singular = static_cast<int32_t>(j + 1);
         continue;
       }
-      for (int64_t i = j + 1; i < m; ++i) {
-        a[i][j] /= a[j][j];
-        add_row(a[i] + j + 1, end - j - 1, -a[i][j], a[j] + j + 1);
-      }
+      for (int64_t i = j + 1; i < m; ++i) a[i][j] /= a[j][j];
+      subtract_outer(a[j + 1] + j + 1, a.row, m - j - 1, end - j - 1,
+                     a[j + 1] + j, a.row, a[j] + j + 1);
     }
     if (end == n) break;
     const Rows<T> right = a.from(begin, end);
