@@ -4,6 +4,7 @@
 #include "runtime/core/thread_pool.h"
 #include "runtime/core/window.h"
 #include "runtime/cpu/operands.h"
+#include "runtime/cpu/reduce.h"
 
 namespace ferrule {
 namespace cpu {
@@ -68,11 +69,35 @@ struct AdaptiveAverages : Averages {
   Span cols(int64_t o) const { return span(in_w, out_w, o); }
 };
 
+// The one window of a plane that is all of it.
+template <class Windows>
+bool takes_whole_planes(const Windows& w) {
+  if (w.out_h * w.out_w != 1) return false;
+  const Span rows = w.rows(0), cols = w.cols(0);
+  return rows.end - rows.begin == w.in_h && cols.end - cols.begin == w.in_w;
+}
+
+template <class Windows, class T>
+void average_whole_planes(const Windows& w, const T* in, T* out) {
+  const int64_t size = w.in_h * w.in_w;
+  const auto count = static_cast<T>(w.rows(0).count * w.cols(0).count);
+  const FoldRunFn sum_runs =
+      FE_BEST(fold_run)(Fold::sum, sizeof(T) == 4 ? DType::f32 : DType::f64);
+  parallel_for(w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
+    sum_runs(out + p, {.a = in + p * size}, end - p, size);
+    for (; p < end; ++p) out[p] /= count;
+  });
+}
+
 template <class Windows>
 void average(OpCall& c, const Windows& w) {
   if (c.out_impl().numel == 0) return;
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 1);
+    if (takes_whole_planes(w)) {
+      average_whole_planes(w, x.in[0], x.out);
+      return x.finish();
+    }
     parallel_for(w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
       for (; p < end; ++p) {
         const T* in = x.in[0] + p * w.in_h * w.in_w;
