@@ -19,13 +19,6 @@ constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 template <int kernel>
 inline constexpr int kRows = kernel == 3 && kVectorBytes == 64 ? 7 : 4;
 
-// All elements of a but the first, and the first of b.
-FE_INLINE F32 shift_in(F32 a, F32 b) {
-  return [&]<int... l>(std::integer_sequence<int, l...>) {
-    return __builtin_shufflevector(a, b, (l + 1)...);
-  }(std::make_integer_sequence<int, kLanes>());
-}
-
 // Where results [col, col + kLanes) of a row find their inputs in a row of the
 // image.
 template <int kernel, int stride>

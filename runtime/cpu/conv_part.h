@@ -1,5 +1,5 @@
 // Vectors at the margins of an image's rows, and rows whose elements are taken
-// in twos. For *.simd.cpp.
+// in twos, for convolution and pooling. For *.simd.cpp.
 #pragma once
 
 #include "runtime/cpu/simd.h"
@@ -48,6 +48,14 @@ struct Part {
   }
 #endif
 };
+
+// All elements of a but the first, and the first of b.
+template <class V>
+FE_INLINE V shift_in(V a, V b) {
+  return [&]<int... l>(std::integer_sequence<int, l...>) {
+    return __builtin_shufflevector(a, b, (l + 1)...);
+  }(std::make_integer_sequence<int, width<V>>());
+}
 
 // The even (or odd) elements of two vectors.
 template <int parity, class V>

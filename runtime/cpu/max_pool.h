@@ -20,7 +20,7 @@ struct MaxWindows {
 };
 
 // best[o] is the largest element of window o, or the first NaN, and index[o]
-// its place in the plane; the first of equal ones.
+// its place in the plane; the first of equal ones. `index` may be null.
 FE_SIMD(void max_windows_f32(const MaxWindows& w, float* best, int64_t* index);
         void max_windows_f64(const MaxWindows& w, double* best,
                              int64_t* index);)
