@@ -328,6 +328,9 @@ struct KernelDef {
   // Result 0 may be written over argument 0, of any strides, if no other
   // argument shares its memory.
   bool over_input = false;
+  // A bit for each result that has no memory where nobody reads it
+  // (OpCall::wants).
+  uint8_t optional_results = 0;
   // Null: operands are read as they are.
   const PrepareDef* prepare = nullptr;
   // The kernel applies OpCall::epilogue to what it has just written. Does it,
@@ -423,6 +426,8 @@ class OpCall {
   // A number argument of any tag, as double.
   double number(int i) const;
   const TensorImpl& out_impl(int i = 0) const { return *outs[i]; }
+  // Has a result of KernelDef::optional_results memory?
+  bool wants(int i) const { return outs[i]->storage != nullptr; }
 
   // --- shaping results, for infer
   void out(int i, DType dtype, std::span<const int64_t> shape);

@@ -73,11 +73,11 @@ void see_nothing(int64_t lines, int64_t count, int64_t out_step, T* best,
   for (int64_t i = 0; i < lines; ++i) {
     std::fill_n(best + i * out_step, count,
                 -std::numeric_limits<T>::infinity());
-    std::fill_n(index + i * out_step, count, int64_t{-1});
+    if (index) std::fill_n(index + i * out_step, count, int64_t{-1});
   }
 }
 
-// One plane.
+// One plane. `index` may be null.
 template <class T>
 void max_plane(const PoolShape& s, const Parts& parts_h, const Parts& parts_w,
                const T* plane, T* best, int64_t* index) {
@@ -87,8 +87,9 @@ void max_plane(const PoolShape& s, const Parts& parts_h, const Parts& parts_w,
     parts_w.each([&](int64_t o_w, int64_t count) {
       const Elements cols(s.w, s.w.start(o_w));
       const int64_t to = o_h * s.w.out + o_w;
+      int64_t* const index_to = index ? index + to : nullptr;
       if (rows.count() == 0 || cols.count() == 0) {
-        see_nothing(lines, count, s.w.out, best + to, index + to);
+        see_nothing(lines, count, s.w.out, best + to, index_to);
         return;
       }
       const int64_t at = (s.h.start(o_h) + rows.begin * s.h.dilation) * s.w.in +
@@ -104,7 +105,7 @@ void max_plane(const PoolShape& s, const Parts& parts_h, const Parts& parts_w,
               .cols = cols.count(),
               .col_step = s.w.dilation,
               .out_step = s.w.out},
-             best + to, index + to);
+             best + to, index_to);
     });
   });
 }
@@ -114,7 +115,7 @@ void max_pool2d(OpCall& c) {
   const PoolShape s(c, 1, c.in(0).sizes(), c.b(5), 4);
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 1);
-    int64_t* index = c.out_impl(1).ptr<int64_t>();
+    int64_t* index = c.wants(1) ? c.out_impl(1).ptr<int64_t>() : nullptr;
     const Parts parts_h(s.h);
     const Parts parts_w(s.w);
     const int64_t positions = s.h.out * s.w.out;
@@ -123,7 +124,8 @@ void max_pool2d(OpCall& c) {
         s.planes, planes_per_thread(visits), [&](int64_t p, int64_t end) {
           for (; p < end; ++p) {
             max_plane(s, parts_h, parts_w, x.in[0] + p * s.h.in * s.w.in,
-                      x.out + p * positions, index + p * positions);
+                      x.out + p * positions,
+                      index ? index + p * positions : nullptr);
           }
         });
     x.finish();
@@ -194,6 +196,7 @@ extern const KernelDef max_pool2d_cpu = {
     .name = "max_pool2d",
     .run = cpu::max_pool2d,
     .scratch = cpu::scratch,
+    .optional_results = 1 << 1,
 };
 
 extern const KernelDef max_pool2d_dx_cpu = {

@@ -46,6 +46,7 @@ class Plan::Builder {
         done_(bound_.calls.size()),
         folded_(bound_.impls.size()),
         fused_(bound_.calls.size()),
+        read_(bound_.impls.size()),
         block_(bound_.impls.size(), -1),
         last_use_(bound_.impls.size(), -1) {}
 
@@ -161,7 +162,8 @@ class Plan::Builder {
   // When node n runs.
   int32_t time_of(int32_t n) const { return fused_[n] ? fused_[n]->tail() : n; }
 
-  // When each root is touched last; `end_`: needed after the run.
+  // When each root is touched last, and whether anybody reads it; `end_`:
+  // needed after the run.
   void find_uses() {
     const Graph& g = bound_.graph;
     for (int32_t n = 0; n < end_; ++n) {
@@ -169,18 +171,28 @@ class Plan::Builder {
         int32_t& last = last_use_[bound_.root[v]];
         last = std::max(last, time_of(n));
       };
-      each_input(g.nodes[n], touch);
+      each_input(g.nodes[n], [&](int32_t v) {
+        touch(v);
+        read_[bound_.root[v]] = true;
+      });
       for (int32_t v : g.nodes[n].outputs) touch(v);
     }
-    for (int32_t v : g.outputs) last_use_[bound_.root[v]] = end_;
-    for (const StateUpdate& u : updates_) {
-      last_use_[bound_.root[u.value]] = end_;
-    }
+    const auto keep = [&](int32_t v) {
+      last_use_[bound_.root[v]] = end_;
+      read_[bound_.root[v]] = true;
+    };
+    for (int32_t v : g.outputs) keep(v);
+    for (const StateUpdate& u : updates_) keep(u.value);
   }
 
   int32_t new_block(int64_t bytes, int32_t first, int32_t last) {
     blocks_.push_back({bytes, first, last});
     return static_cast<int32_t>(blocks_.size()) - 1;
+  }
+
+  static bool is_optional(const OpCall& call, int result) {
+    const KernelDef* kernel = call.info.cpu;
+    return kernel && kernel->optional_results >> result & 1;
   }
 
   void place_node(int32_t n) {
@@ -194,6 +206,7 @@ class Plan::Builder {
     for (int i = 0; i < call.nouts; ++i) {
       if (call.alias[i] >= 0) continue;
       const int32_t v = node.outputs[i];
+      if (!read_[v] && is_optional(call, i)) continue;
       int32_t& block = block_[v];
       if (i == 0) block = reusable_block(n);
       if (block < 0) {
@@ -412,6 +425,7 @@ class Plan::Builder {
   std::vector<const FusedCalls*> fused_;  // of a node, or null
   std::vector<MemoryBlock> blocks_;
   std::vector<int32_t> owner_;     // of a block: the result it is, or -1
+  std::vector<bool> read_;         // of a root
   std::vector<int32_t> block_;     // of a root
   std::vector<int32_t> last_use_;  // of a root
   std::vector<int32_t> staged_blocks_;

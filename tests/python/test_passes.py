@@ -354,3 +354,38 @@ def test_choosing_passes(tmp_path):
     assert under("-epilogues").stdout == "3\n"
     assert under("").stdout == "1\n"
     assert "FERRULE_PASSES: there is no pass 'x'" in under("x").stderr
+
+
+class Pool(fe.nn.Module):
+    def __init__(self, arguments, indices=False):
+        super().__init__()
+        self.arguments, self.indices = arguments, indices
+
+    def forward(self, x):
+        return F.max_pool2d(x, *self.arguments, return_indices=self.indices)
+
+
+@pytest.mark.parametrize("dtype", [fe.float32, fe.float64, fe.bfloat16], ids=str)
+def test_indices_of_max_pooling_that_nobody_reads(dtype):
+    """They get no memory; values are the same, zeros and NaNs to the bit."""
+    for width, *arguments in [
+        (70, 3, 2, 1),
+        (40, 2),
+        (9, 2),
+        (37, 3, 1, 1),
+        (37, 3, 2, 1, 2),
+        (20, 5, 3, 2),
+        (4, 2, 1, 1, 5),
+    ]:
+        x = np.sign(noise(2, 3, 9, width)) * np.float32(0)
+        x[1] = noise(3, 9, width, special=True)
+        x[1, 2].view(np.uint32)[::2, ::3] = np.arange(1, 1 + width)[::3] + 0x7FC00000
+        x = fe.tensor(x).to(dtype)
+        both = fe.export(Pool(arguments, indices=True), [x], check=False)
+        one = fe.export(Pool(arguments), [x], check=False)
+        (both,), (one,) = sessions(both, ""), sessions(one, "")
+        want = both.run("forward", [x])[0]
+        assert _ferrule.same_bits(want, one.run("forward", [x])[0]), arguments
+        assert _ferrule.same_bits(want, Pool(arguments)(x)), arguments
+        spared = both.arena_bytes("forward", [x]) - one.arena_bytes("forward", [x])
+        assert spared >= 8 * want.numel()
