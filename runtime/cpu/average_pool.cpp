@@ -69,54 +69,53 @@ struct AdaptiveAverages : Averages {
   Span cols(int64_t o) const { return span(in_w, out_w, o); }
 };
 
-// The one window of a plane that is all of it.
-template <class Windows>
-bool takes_whole_planes(const Windows& w) {
-  if (w.out_h * w.out_w != 1) return false;
-  const Span rows = w.rows(0), cols = w.cols(0);
-  return rows.end - rows.begin == w.in_h && cols.end - cols.begin == w.in_w;
-}
-
-template <class Windows, class T>
-void average_whole_planes(const Windows& w, const T* in, T* out) {
+// Of planes that are one window each; `count` is what sums are divided by.
+template <class T>
+[[gnu::noinline]] void average_whole_planes(const Averages& w, int64_t count,
+                                            const T* in, T* out) {
   const int64_t size = w.in_h * w.in_w;
-  const auto count = static_cast<T>(w.rows(0).count * w.cols(0).count);
   const FoldRunFn sum_runs =
       FE_BEST(fold_run)(Fold::sum, sizeof(T) == 4 ? DType::f32 : DType::f64);
   parallel_for(w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
     sum_runs(out + p, {.a = in + p * size}, end - p, size);
-    for (; p < end; ++p) out[p] /= count;
+    for (; p < end; ++p) out[p] /= static_cast<T>(count);
   });
 }
 
 template <class Windows>
 void average(OpCall& c, const Windows& w) {
   if (c.out_impl().numel == 0) return;
+  const Span first_rows = w.rows(0), first_cols = w.cols(0);
+  const bool whole_planes = w.out_h * w.out_w == 1 &&
+                            first_rows.end - first_rows.begin == w.in_h &&
+                            first_cols.end - first_cols.begin == w.in_w;
   by_float(c, [&]<class T>(T) {
     const Operands<T> x(c, 1);
-    if (takes_whole_planes(w)) {
-      average_whole_planes(w, x.in[0], x.out);
-      return x.finish();
-    }
-    parallel_for(w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
-      for (; p < end; ++p) {
-        const T* in = x.in[0] + p * w.in_h * w.in_w;
-        T* out = x.out + p * w.out_h * w.out_w;
-        for (int64_t o_h = 0; o_h < w.out_h; ++o_h) {
-          const Span rows = w.rows(o_h);
-          for (int64_t o_w = 0; o_w < w.out_w; ++o_w) {
-            const Span cols = w.cols(o_w);
-            T sum = 0;
-            for (int64_t h = rows.begin; h < rows.end; ++h) {
-              for (int64_t k = cols.begin; k < cols.end; ++k) {
-                sum += in[h * w.in_w + k];
+    if (whole_planes) {
+      const int64_t count = first_rows.count * first_cols.count;
+      average_whole_planes(w, count, x.in[0], x.out);
+    } else {
+      parallel_for(
+          w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
+            for (; p < end; ++p) {
+              const T* in = x.in[0] + p * w.in_h * w.in_w;
+              T* out = x.out + p * w.out_h * w.out_w;
+              for (int64_t o_h = 0; o_h < w.out_h; ++o_h) {
+                const Span rows = w.rows(o_h);
+                for (int64_t o_w = 0; o_w < w.out_w; ++o_w) {
+                  const Span cols = w.cols(o_w);
+                  T sum = 0;
+                  for (int64_t h = rows.begin; h < rows.end; ++h) {
+                    for (int64_t k = cols.begin; k < cols.end; ++k) {
+                      sum += in[h * w.in_w + k];
+                    }
+                  }
+                  *out++ = sum / static_cast<T>(rows.count * cols.count);
+                }
               }
             }
-            *out++ = sum / static_cast<T>(rows.count * cols.count);
-          }
-        }
-      }
-    });
+          });
+    }
     x.finish();
   });
 }
