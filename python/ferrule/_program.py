@@ -296,6 +296,9 @@ class Entry:
         self._program = program
         self._arguments: Arguments | None = None
         self._result: Nested | None = None
+        # So many tensors by position, in no containers: the usual call is short.
+        self._plain_inputs = -1
+        self._plain_result = False
         if not structure:
             return
         try:
@@ -311,6 +314,10 @@ class Entry:
             self.inputs
         ) or self._result.constants.count(...) != len(self.outputs):
             raise FormatError(f"[{name}] the structure is of other inputs or outputs")
+        parameters = self._arguments.parameters
+        if all(p.nested.is_tensor and not p.keyword for p in parameters):
+            self._plain_inputs = len(parameters)
+        self._plain_result = self._result.is_tensor
 
     @property
     def inputs(self) -> list[str]:
@@ -331,8 +338,13 @@ class Entry:
         if self._arguments is None or self._result is None:  # the file does not say
             results = self._program.run(self.name, *args, **kwargs)
             return results[0] if len(results) == 1 else tuple(results)
-        tensors = self._arguments.tensors(self.name, args, kwargs)
-        return self._result.build(self._program.run(self.name, *tensors))
+        plain = len(args) == self._plain_inputs and not kwargs
+        if plain and all(isinstance(a, Tensor) for a in args):
+            tensors: Sequence[Tensor] = args
+        else:
+            tensors = self._arguments.tensors(self.name, args, kwargs)
+        results = self._program._session.run(self.name, [t.detach() for t in tensors])
+        return results[0] if self._plain_result else self._result.build(results)
 
     def __repr__(self) -> str:
         _, inputs, outputs, _, _ = self._program._signatures[self.name]

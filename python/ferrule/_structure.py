@@ -41,6 +41,11 @@ class Nested:
         self.structure = structure
         self.constants = list(constants)
 
+    @property
+    def is_tensor(self) -> bool:
+        """Is it one tensor, in no container?"""
+        return self.structure.kind is None and self.constants == [...]
+
     def names(self, root: str = "") -> list[str]:
         """Of the tensors, in order, such as "state.h.0"."""
         every = paths(self.structure, root)
