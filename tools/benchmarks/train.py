@@ -112,12 +112,13 @@ def compiled_step(task: Task) -> Work:
     """The same as one compiled function."""
     x, target = (tensor_in(fe, a) for a in batch(task))
     fe.manual_seed(0)
-    model = task.model(fe.nn)
+    model = task.model(fe)
     optimizer = fe.optim.Adam(model.parameters(), lr=1e-4)
+    loss_of = loss_function(fe)
 
     @fe.compile
     def work(x: Any, target: Any) -> Any:
-        loss = fe.nn.functional.cross_entropy(model(x), target)
+        loss = loss_of(model(x), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
