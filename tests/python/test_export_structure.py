@@ -428,3 +428,13 @@ def test_a_branch_on_a_value_is_reported_at_its_line() -> None:
         fe.FerruleError, match=rf"py:{line}: if x.sum\(\) > 0:.*fe.cond"
     ):
         fe.export(f, (fe.rand(3),))
+
+
+def test_samples_of_several_entry_points_go_by_name() -> None:
+    functions = {"twice": lambda x: x * 2, "half": lambda x: x / 2}
+    args = {"twice": (fe.ones(2),), "half": (fe.ones(2),)}
+    program = fe.export(functions, args, samples={"half": [(fe.tensor([3.0, 5.0]),)]})
+    program.check()
+    for wrong in ([(fe.ones(2),)], {"third": [(fe.ones(2),)]}):
+        with pytest.raises(ValueError, match="samples must be a dict.*: twice, half"):
+            fe.export(functions, args, samples=wrong)
