@@ -270,6 +270,11 @@ struct OpDef {
   // whose kernel is elementwise broadcasts, one that decomposes is batched by
   // its parts, and any other runs sample by sample.
   Results (*batch)(Batch&) = nullptr;
+  // Multiplications that an addition follows, by the plain algorithm (a kernel
+  // may need fewer), from the shapes of the tensors that the call has: those
+  // given, then the results. For products of matrices; null stands for 0.
+  using Shapes = std::span<const Dims>;
+  int64_t (*macs)(Shapes in, Shapes out) = nullptr;
 
   mutable std::atomic<const OpInfo*> info{nullptr};
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "binding.h"
+#include "ferrule/op.h"
 
 namespace ferrule::python {
 namespace {
@@ -38,6 +39,26 @@ nb::list events(const ProfileLog& log, int64_t first) {
   return all;
 }
 
+// The shapes of an event's inputs or outputs, as `described` gives them.
+std::vector<Dims> shapes_of(const nb::sequence& tensors) {
+  std::vector<Dims> shapes;
+  for (nb::handle t : tensors) {
+    Dims shape;
+    for (nb::handle size : nb::cast<nb::sequence>(t[1])) {
+      shape.push(nb::cast<int64_t>(size));
+    }
+    shapes.push_back(shape);
+  }
+  return shapes;
+}
+
+int64_t macs_of(const std::string& name, const nb::sequence& inputs,
+                const nb::sequence& outputs) {
+  const OpDef* op = find_op(name);
+  if (!op || !op->macs) return 0;
+  return op->macs(shapes_of(inputs), shapes_of(outputs));
+}
+
 // `with` of a span that the user names.
 class PySpan {
  public:
@@ -54,6 +75,10 @@ class PySpan {
 
 void bind_profile(nb::module_& m) {
   m.def("is_profiling", &profiling, "Is a profile being recorded?");
+  m.def("macs_of", &macs_of, nb::arg("name"), nb::arg("inputs"),
+        nb::arg("outputs"),
+        "Multiplications followed by an addition of an op's call; see "
+        "OpDef::macs.");
   m.def("start_profile", &start_profile);
   m.def("stop_profile", [] { return events(stop_profile(), 0); });
   m.def("profile_size", &profile_size);

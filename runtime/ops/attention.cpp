@@ -184,6 +184,14 @@ struct ScoreGradient {
   return batch_of_attention(b, 1, 6);
 }
 
+// Query times key, and weights times value.
+[[maybe_unused]] int64_t macs_attention(OpDef::Shapes in, OpDef::Shapes) {
+  const Dims &query = in[0], &key = in[1], &value = in[2];
+  const int last = query.size() - 1;
+  return checked_numel(query) / std::max<int64_t>(query[last], 1) *
+         key[last - 1] * (query[last] + value[last]);
+}
+
 }  // namespace
 
 extern const OpDef attention_op = {
@@ -235,6 +243,7 @@ Source: see scaled_dot_product_attention.
     .vjp = FE_GRAD(attention_vjp),
     .decompose = FE_GRAD(decompose_attention),
     .batch = FE_GRAD(batch_attention),
+    .macs = FE_GRAD(macs_attention),
 };
 
 extern const OpDef attention_backward_op = {

@@ -110,6 +110,20 @@ void require_grad_shape(const OpCall& c, const Conv2dShape& s,
   });
 }
 
+// Every element of the result, or of its gradient, is a sum over one filter.
+[[maybe_unused]] int64_t macs_conv2d(OpDef::Shapes in, OpDef::Shapes out) {
+  return checked_numel(out[0]) *
+         checked_numel(std::span<const int64_t>(in[1]).subspan(1));
+}
+[[maybe_unused]] int64_t macs_conv2d_dx(OpDef::Shapes in, OpDef::Shapes) {
+  return checked_numel(in[0]) *
+         checked_numel(std::span<const int64_t>(in[1]).subspan(1));
+}
+[[maybe_unused]] int64_t macs_conv2d_dw(OpDef::Shapes in, OpDef::Shapes out) {
+  return checked_numel(in[0]) *
+         checked_numel(std::span<const int64_t>(out[0]).subspan(1));
+}
+
 }  // namespace
 
 extern const OpDef conv2d_op = {
@@ -194,6 +208,7 @@ recognition", Proc. IEEE 86 (1998).
       }
     }),
     .batch = FE_GRAD(batch_conv2d),
+    .macs = FE_GRAD(macs_conv2d),
 };
 
 extern const OpDef conv2d_dx_op = {
@@ -253,6 +268,7 @@ learning", arXiv:1603.07285, section 4.
       }
     }),
     .batch = FE_GRAD(batch_conv2d_dx),
+    .macs = FE_GRAD(macs_conv2d_dx),
 };
 
 extern const OpDef conv2d_dw_op = {
@@ -312,6 +328,7 @@ learning", arXiv:1603.07285.
       }
     }),
     .batch = FE_GRAD(batch_conv2d_dw),
+    .macs = FE_GRAD(macs_conv2d_dw),
 };
 
 }  // namespace ferrule

@@ -118,6 +118,21 @@ void infer_matmul(OpCall& c) {
   return one(std::move(y));
 }
 
+[[maybe_unused]] int64_t macs_matmul(OpDef::Shapes in, OpDef::Shapes out) {
+  const Dims &a = in[0], &b = in[1], &y = out[0];
+  if (a.size() == 1 || b.size() == 1) {
+    return checked_numel(y) * (a.size() == 1 ? a[0] : b[0]);
+  }
+  // Either side may be transposed: `a` has as many rows as the result.
+  const int64_t rows = y[y.size() - 2];
+  return rows ? checked_numel(y) * (a[a.size() - 2] * a[a.size() - 1] / rows)
+              : 0;
+}
+
+[[maybe_unused]] int64_t macs_linear(OpDef::Shapes in, OpDef::Shapes out) {
+  return checked_numel(out[0]) * in[1][1];
+}
+
 }  // namespace
 
 // Kernel: floating dtypes, and integers (products and sums wrap around).
@@ -204,6 +219,7 @@ Source: numpy.matmul, whose rules for shapes these are.
     }),
     .complex = FE_GRAD(complex_matmul),
     .batch = FE_GRAD(batch_matmul),
+    .macs = FE_GRAD(macs_matmul),
 };
 
 namespace {
@@ -291,6 +307,7 @@ Source: the layer of a perceptron, in torch.nn.functional.linear's layout.
     }),
     .complex = FE_GRAD(complex_linear),
     .batch = FE_GRAD(batch_linear),
+    .macs = FE_GRAD(macs_linear),
 };
 
 extern const OpDef int_mm_op = {

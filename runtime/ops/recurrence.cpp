@@ -304,6 +304,11 @@ void recurrence_vjp(Vjp& v) {
   return r;
 }
 
+// The product of the state with its weight; that of the input is a `linear`.
+[[maybe_unused]] int64_t macs_recurrence(OpDef::Shapes in, OpDef::Shapes) {
+  return checked_numel(in[0]) * in[1][in[1].size() - 1];
+}
+
 }  // namespace
 
 extern const OpDef recurrence_op = {
@@ -361,6 +366,7 @@ the reset gate behind the product, as in torch.nn.GRU.
     .vjp = FE_GRAD(recurrence_vjp),
     .decompose = FE_GRAD(decompose_recurrence),
     .batch = FE_GRAD(batch_recurrence),
+    .macs = FE_GRAD(macs_recurrence),
 };
 
 extern const OpDef recurrence_backward_op = {

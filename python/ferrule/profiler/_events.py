@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
+
+from .._ferrule import macs_of as _macs_of
 
 __all__ = ["Event", "TensorInfo", "macs_of", "read_log"]
 
@@ -105,69 +106,14 @@ def _gradient_name(op: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in op.split("_")) + "Backward"
 
 
-# Work by op. These are all the ops with a kernel that multiplies and adds; the
-# others that do (conv1d, addmm, bilinear, ...) are compositions of them, whose
-# parts are events, too.
-Shapes = Sequence[tuple[int, ...]]
-
-
-def _conv(inputs: Shapes, outputs: Shapes) -> int:
-    return prod(outputs[0]) * prod(inputs[1][1:])
-
-
-def _conv_of_gradient(inputs: Shapes, outputs: Shapes) -> int:
-    return prod(inputs[0]) * prod(inputs[1][1:])
-
-
-def _conv_of_weight(inputs: Shapes, outputs: Shapes) -> int:
-    return prod(inputs[0]) * prod(outputs[0][1:])
-
-
-def _linear(inputs: Shapes, outputs: Shapes) -> int:
-    return prod(outputs[0]) * inputs[1][-1]
-
-
-def _matmul(inputs: Shapes, outputs: Shapes) -> int:
-    a, b = inputs[0], inputs[1]
-    if len(a) == 1:
-        return prod(outputs[0]) * a[0]
-    if len(b) == 1:
-        return prod(outputs[0]) * b[0]
-    rows = outputs[0][-2]  # either operand may be transposed
-    return prod(outputs[0]) * (a[-2] * a[-1] // rows) if rows else 0
-
-
-def _attention(inputs: Shapes, outputs: Shapes) -> int:
-    query, key, value = inputs[:3]
-    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-
-
-def _recurrence(inputs: Shapes, outputs: Shapes) -> int:
-    gates, hidden = inputs[0], inputs[1]
-    return prod(gates) * hidden[-1]
-
-
-_MACS: dict[str, Callable[[Shapes, Shapes], int]] = {
-    "attention": _attention,
-    "conv2d": _conv,
-    "conv2d_dx": _conv_of_gradient,
-    "conv2d_dw": _conv_of_weight,
-    "linear": _linear,
-    "matmul": _matmul,
-    "recurrence": _recurrence,
-}
-
-
 def macs_of(
     name: str, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]
 ) -> int:
     """Multiply-accumulate operations of one call of an op.
 
     Those of products of matrices: `linear`, `matmul`, convolutions, attention
-    and recurrent steps, by the plain algorithm (a faster one may need fewer).
-    0 for all other ops, which work element by element.
+    and recurrent steps, by the plain algorithm (a faster one may need fewer), as the
+    op's definition says. 0 for all other ops: they work element by element, or are
+    compositions whose parts are events, too.
     """
-    formula = _MACS.get(name)
-    if formula is None:
-        return 0
-    return formula([shape for _, shape in inputs], [shape for _, shape in outputs])
+    return _macs_of(name, inputs, outputs)
