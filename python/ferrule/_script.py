@@ -246,18 +246,31 @@ class _Runtime:
     ) -> Any:
         """`a < b < c`, each computed at most once."""
 
-        def holds(left: Any, i: int) -> Any:
-            right = operands[i + 1]()
-            name = names[i]
-            if name in ("in", "not in"):
-                found = (left in right) == (name == "in")
-            else:
-                found = getattr(operator, name)(left, right)
-            if i + 1 == len(names):
-                return found
-            return self.and_(found, lambda: holds(right, i + 1), line, False)
+        return self._compare_on(line, names, operands, operands[0](), 0)
 
-        return holds(operands[0](), 0)
+    def _compare_on(
+        self,
+        line: int,
+        names: Sequence[str],
+        operands: Sequence[Callable[[], Any]],
+        left: Any,
+        i: int,
+    ) -> Any:
+        """From comparison `i` on, whose left side is known."""
+        right = operands[i + 1]()
+        name = names[i]
+        if name in ("in", "not in"):
+            found = (left in right) == (name == "in")
+        else:
+            found = getattr(operator, name)(left, right)
+        if i + 1 == len(names):
+            return found
+        return self.and_(
+            found,
+            lambda: self._compare_on(line, names, operands, right, i + 1),
+            line,
+            False,
+        )
 
     @staticmethod
     def not_(value: Any) -> Any:

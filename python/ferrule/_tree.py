@@ -7,7 +7,7 @@ they were.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -47,36 +47,39 @@ def entries(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     return None
 
 
+# No nested function here calls itself: that makes a cycle of references, and the
+# leaves would live until Python's garbage collector finds it.
+
+
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves in order, and how they were nested."""
     leaves: list[Any] = []
+    return leaves, _take_apart(tree, leaves)
 
-    def visit(t: Any) -> Structure:
-        found = entries(t)
-        if found is None:
-            leaves.append(t)
-            return LEAF
-        keys, parts = found
-        return Structure(type(t), keys, tuple(visit(e) for e in parts))
 
-    return leaves, visit(tree)
+def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
+    found = entries(tree)
+    if found is None:
+        leaves.append(tree)
+        return LEAF
+    keys, parts = found
+    return Structure(type(tree), keys, tuple(_take_apart(e, leaves) for e in parts))
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Puts leaves back into their places."""
-    rest = iter(leaves)
+    return _put_together(structure, iter(leaves))
 
-    def build(s: Structure) -> Any:
-        if s.kind is None:
-            return next(rest)
-        parts = [build(c) for c in s.children]
-        if issubclass(s.kind, dict):
-            return s.kind(zip(s.keys, parts, strict=True))
-        if is_dataclass(s.kind):
-            return s.kind(**dict(zip(s.keys, parts, strict=True)))
-        return s.kind(*parts) if hasattr(s.kind, "_fields") else s.kind(parts)
 
-    return build(structure)
+def _put_together(s: Structure, rest: Iterator[Any]) -> Any:
+    if s.kind is None:
+        return next(rest)
+    parts = [_put_together(c, rest) for c in s.children]
+    if issubclass(s.kind, dict):
+        return s.kind(zip(s.keys, parts, strict=True))
+    if is_dataclass(s.kind):
+        return s.kind(**dict(zip(s.keys, parts, strict=True)))
+    return s.kind(*parts) if hasattr(s.kind, "_fields") else s.kind(parts)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
