@@ -187,6 +187,7 @@ struct Schema {
 struct OpInfo;
 struct Vjp;
 struct Batch;
+struct Simplify;
 class OpCall;
 
 // Result of a call with several outputs.
@@ -266,6 +267,9 @@ struct OpDef {
   // The op in terms of others where an argument is complex, if no kernel takes
   // complex operands (those that do: runtime/cpu/complex.cpp).
   Results (*complex)(OpCall&) = nullptr;
+  // What may stand in a graph instead of a call, with the same bits
+  // (runtime/graph/passes/simplify.h).
+  void (*simplify)(Simplify&) = nullptr;
   // The op on a batch of samples at once (ferrule/vmap.h). Without it an op
   // whose kernel is elementwise broadcasts, one that decomposes is batched by
   // its parts, and any other runs sample by sample.
@@ -319,10 +323,16 @@ struct PrepareDef {
 };
 
 struct Epilogue;  // runtime/cpu/epilogue.h
+namespace cpu {
+class TileSink;  // runtime/cpu/elementwise.h
+}
 
 struct KernelDef {
-  const char* name;  // of the op
-  Kernel run;
+  const char* name;      // of the op
+  Kernel run = nullptr;  // null: what `tiles` says
+  // The kernel as a function of a tile of elements (runtime/cpu/elementwise.h),
+  // which may run together with those of other calls.
+  void (*tiles)(const OpCall&, cpu::TileSink&) = nullptr;
   // The kernel wants dense row-major inputs: others are copied for it.
   bool contiguous = true;
   // Bytes of 64-byte aligned scratch at OpCall::scratch; must depend on shapes

@@ -9,11 +9,11 @@ namespace {
 
 // The arguments of the call are the operands, in order.
 template <Activation op, int... arg>
-void kernel(OpCall& c) {
+void tiles(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, arg, t}...};
-  elementwise(FE_BEST(activation_tile)(op, t), c.out_impl(), t, in,
-              op >= Activation::silu ? kCostlyGrain : kCheapGrain);
+  to.take(FE_BEST(activation_tile)(op, t), t, in,
+          op >= Activation::silu ? kCostlyGrain : kCheapGrain);
 }
 
 template <Activation op>
@@ -25,10 +25,10 @@ bool join_hardtanh(const OpCall& c, int, Epilogue& e) {
   return e.set_limits(c, c.number(1), c.number(2));
 }
 
-void hardtanh_kernel(OpCall& c) {
+void hardtanh(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}};
-  elementwise(FE_BEST(clamp_tile)(t), c.out_impl(), t, in);
+  to.take(FE_BEST(clamp_tile)(t), t, in);
 }
 
 }  // namespace
@@ -38,102 +38,102 @@ using cpu::Activation;
 
 extern const KernelDef leaky_relu_cpu = {
     .name = "leaky_relu",
-    .run = cpu::kernel<Activation::leaky_relu, 0, 1>,
+    .tiles = cpu::tiles<Activation::leaky_relu, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef leaky_relu_backward_cpu = {
     .name = "leaky_relu_backward",
-    .run = cpu::kernel<Activation::leaky_relu_backward, 0, 1, 2>,
+    .tiles = cpu::tiles<Activation::leaky_relu_backward, 0, 1, 2>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef hardtanh_cpu = {
     .name = "hardtanh",
-    .run = cpu::hardtanh_kernel,
+    .tiles = cpu::hardtanh,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_hardtanh,
 };
 extern const KernelDef hardtanh_backward_cpu = {
     .name = "hardtanh_backward",
-    .run = cpu::kernel<Activation::hardtanh_backward, 0, 1, 2, 3>,
+    .tiles = cpu::tiles<Activation::hardtanh_backward, 0, 1, 2, 3>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef hardsigmoid_cpu = {
     .name = "hardsigmoid",
-    .run = cpu::kernel<Activation::hardsigmoid, 0>,
+    .tiles = cpu::tiles<Activation::hardsigmoid, 0>,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_activation<Activation::hardsigmoid>,
 };
 extern const KernelDef hardsigmoid_backward_cpu = {
     .name = "hardsigmoid_backward",
-    .run = cpu::kernel<Activation::hardsigmoid_backward, 0, 1>,
+    .tiles = cpu::tiles<Activation::hardsigmoid_backward, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef hardswish_cpu = {
     .name = "hardswish",
-    .run = cpu::kernel<Activation::hardswish, 0>,
+    .tiles = cpu::tiles<Activation::hardswish, 0>,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_activation<Activation::hardswish>,
 };
 extern const KernelDef hardswish_backward_cpu = {
     .name = "hardswish_backward",
-    .run = cpu::kernel<Activation::hardswish_backward, 0, 1>,
+    .tiles = cpu::tiles<Activation::hardswish_backward, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef silu_cpu = {
     .name = "silu",
-    .run = cpu::kernel<Activation::silu, 0>,
+    .tiles = cpu::tiles<Activation::silu, 0>,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_activation<Activation::silu>,
 };
 extern const KernelDef silu_backward_cpu = {
     .name = "silu_backward",
-    .run = cpu::kernel<Activation::silu_backward, 0, 1>,
+    .tiles = cpu::tiles<Activation::silu_backward, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef mish_cpu = {
     .name = "mish",
-    .run = cpu::kernel<Activation::mish, 0>,
+    .tiles = cpu::tiles<Activation::mish, 0>,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_activation<Activation::mish>,
 };
 extern const KernelDef mish_backward_cpu = {
     .name = "mish_backward",
-    .run = cpu::kernel<Activation::mish_backward, 0, 1>,
+    .tiles = cpu::tiles<Activation::mish_backward, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef scaled_elu_cpu = {
     .name = "scaled_elu",
-    .run = cpu::kernel<Activation::scaled_elu, 0, 1, 2, 3>,
+    .tiles = cpu::tiles<Activation::scaled_elu, 0, 1, 2, 3>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef scaled_elu_backward_cpu = {
     .name = "scaled_elu_backward",
-    .run = cpu::kernel<Activation::scaled_elu_backward, 0, 1, 2, 3, 4>,
+    .tiles = cpu::tiles<Activation::scaled_elu_backward, 0, 1, 2, 3, 4>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef softplus_cpu = {
     .name = "softplus",
-    .run = cpu::kernel<Activation::softplus, 0, 1, 2>,
+    .tiles = cpu::tiles<Activation::softplus, 0, 1, 2>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef softplus_backward_cpu = {
     .name = "softplus_backward",
-    .run = cpu::kernel<Activation::softplus_backward, 0, 1, 2, 3>,
+    .tiles = cpu::tiles<Activation::softplus_backward, 0, 1, 2, 3>,
     .contiguous = false,
     .elementwise = true,
 };

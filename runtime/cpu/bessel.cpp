@@ -53,25 +53,25 @@ constexpr auto kBessel =
 
 extern const KernelDef i0_cpu = {
     .name = "i0",
-    .run = cpu::map_floats<cpu::kBessel<0, false>, 0>,
+    .tiles = cpu::map_floats<cpu::kBessel<0, false>, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_i0e_cpu = {
     .name = "special_i0e",
-    .run = cpu::map_floats<cpu::kBessel<0, true>, 0>,
+    .tiles = cpu::map_floats<cpu::kBessel<0, true>, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_i1_cpu = {
     .name = "special_i1",
-    .run = cpu::map_floats<cpu::kBessel<1, false>, 0>,
+    .tiles = cpu::map_floats<cpu::kBessel<1, false>, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_i1e_cpu = {
     .name = "special_i1e",
-    .run = cpu::map_floats<cpu::kBessel<1, true>, 0>,
+    .tiles = cpu::map_floats<cpu::kBessel<1, true>, 0>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -8,17 +8,17 @@ namespace {
 
 // On the dtype itself, without a detour over int64: masks are bytes.
 template <Bits op>
-void bits_kernel(OpCall& c) {
+void bits(const OpCall& c, TileSink& to) {
   const DType t = c.compute;
   const Input in[] = {{c, 0, t}, {c, 1, t}};
-  elementwise(FE_BEST(bits_tile)(op, itemsize(t)), c.out_impl(), t, in);
+  to.take(FE_BEST(bits_tile)(op, itemsize(t)), t, in);
 }
 
 // For bools xor with True, for integers with all ones.
-void not_kernel(OpCall& c) {
+void bitwise_not(const OpCall& c, TileSink& to) {
   const DType t = c.compute;
   const Input in[] = {{c, 0, t}, {t == DType::bool_ ? Arg(1) : Arg(-1), t}};
-  elementwise(FE_BEST(bits_tile)(Bits::xor_, itemsize(t)), c.out_impl(), t, in);
+  to.take(FE_BEST(bits_tile)(Bits::xor_, itemsize(t)), t, in);
 }
 
 // All 64 bits are there, so a narrower dtype loses what is shifted out of it
@@ -38,56 +38,56 @@ constexpr auto right = [](int64_t x, int64_t count) -> int64_t {
 
 extern const KernelDef bitwise_and_cpu = {
     .name = "bitwise_and",
-    .run = cpu::bits_kernel<cpu::Bits::and_>,
+    .tiles = cpu::bits<cpu::Bits::and_>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef bitwise_or_cpu = {
     .name = "bitwise_or",
-    .run = cpu::bits_kernel<cpu::Bits::or_>,
+    .tiles = cpu::bits<cpu::Bits::or_>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef bitwise_xor_cpu = {
     .name = "bitwise_xor",
-    .run = cpu::bits_kernel<cpu::Bits::xor_>,
+    .tiles = cpu::bits<cpu::Bits::xor_>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef bitwise_not_cpu = {
     .name = "bitwise_not",
-    .run = cpu::not_kernel,
+    .tiles = cpu::bitwise_not,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef bitwise_left_shift_cpu = {
     .name = "bitwise_left_shift",
-    .run = cpu::map_ints<cpu::left, 0, 1>,
+    .tiles = cpu::map_ints<cpu::left, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef bitwise_right_shift_cpu = {
     .name = "bitwise_right_shift",
-    .run = cpu::map_ints<cpu::right, 0, 1>,
+    .tiles = cpu::map_ints<cpu::right, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 // Their operands are made bools as they are read.
 extern const KernelDef logical_and_cpu = {
     .name = "logical_and",
-    .run = cpu::bits_kernel<cpu::Bits::and_>,
+    .tiles = cpu::bits<cpu::Bits::and_>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef logical_or_cpu = {
     .name = "logical_or",
-    .run = cpu::bits_kernel<cpu::Bits::or_>,
+    .tiles = cpu::bits<cpu::Bits::or_>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef logical_xor_cpu = {
     .name = "logical_xor",
-    .run = cpu::bits_kernel<cpu::Bits::xor_>,
+    .tiles = cpu::bits<cpu::Bits::xor_>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -19,24 +19,24 @@ constexpr auto add_product = [](int64_t x, int64_t a, int64_t b,
 };
 
 template <int... arg>
-void blend(const OpCall& c, TileFn tile) {
+void blend(const OpCall& c, TileSink& to, TileFn tile) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, arg, t}...};
-  elementwise(tile, c.out_impl(), t, in);
+  to.take(tile, t, in);
 }
 
-void addcmul(OpCall& c) {
+void addcmul(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
-  if (t == DType::i64) return map_ints<add_product, 0, 1, 2, 3>(c);
-  blend<0, 1, 2, 3>(c, FE_BEST(add_product_tile)(t));
+  if (t == DType::i64) return map_ints<add_product, 0, 1, 2, 3>(c, to);
+  blend<0, 1, 2, 3>(c, to, FE_BEST(add_product_tile)(t));
 }
 
-void addcdiv(OpCall& c) {
-  blend<0, 1, 2, 3>(c, FE_BEST(add_quotient_tile)(compute_type(c.compute)));
+void addcdiv(const OpCall& c, TileSink& to) {
+  blend<0, 1, 2, 3>(c, to, FE_BEST(add_quotient_tile)(compute_type(c.compute)));
 }
 
-void lerp(OpCall& c) {
-  blend<0, 1, 2>(c, FE_BEST(lerp_tile)(compute_type(c.compute)));
+void lerp(const OpCall& c, TileSink& to) {
+  blend<0, 1, 2>(c, to, FE_BEST(lerp_tile)(compute_type(c.compute)));
 }
 
 }  // namespace
@@ -44,19 +44,19 @@ void lerp(OpCall& c) {
 
 extern const KernelDef addcmul_cpu = {
     .name = "addcmul",
-    .run = cpu::addcmul,
+    .tiles = cpu::addcmul,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef addcdiv_cpu = {
     .name = "addcdiv",
-    .run = cpu::addcdiv,
+    .tiles = cpu::addcdiv,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef lerp_cpu = {
     .name = "lerp",
-    .run = cpu::lerp,
+    .tiles = cpu::lerp,
     .contiguous = false,
     .elementwise = true,
 };

@@ -50,11 +50,11 @@ constexpr auto close_tile(DType t) {
                          : map_tile<f, float, float, float, float, float>;
 }
 
-void isclose_kernel(OpCall& c) {
+void isclose(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}, {c, 3, t}};
-  elementwise(c.b(4) ? close_tile<true>(t) : close_tile<false>(t), c.out_impl(),
-              DType::bool_, in, kCostlyGrain);
+  to.take(c.b(4) ? close_tile<true>(t) : close_tile<false>(t), DType::bool_, in,
+          kCostlyGrain);
 }
 
 double largest(DType t) {
@@ -75,19 +75,21 @@ constexpr auto replace = [](auto x, auto nan, auto above, auto below) {
   return std::isinf(x) ? (x > 0 ? above : below) : x;
 };
 
-void nan_to_num_kernel(OpCall& c) {
+void nan_to_num(const OpCall& c, TileSink& to) {
   // Integers are finite: they pass as they are.
   const DType t = compute_type(c.compute);
-  if (t == DType::i64) return map_ints<[](int64_t x) { return x; }, 0>(c);
+  if (t == DType::i64) {
+    return map_ints<[](int64_t x) { return x; }, 0>(c, to);
+  }
   const double most = largest(c.compute);
   const auto value = [&](int arg, double other) {
     return Input(Arg(c.has(arg) ? c.f(arg) : other), t);
   };
   const Input in[] = {{c, 0, t}, value(1, 0), value(2, most), value(3, -most)};
-  elementwise(t == DType::f64
-                  ? map_tile<replace, double, double, double, double, double>
-                  : map_tile<replace, float, float, float, float, float>,
-              c.out_impl(), t, in);
+  to.take(t == DType::f64
+              ? map_tile<replace, double, double, double, double, double>
+              : map_tile<replace, float, float, float, float, float>,
+          t, in);
 }
 
 // On the bits of a 16-bit float, whose numbers follow each other as integers do
@@ -106,16 +108,15 @@ constexpr auto next_16 = [](uint16_t from, uint16_t to) -> uint16_t {
 };
 
 template <auto f>
-void next_16_kernel(const OpCall& c) {
+void take_next_16(const OpCall& c, TileSink& to) {
   const Input in[] = {{c, 0, c.compute}, {c, 1, c.compute}};
-  elementwise(map_tile<f, uint16_t, uint16_t, uint16_t>, c.out_impl(),
-              c.compute, in);
+  to.take(map_tile<f, uint16_t, uint16_t, uint16_t>, c.compute, in);
 }
 
-void nextafter_kernel(OpCall& c) {
-  if (c.compute == DType::f16) return next_16_kernel<next_16<0x7c00>>(c);
-  if (c.compute == DType::bf16) return next_16_kernel<next_16<0x7f80>>(c);
-  map_floats<[](auto x, auto y) { return std::nextafter(x, y); }, 0, 1>(c);
+void nextafter(const OpCall& c, TileSink& to) {
+  if (c.compute == DType::f16) return take_next_16<next_16<0x7c00>>(c, to);
+  if (c.compute == DType::bf16) return take_next_16<next_16<0x7f80>>(c, to);
+  map_floats<[](auto x, auto y) { return std::nextafter(x, y); }, 0, 1>(c, to);
 }
 
 }  // namespace
@@ -123,49 +124,49 @@ void nextafter_kernel(OpCall& c) {
 
 extern const KernelDef fmax_cpu = {
     .name = "fmax",
-    .run = cpu::map_numbers<cpu::fmax, 0, 1>,
+    .tiles = cpu::map_numbers<cpu::fmax, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef fmin_cpu = {
     .name = "fmin",
-    .run = cpu::map_numbers<cpu::fmin, 0, 1>,
+    .tiles = cpu::map_numbers<cpu::fmin, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef heaviside_cpu = {
     .name = "heaviside",
-    .run = cpu::map_numbers<cpu::heaviside, 0, 1>,
+    .tiles = cpu::map_numbers<cpu::heaviside, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef gcd_cpu = {
     .name = "gcd",
-    .run = cpu::map_ints<cpu::gcd, 0, 1>,
+    .tiles = cpu::map_ints<cpu::gcd, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef lcm_cpu = {
     .name = "lcm",
-    .run = cpu::map_ints<cpu::lcm, 0, 1>,
+    .tiles = cpu::map_ints<cpu::lcm, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef isclose_cpu = {
     .name = "isclose",
-    .run = cpu::isclose_kernel,
+    .tiles = cpu::isclose,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef nan_to_num_cpu = {
     .name = "nan_to_num",
-    .run = cpu::nan_to_num_kernel,
+    .tiles = cpu::nan_to_num,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef nextafter_cpu = {
     .name = "nextafter",
-    .run = cpu::nextafter_kernel,
+    .tiles = cpu::nextafter,
     .contiguous = false,
     .elementwise = true,
 };

@@ -7,26 +7,28 @@ namespace ferrule {
 namespace cpu {
 namespace {
 
-void run_test(const OpCall& c, Binary op, const Arg& other) {
+void take_test(const OpCall& c, TileSink& to, Binary op, const Arg& other) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}, {other, t}};
-  elementwise(FE_BEST(binary_tile)(op, t), c.out_impl(), DType::bool_, in);
+  to.take(FE_BEST(binary_tile)(op, t), DType::bool_, in);
 }
 
 // x != x holds for NaN alone; for no integer.
 template <Binary op>
-void with_itself(const OpCall& c) {
+void with_itself(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}, {c, 0, t}};
-  elementwise(FE_BEST(binary_tile)(op, t), c.out_impl(), DType::bool_, in);
+  to.take(FE_BEST(binary_tile)(op, t), DType::bool_, in);
 }
 
 // Compares with an infinity; integers have none.
 template <Binary op, int sign = 1>
-void infinity_kernel(OpCall& c) {
-  if (is_float(c.compute)) return run_test(c, op, Arg(sign * INFINITY));
-  if (op == Binary::abs_lt) return with_itself<Binary::eq>(c);
-  with_itself<Binary::ne>(c);
+void with_infinity(const OpCall& c, TileSink& to) {
+  if (is_float(c.compute)) {
+    return take_test(c, to, op, Arg(sign * INFINITY));
+  }
+  if (op == Binary::abs_lt) return with_itself<Binary::eq>(c, to);
+  with_itself<Binary::ne>(c, to);
 }
 
 constexpr auto is_negative = []<class T>(T x) -> bool {
@@ -39,37 +41,37 @@ constexpr auto is_negative = []<class T>(T x) -> bool {
 
 extern const KernelDef isnan_cpu = {
     .name = "isnan",
-    .run = [](OpCall& c) { cpu::with_itself<cpu::Binary::ne>(c); },
+    .tiles = cpu::with_itself<cpu::Binary::ne>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef isinf_cpu = {
     .name = "isinf",
-    .run = cpu::infinity_kernel<cpu::Binary::abs_eq>,
+    .tiles = cpu::with_infinity<cpu::Binary::abs_eq>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef isfinite_cpu = {
     .name = "isfinite",
-    .run = cpu::infinity_kernel<cpu::Binary::abs_lt>,
+    .tiles = cpu::with_infinity<cpu::Binary::abs_lt>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef isposinf_cpu = {
     .name = "isposinf",
-    .run = cpu::infinity_kernel<cpu::Binary::eq>,
+    .tiles = cpu::with_infinity<cpu::Binary::eq>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef isneginf_cpu = {
     .name = "isneginf",
-    .run = cpu::infinity_kernel<cpu::Binary::eq, -1>,
+    .tiles = cpu::with_infinity<cpu::Binary::eq, -1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef signbit_cpu = {
     .name = "signbit",
-    .run = cpu::map_numbers<cpu::is_negative, 0>,
+    .tiles = cpu::map_numbers<cpu::is_negative, 0>,
     .contiguous = false,
     .elementwise = true,
 };

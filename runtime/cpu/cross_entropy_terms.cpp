@@ -20,7 +20,7 @@ T term(T x, T y) {
 
 extern const KernelDef binary_cross_entropy_terms_cpu = {
     .name = "binary_cross_entropy_terms",
-    .run =
+    .tiles =
         cpu::map_floats<[](auto x, auto y) { return cpu::term(x, y); }, 0, 1>,
     .contiguous = false,
     .elementwise = true,

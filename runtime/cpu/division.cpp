@@ -59,17 +59,27 @@ void division_kernel(OpCall& c) {
                 [](int64_t divisor) { return divisor == 0; })) {
     return;
   }
-  map_numbers<f, 0, 1>(c);
+  run_tiles(c, map_numbers<f, 0, 1>);
+}
+
+void quotient(const OpCall& c, TileSink& to) {
+  const DType t = compute_type(c.compute);
+  const Input in[] = {{c, 0, t}, {c, 1, t}};
+  to.take(FE_BEST(binary_tile)(Binary::div, t), t, in);
+}
+
+bool is_rounded(const OpCall& c) { return c.has(2); }
+bool is_floored(const OpCall& c) { return c.str(2) == "floor"; }
+
+void div(const OpCall& c, TileSink& to) {
+  if (!is_rounded(c)) return quotient(c, to);
+  is_floored(c) ? map_numbers<floored, 0, 1>(c, to)
+                : map_numbers<truncated, 0, 1>(c, to);
 }
 
 void div_kernel(OpCall& c) {
-  if (c.has(2)) {
-    return c.str(2) == "floor" ? division_kernel<floored>(c)
-                               : division_kernel<truncated>(c);
-  }
-  const DType t = compute_type(c.compute);
-  const Input in[] = {{c, 0, t}, {c, 1, t}};
-  elementwise(FE_BEST(binary_tile)(Binary::div, t), c.out_impl(), t, in);
+  if (!is_rounded(c)) return run_tiles(c, quotient);
+  is_floored(c) ? division_kernel<floored>(c) : division_kernel<truncated>(c);
 }
 
 }  // namespace
@@ -78,24 +88,28 @@ void div_kernel(OpCall& c) {
 extern const KernelDef div_cpu = {
     .name = "div",
     .run = cpu::div_kernel,
+    .tiles = cpu::of_floats<cpu::div>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef floor_divide_cpu = {
     .name = "floor_divide",
     .run = cpu::division_kernel<cpu::floored>,
+    .tiles = cpu::of_floats<cpu::map_numbers<cpu::floored, 0, 1>>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef remainder_cpu = {
     .name = "remainder",
     .run = cpu::division_kernel<cpu::python_remainder>,
+    .tiles = cpu::of_floats<cpu::map_numbers<cpu::python_remainder, 0, 1>>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef fmod_cpu = {
     .name = "fmod",
     .run = cpu::division_kernel<cpu::c_remainder>,
+    .tiles = cpu::of_floats<cpu::map_numbers<cpu::c_remainder, 0, 1>>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -1,8 +1,10 @@
 // Cuts elementwise work into ranges and tiles.
 #include "runtime/cpu/elementwise.h"
 
+#include <cstring>
+
 #include "runtime/core/thread_pool.h"
-#include "runtime/cpu/cursor.h"
+#include "runtime/cpu/tile_range.h"
 
 namespace ferrule::cpu {
 namespace {
@@ -31,68 +33,10 @@ bool run_at_once(TileFn fn, const TensorImpl& out, DType result,
   return true;
 }
 
-// All operands, ready to start anywhere. They are walked in the order of the
-// result's memory.
-struct Operands {
-  Operands(const TensorImpl& out, DType result, std::span<const Input> in,
-           const Order& walk)
-      : writer(out, layout_of(out, walk), result),
-        n(static_cast<int>(in.size())) {
-    writer.stream_if_large();
-    for (int k = 0; k < n; ++k) {
-      const TensorImpl* t = in[k].tensor;
-      readers[k] =
-          t ? Reader(*t, broadcast_layout(*t, out.sizes(), walk), in[k].as)
-            : Reader(in[k].number, in[k].as);
-    }
-  }
-
-  void seek(int64_t i) {
-    writer.seek(i);
-    for (int k = 0; k < n; ++k) readers[k].seek(i);
-  }
-
-  Writer writer;
-  Reader readers[kMaxInputs];
-  int n;
-};
-
-// Up to where a piece that starts here may go; `room` is what the result's
-// memory takes at once, 0 where it takes copies.
-int64_t piece(const Operands& o, int64_t room, int64_t left) {
-  const auto limit = [&](int64_t ready) {
-    left = std::min(left, ready > 0 ? ready : kTile);
-  };
-  limit(room);
-  for (int k = 0; k < o.n; ++k) limit(o.readers[k].ready_in_tile());
-  return left;
-}
-
-void run_range(TileFn fn, Operands& o, int64_t begin, int64_t end) {
-  TileBuffer tiles[kMaxInputs];
-  TileBuffer result;
-  o.seek(begin);
-  for (int64_t i = begin; i < end;) {
-    const int64_t n = piece(o, o.writer.ready(), end - i);
-    const void* from[kMaxInputs];
-    for (int k = 0; k < o.n; ++k) {
-      from[k] = o.readers[k].next(n, tiles[k].bytes);
-    }
-    void* to = o.writer.place(n, result.bytes);
-    fn(to, from, n);
-    Ahead ahead[kMaxInputs];
-    const int count = o.writer.streams() ? o.n : 0;
-    for (int k = 0; k < count; ++k) ahead[k] = o.readers[k].ahead(n);
-    o.writer.done(to, n, ahead, count);
-    i += n;
-  }
-  o.writer.finish();
-}
-
-// The same without a copy of the result: the function itself writes past the
+// run_range without a copy of the result: the function itself writes past the
 // caches, whole lines of the result's memory.
-void run_range_past_caches(const Tile& tile, Operands& o, int64_t begin,
-                           int64_t end) {
+void run_range_past_caches(const Tile& tile, Operands<kMaxInputs>& o,
+                           int64_t begin, int64_t end) {
   TileBuffer tiles[kMaxInputs];
   o.seek(begin);
   const int64_t bytes = o.writer.element_bytes();
@@ -102,7 +46,7 @@ void run_range_past_caches(const Tile& tile, Operands& o, int64_t begin,
     // Elements that the line before this one still lacks.
     const int64_t lacking =
         static_cast<int64_t>(-reinterpret_cast<uintptr_t>(to) % kLine) / bytes;
-    int64_t n = piece(o, end - i, lacking > 0 ? lacking : end - i);
+    int64_t n = o.piece(end - i, lacking > 0 ? lacking : end - i);
     const bool whole_lines = lacking == 0 && n >= line;
     if (whole_lines) n -= n % line;
     const void* from[kMaxInputs];
@@ -116,11 +60,12 @@ void run_range_past_caches(const Tile& tile, Operands& o, int64_t begin,
   o.writer.finish();
 }
 
-void run_range(const Tile& tile, Operands& o, int64_t begin, int64_t end) {
+void run_range(const Tile& tile, Operands<kMaxInputs>& o, int64_t begin,
+               int64_t end) {
   if (tile.past_caches && o.writer.streams_in_place()) {
     run_range_past_caches(tile, o, begin, end);
   } else {
-    run_range(tile.fn, o, begin, end);
+    run_range<kMaxInputs>(tile.fn, o, begin, end);
   }
 }
 
@@ -129,12 +74,39 @@ void run_range(const Tile& tile, Operands& o, int64_t begin, int64_t end) {
 void elementwise(Tile tile, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain) {
   if (out.numel == 0 || run_at_once(tile.fn, out, result, in, grain)) return;
-  Operands operands(out, result, in, memory_order(out));
+  Operands<kMaxInputs> operands(out, result, in, memory_order(out));
   if (out.numel <= grain) return run_range(tile, operands, 0, out.numel);
   parallel_for(out.numel, grain, [&](int64_t begin, int64_t end) {
-    Operands own = operands;
+    Operands<kMaxInputs> own = operands;
     run_range(tile, own, begin, end);
   });
+}
+
+void run_tiles(OpCall& c, void (*tiles)(const OpCall&, TileSink&)) {
+  struct Run : TileSink {
+    const TensorImpl& out;
+    explicit Run(const TensorImpl& out) : out(out) {}
+    void take(const Tile& tile, DType result, std::span<const Input> in,
+              int64_t grain) override {
+      elementwise(tile, out, result, in, grain);
+    }
+  } run(c.out_impl());
+  tiles(c, run);
+}
+
+namespace {
+
+template <size_t bytes>
+void copy(void* out, const void* const* in, int64_t n) {
+  std::memmove(out, in[0], static_cast<size_t>(n) * bytes);
+}
+
+}  // namespace
+
+TileFn copy_tile(int64_t itemsize) {
+  if (itemsize == 1) return copy<1>;
+  if (itemsize == 2) return copy<2>;
+  return itemsize == 4 ? copy<4> : itemsize == 8 ? copy<8> : copy<16>;
 }
 
 }  // namespace ferrule::cpu

@@ -60,6 +60,39 @@ inline constexpr int64_t kCostlyGrain = 8192;
 void elementwise(Tile tile, const TensorImpl& out, DType result,
                  std::span<const Input> in, int64_t grain = kCheapGrain);
 
+// What a kernel does by one call of elementwise(), it says in KernelDef::tiles:
+//
+//   void negate(const OpCall& c, TileSink& to) {
+//     const DType t = compute_type(c.compute);
+//     const Input in[] = {{c, 0, t}};
+//     to.take(FE_BEST(unary_tile)(Unary::neg, t), t, in);
+//   }
+//   extern const KernelDef neg_cpu = {.name = "neg", .tiles = negate, ...};
+//
+// Whoever calls it may run that at once, or together with other calls on the
+// same tile (tile_program.h). It depends on the call's arguments but not on
+// elements; where a kernel does more than that, it takes nothing.
+class TileSink {
+ public:
+  virtual void take(const Tile& tile, DType result, std::span<const Input> in,
+                    int64_t grain = kCheapGrain) = 0;
+
+ protected:
+  ~TileSink() = default;
+};
+
+// Runs what `tiles` says on the result of the call.
+void run_tiles(OpCall& c, void (*tiles)(const OpCall&, TileSink&));
+
+// For kernels that look for errors among integers before they compute.
+template <auto tiles>
+void of_floats(const OpCall& c, TileSink& to) {
+  if (is_float(c.compute)) tiles(c, to);
+}
+
+// Elements as they are.
+TileFn copy_tile(int64_t itemsize);
+
 enum class Unary : uint8_t {
   neg,
   abs,

@@ -41,150 +41,150 @@ constexpr auto xlogy = []<class T>(T x, T y) -> T {
 
 extern const KernelDef exp2_cpu = {
     .name = "exp2",
-    .run = cpu::map_floats<[](auto x) { return std::exp2(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::exp2(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef expm1_cpu = {
     .name = "expm1",
-    .run = cpu::map_floats<[](auto x) { return std::expm1(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::expm1(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef log1p_cpu = {
     .name = "log1p",
-    .run = cpu::map_floats<[](auto x) { return std::log1p(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::log1p(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef log2_cpu = {
     .name = "log2",
-    .run = cpu::map_floats<[](auto x) { return std::log2(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::log2(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef log10_cpu = {
     .name = "log10",
     // In double: glibc's log10 of floats is off by up to 2.07 ULP.
-    .run = cpu::map_floats<[](auto x) {
+    .tiles = cpu::map_floats<[](auto x) {
       return static_cast<decltype(x)>(std::log10(static_cast<double>(x)));
     },
-                           0>,
+                             0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef tan_cpu = {
     .name = "tan",
-    .run = cpu::map_floats<[](auto x) { return std::tan(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::tan(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef asin_cpu = {
     .name = "asin",
-    .run = cpu::map_floats<[](auto x) { return std::asin(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::asin(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef acos_cpu = {
     .name = "acos",
-    .run = cpu::map_floats<[](auto x) { return std::acos(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::acos(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef atan_cpu = {
     .name = "atan",
-    .run = cpu::map_floats<[](auto x) { return std::atan(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::atan(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef sinh_cpu = {
     .name = "sinh",
-    .run = cpu::map_floats<[](auto x) { return std::sinh(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::sinh(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef cosh_cpu = {
     .name = "cosh",
-    .run = cpu::map_floats<[](auto x) { return std::cosh(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::cosh(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef asinh_cpu = {
     .name = "asinh",
-    .run = cpu::map_floats<[](auto x) { return std::asinh(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::asinh(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef acosh_cpu = {
     .name = "acosh",
-    .run = cpu::map_floats<[](auto x) { return std::acosh(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::acosh(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef atanh_cpu = {
     .name = "atanh",
-    .run = cpu::map_floats<[](auto x) { return std::atanh(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return std::atanh(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef erfc_cpu = {
     .name = "erfc",
     // In double: glibc's erfc of floats is off by up to 2.4 ULP.
-    .run = cpu::map_floats<[](auto x) {
+    .tiles = cpu::map_floats<[](auto x) {
       return static_cast<decltype(x)>(std::erfc(static_cast<double>(x)));
     },
-                           0>,
+                             0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef sinc_cpu = {
     .name = "sinc",
-    .run = cpu::map_floats<cpu::sinc, 0>,
+    .tiles = cpu::map_floats<cpu::sinc, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef atan2_cpu = {
     .name = "atan2",
-    .run =
+    .tiles =
         cpu::map_floats<[](auto y, auto x) { return std::atan2(y, x); }, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef hypot_cpu = {
     .name = "hypot",
-    .run =
+    .tiles =
         cpu::map_floats<[](auto x, auto y) { return std::hypot(x, y); }, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef copysign_cpu = {
     .name = "copysign",
-    .run = cpu::map_floats<[](auto x, auto y) { return std::copysign(x, y); },
-                           0, 1>,
+    .tiles = cpu::map_floats<[](auto x, auto y) { return std::copysign(x, y); },
+                             0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef logaddexp_cpu = {
     .name = "logaddexp",
-    .run = cpu::map_floats<cpu::logaddexp, 0, 1>,
+    .tiles = cpu::map_floats<cpu::logaddexp, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef logaddexp2_cpu = {
     .name = "logaddexp2",
-    .run = cpu::map_floats<cpu::logaddexp2, 0, 1>,
+    .tiles = cpu::map_floats<cpu::logaddexp2, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef ldexp_cpu = {
     .name = "ldexp",
-    .run = cpu::map_floats<cpu::ldexp, 0, 1>,
+    .tiles = cpu::map_floats<cpu::ldexp, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef xlogy_cpu = {
     .name = "xlogy",
-    .run = cpu::map_floats<cpu::xlogy, 0, 1>,
+    .tiles = cpu::map_floats<cpu::xlogy, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };

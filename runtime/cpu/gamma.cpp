@@ -102,24 +102,24 @@ double zeta(double s, double q) {
 
 extern const KernelDef lgamma_cpu = {
     .name = "lgamma",
-    .run = cpu::map_floats<
+    .tiles = cpu::map_floats<
         [](auto x) { return static_cast<decltype(x)>(cpu::log_gamma(x)); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef digamma_cpu = {
     .name = "digamma",
-    .run = cpu::map_floats<
+    .tiles = cpu::map_floats<
         [](auto x) { return static_cast<decltype(x)>(cpu::digamma(x)); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_zeta_cpu = {
     .name = "special_zeta",
-    .run = cpu::map_floats<[](auto s, auto q) {
+    .tiles = cpu::map_floats<[](auto s, auto q) {
       return static_cast<decltype(s)>(cpu::zeta(s, q));
     },
-                           0, 1>,
+                             0, 1>,
     .contiguous = false,
     .elementwise = true,
 };

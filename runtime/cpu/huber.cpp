@@ -11,24 +11,24 @@ FE_SIMD(TileFn huber_backward_tile(DType t);)
 
 extern const KernelDef huber_cpu = {
     .name = "huber",
-    .run =
-        [](OpCall& c) {
+    .tiles =
+        [](const OpCall& c, cpu::TileSink& to) {
           using namespace cpu;
           const DType t = compute_type(c.compute);
           const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}};
-          elementwise(FE_BEST(huber_tile)(t), c.out_impl(), t, in);
+          to.take(FE_BEST(huber_tile)(t), t, in);
         },
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef huber_backward_cpu = {
     .name = "huber_backward",
-    .run =
-        [](OpCall& c) {
+    .tiles =
+        [](const OpCall& c, cpu::TileSink& to) {
           using namespace cpu;
           const DType t = compute_type(c.compute);
           const Input in[] = {{c, 0, t}, {c, 1, t}, {c, 2, t}, {c, 3, t}};
-          elementwise(FE_BEST(huber_backward_tile)(t), c.out_impl(), t, in);
+          to.take(FE_BEST(huber_backward_tile)(t), t, in);
         },
     .contiguous = false,
     .elementwise = true,

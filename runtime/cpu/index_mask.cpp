@@ -15,10 +15,10 @@
 namespace ferrule::cpu {
 namespace {
 
-void masked_fill(OpCall& c) {
+void masked_fill(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.in(0).dtype);
   const Input in[] = {{c, 1, DType::bool_}, {c, 2, t}, {c, 0, t}};
-  elementwise(FE_BEST(where_tile)(itemsize(t)), c.out_impl(), t, in);
+  to.take(FE_BEST(where_tile)(itemsize(t)), t, in);
 }
 
 // --- packing: the elements where a mask holds, one after another. Ranges of
@@ -269,7 +269,7 @@ extern const KernelDef argwhere_cpu = {
 };
 extern const KernelDef masked_fill_cpu = {
     .name = "masked_fill",
-    .run = cpu::masked_fill,
+    .tiles = cpu::masked_fill,
     .contiguous = false,
     .elementwise = true,
 };

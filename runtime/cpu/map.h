@@ -2,8 +2,8 @@
 // not worth vector code of its own. It is compiled once, not once per
 // instruction set.
 //
-//   .run = cpu::map_floats<[](auto y, auto x) { return std::atan2(y, x); }, 0,
-//   1>
+//   .tiles = cpu::map_floats<[](auto y, auto x) { return std::atan2(y, x); },
+//   0, 1>
 //
 // The numbers name the arguments of the call that are the function's operands.
 #pragma once
@@ -27,37 +27,37 @@ void map_tile(void* out, const void* const* in, int64_t n) {
 
 // f on these arguments, as elements of type T, which is dtype t.
 template <auto f, class T, int... arg>
-void map_as(const OpCall& c, DType t) {
+void map_as(const OpCall& c, TileSink& to, DType t) {
   const auto same = [](int) { return T(); };
   constexpr bool to_bool = std::is_same_v<decltype(f(same(arg)...)), bool>;
   const Input in[] = {{c, arg, t}...};
-  elementwise(map_tile<f, T, decltype(same(arg))...>, c.out_impl(),
-              to_bool ? DType::bool_ : t, in, kCostlyGrain);
+  to.take(map_tile<f, T, decltype(same(arg))...>, to_bool ? DType::bool_ : t,
+          in, kCostlyGrain);
 }
 
 // f computed in float or double.
 template <auto f, int... arg>
-void map_floats(OpCall& c) {
+void map_floats(const OpCall& c, TileSink& to) {
   if (compute_type(c.compute) == DType::f64) {
-    map_as<f, double, arg...>(c, DType::f64);
+    map_as<f, double, arg...>(c, to, DType::f64);
   } else {
-    map_as<f, float, arg...>(c, DType::f32);
+    map_as<f, float, arg...>(c, to, DType::f32);
   }
 }
 
 // f computed in int64; results wrap when they are stored in a narrower dtype.
 template <auto f, int... arg>
-void map_ints(OpCall& c) {
-  map_as<f, int64_t, arg...>(c, DType::i64);
+void map_ints(const OpCall& c, TileSink& to) {
+  map_as<f, int64_t, arg...>(c, to, DType::i64);
 }
 
 // f computed in float, double or int64.
 template <auto f, int... arg>
-void map_numbers(OpCall& c) {
+void map_numbers(const OpCall& c, TileSink& to) {
   if (compute_type(c.compute) == DType::i64) {
-    map_ints<f, arg...>(c);
+    map_ints<f, arg...>(c, to);
   } else {
-    map_floats<f, arg...>(c);
+    map_floats<f, arg...>(c, to);
   }
 }
 

@@ -69,21 +69,21 @@ constexpr auto xlog1py = []<class T>(T x, T y) -> T {
 
 extern const KernelDef erfinv_cpu = {
     .name = "erfinv",
-    .run = cpu::map_floats<
+    .tiles = cpu::map_floats<
         [](auto x) { return static_cast<decltype(x)>(cpu::erfinv(x)); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_log_ndtr_cpu = {
     .name = "special_log_ndtr",
-    .run = cpu::map_floats<
+    .tiles = cpu::map_floats<
         [](auto x) { return static_cast<decltype(x)>(cpu::log_ndtr(x)); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef special_xlog1py_cpu = {
     .name = "special_xlog1py",
-    .run = cpu::map_floats<cpu::xlog1py, 0, 1>,
+    .tiles = cpu::map_floats<cpu::xlog1py, 0, 1>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -4,19 +4,24 @@
 
 #include "runtime/cpu/epilogue.h"
 #include "runtime/cpu/map.h"
-#include "runtime/cpu/strided_copy.h"
 
 namespace ferrule {
 namespace cpu {
 namespace {
 
 // Integers are whole already.
+void take_whole(const OpCall& c, TileSink& to) {
+  const DType t = c.out_impl().dtype;
+  const Input in[] = {{c, 0, t}};
+  to.take(copy_tile(itemsize(t)), t, in);
+}
+
 template <Unary op>
-void rounding_kernel(OpCall& c) {
-  if (!is_float(c.compute)) return strided_copy(c.in(0), c.out_impl());
+void rounding(const OpCall& c, TileSink& to) {
+  if (!is_float(c.compute)) return take_whole(c, to);
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}};
-  elementwise(FE_BEST(unary_tile)(op, t), c.out_impl(), t, in);
+  to.take(FE_BEST(unary_tile)(op, t), t, in);
 }
 
 // To `decimals` places, by scaling: 10^decimals is a number beside x.
@@ -28,26 +33,27 @@ constexpr auto round_tens = [](auto x, auto scale) {
 };
 
 template <auto f>
-void round_scaled(OpCall& c, double scale) {
+void take_scaled(const OpCall& c, TileSink& to, double scale) {
   const DType t = compute_type(c.compute);
   const Input in[] = {{c, 0, t}, {Arg(scale), t}};
-  elementwise(t == DType::f64 ? map_tile<f, double, double, double>
-                              : map_tile<f, float, float, float>,
-              c.out_impl(), t, in);
+  to.take(t == DType::f64 ? map_tile<f, double, double, double>
+                          : map_tile<f, float, float, float>,
+          t, in);
 }
 
-void round_kernel(OpCall& c) {
+void round(const OpCall& c, TileSink& to) {
   const int64_t decimals = c.i(1);
   if (decimals == 0 || !is_float(c.compute)) {
-    return rounding_kernel<Unary::round>(c);
+    return rounding<Unary::round>(c, to);
   }
   const double scale = std::pow(10.0, std::abs(static_cast<double>(decimals)));
-  if (decimals > 0) return round_scaled<round_places>(c, scale);
-  round_scaled<round_tens>(c, scale);
+  if (decimals > 0) return take_scaled<round_places>(c, to, scale);
+  take_scaled<round_tens>(c, to, scale);
 }
 
 // `low` and `high`: which argument they are; -1 or None: no limit.
-void run_clamp(const OpCall& c, int low, int high) {
+template <int low, int high>
+void clamp(const OpCall& c, TileSink& to) {
   const DType t = compute_type(c.compute);
   const auto limit = [&](int arg, double infinity, int64_t extreme) {
     if (arg >= 0 && c.has(arg)) return Input(c, arg, t);
@@ -57,7 +63,7 @@ void run_clamp(const OpCall& c, int low, int high) {
   const Input in[] = {{c, 0, t},
                       limit(low, -INFINITY, Ints::min()),
                       limit(high, INFINITY, Ints::max())};
-  elementwise(FE_BEST(clamp_tile)(t), c.out_impl(), t, in);
+  to.take(FE_BEST(clamp_tile)(t), t, in);
 }
 
 bool join_clamp(const OpCall& c, int, Epilogue& e) {
@@ -73,50 +79,50 @@ bool join_clamp(const OpCall& c, int, Epilogue& e) {
 
 extern const KernelDef floor_cpu = {
     .name = "floor",
-    .run = cpu::rounding_kernel<cpu::Unary::floor>,
+    .tiles = cpu::rounding<cpu::Unary::floor>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef ceil_cpu = {
     .name = "ceil",
-    .run = cpu::rounding_kernel<cpu::Unary::ceil>,
+    .tiles = cpu::rounding<cpu::Unary::ceil>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef trunc_cpu = {
     .name = "trunc",
-    .run = cpu::rounding_kernel<cpu::Unary::trunc>,
+    .tiles = cpu::rounding<cpu::Unary::trunc>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef round_cpu = {
     .name = "round",
-    .run = cpu::round_kernel,
+    .tiles = cpu::round,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef frac_cpu = {
     .name = "frac",
-    .run = cpu::map_floats<[](auto x) { return x - std::trunc(x); }, 0>,
+    .tiles = cpu::map_floats<[](auto x) { return x - std::trunc(x); }, 0>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef clamp_cpu = {
     .name = "clamp",
-    .run = [](OpCall& c) { cpu::run_clamp(c, 1, 2); },
+    .tiles = cpu::clamp<1, 2>,
     .contiguous = false,
     .elementwise = true,
     .join = cpu::join_clamp,
 };
 extern const KernelDef clamp_min_cpu = {
     .name = "clamp_min",
-    .run = [](OpCall& c) { cpu::run_clamp(c, 1, -1); },
+    .tiles = cpu::clamp<1, -1>,
     .contiguous = false,
     .elementwise = true,
 };
 extern const KernelDef clamp_max_cpu = {
     .name = "clamp_max",
-    .run = [](OpCall& c) { cpu::run_clamp(c, -1, 1); },
+    .tiles = cpu::clamp<-1, 1>,
     .contiguous = false,
     .elementwise = true,
 };

@@ -90,7 +90,7 @@ void run_cpu_kernel(OpCall& c, void* workspace) {
     p += c.epilogue->scratch_bytes();
   }
   c.scratch = p;
-  k.run(c);
+  k.run ? k.run(c) : cpu::run_tiles(c, k.tiles);
   for (int i = 0; i < c.info.schema.n; ++i) {
     if (!strided[i]) continue;
     if (c.info.schema.params[i].mutated) {

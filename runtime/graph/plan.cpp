@@ -46,6 +46,7 @@ class Plan::Builder {
         done_(bound_.calls.size()),
         folded_(bound_.impls.size()),
         fused_(bound_.calls.size()),
+        tiled_(bound_.calls.size()),
         read_(bound_.impls.size()),
         block_(bound_.impls.size(), -1),
         last_use_(bound_.impls.size(), -1) {}
@@ -54,6 +55,7 @@ class Plan::Builder {
     if (options.passes.has(Pass::fold)) fold(options);
     if (options.passes.has(Pass::prepare)) prepare(options);
     if (options.passes.has(Pass::epilogues)) fuse();
+    if (options.passes.has(Pass::tiles)) tile();
     find_uses();
     for (int32_t n = 0; n < end_; ++n) {
       if (bound_.controls[n]) {
@@ -159,8 +161,19 @@ class Plan::Builder {
       for (int32_t n : f.joined) fused_[n] = &f;
     }
   }
+  void tile() {
+    std::vector<bool> taken = done_;
+    for (int32_t n = 0; n < end_; ++n) taken[n] = done_[n] || fused_[n];
+    plan_.tiled_ = find_tiles(bound_, updates_, taken);
+    for (TiledCalls& t : plan_.tiled_) {
+      for (int32_t n : t.nodes) tiled_[n] = &t;
+    }
+  }
   // When node n runs.
-  int32_t time_of(int32_t n) const { return fused_[n] ? fused_[n]->tail() : n; }
+  int32_t time_of(int32_t n) const {
+    if (fused_[n]) return fused_[n]->tail();
+    return tiled_[n] ? tiled_[n]->tail() : n;
+  }
 
   // When each root is touched last, and whether anybody reads it; `end_`:
   // needed after the run.
@@ -203,6 +216,7 @@ class Plan::Builder {
       plan_.cost_.elements += bound_.impls[v]->numel;
     });
     if (fused_[n]) return place_fused(n);
+    if (tiled_[n]) return place_tiled(n);
     for (int i = 0; i < call.nouts; ++i) {
       if (call.alias[i] >= 0) continue;
       const int32_t v = node.outputs[i];
@@ -216,7 +230,7 @@ class Plan::Builder {
       plan_.cost_.elements += bound_.impls[v]->numel;
     }
     if (!has_work(call)) return;
-    plan_.steps_.push_back({&call, nullptr, static_cast<size_t>(n)});
+    plan_.steps_.push_back({&call, nullptr, nullptr, static_cast<size_t>(n)});
   }
 
   void place_control(int32_t n, const PlanOptions& options) {
@@ -228,8 +242,8 @@ class Plan::Builder {
       plan_.cost_.elements += bound_.impls[v]->numel;
     }
     plan_.cost_.elements += plan_.controls_.back()->elements();
-    plan_.steps_.push_back(
-        {nullptr, plan_.controls_.back().get(), static_cast<size_t>(n)});
+    plan_.steps_.push_back({nullptr, plan_.controls_.back().get(), nullptr,
+                            static_cast<size_t>(n)});
   }
 
   // One of several nodes that the first one's kernel does. The results of the
@@ -243,32 +257,66 @@ class Plan::Builder {
         new_block(bound_.impls[result]->nbytes(), n, last_use_[result]);
     plan_.cost_.elements += bound_.impls[result]->numel;
     plan_.steps_.push_back(
-        {&bound_.calls[f.head], nullptr, static_cast<size_t>(f.head)});
+        {&bound_.calls[f.head], nullptr, nullptr, static_cast<size_t>(f.head)});
+  }
+
+  // One of several nodes that run together: the result of the last has memory.
+  void place_tiled(int32_t n) {
+    const TiledCalls& t = *tiled_[n];
+    if (n != t.tail()) return;
+    const int32_t v = bound_.graph.nodes[n].outputs[0];
+    int32_t& block = block_[v];
+    block = reusable_block(t);
+    if (block < 0) {
+      block = new_block(bound_.impls[v]->nbytes(), n, last_use_[v]);
+    }
+    blocks_[block].last = std::max(blocks_[block].last, last_use_[v]);
+    plan_.cost_.elements += bound_.impls[v]->numel;
+    plan_.steps_.push_back({nullptr, nullptr, &t, static_cast<size_t>(n)});
   }
 
   // A result that may be written over an input takes the memory of one that
   // dies here: of any if the kernel works element by element, else of the
   // first.
   int32_t reusable_block(int32_t n) {
-    const OpCall& call = bound_.calls[n];
-    const KernelDef* kernel = call.info.cpu;
+    const KernelDef* kernel = bound_.calls[n].info.cpu;
     if (!kernel || !(kernel->elementwise || kernel->over_input)) return -1;
-    const TensorImpl& out = *call.outs[0];
     const Node& node = bound_.graph.nodes[n];
+    std::vector<int32_t> inputs;
+    each_input(node, [&](int32_t v) { inputs.push_back(v); });
     const size_t candidates = kernel->elementwise ? node.args.size() : 1;
     for (size_t i = 0; i < candidates; ++i) {
       const NodeArg& a = node.args[i];
-      if (a.tag != ArgTag::tensor || !in_arena(a.value)) continue;
-      const int32_t root = bound_.root[a.value];
-      const TensorImpl& in = *bound_.impls[a.value];
-      const int32_t block = block_[root];
-      if (blocks_[block].last == n && same_place(in, *bound_.impls[root]) &&
-          same_place(in, out) && itemsize(in.dtype) == itemsize(out.dtype) &&
-          only_reader(node, a.value, kernel->elementwise)) {
-        return block;
+      if (a.tag == ArgTag::tensor &&
+          may_overwrite(a.value, n, inputs, kernel->elementwise)) {
+        return block_of(a.value);
       }
     }
     return -1;
+  }
+  int32_t reusable_block(const TiledCalls& tiled) {
+    std::vector<int32_t> inputs;
+    for (int32_t n : tiled.nodes) {
+      each_input(bound_.graph.nodes[n], [&](int32_t v) {
+        if (block_of(v) >= 0) inputs.push_back(v);
+      });
+    }
+    for (int32_t v : inputs) {
+      if (may_overwrite(v, tiled.tail(), inputs, true)) return block_of(v);
+    }
+    return -1;
+  }
+
+  // May result 0 of node n be written over `value`, one of its inputs?
+  bool may_overwrite(int32_t value, int32_t n, std::span<const int32_t> inputs,
+                     bool elementwise) {
+    if (!in_arena(value) || block_of(value) < 0) return false;
+    const TensorImpl& in = *bound_.impls[value];
+    const TensorImpl& out = *bound_.calls[n].outs[0];
+    return blocks_[block_of(value)].last == n &&
+           same_place(in, *bound_.impls[bound_.root[value]]) &&
+           same_place(in, out) && itemsize(in.dtype) == itemsize(out.dtype) &&
+           only_reader(inputs, value, elementwise);
   }
 
   static bool same_place(const TensorImpl& a, const TensorImpl& b) {
@@ -276,17 +324,17 @@ class Plan::Builder {
            a.numel == b.numel;
   }
 
-  // No other argument looks at the same memory, or only `alike`.
-  bool only_reader(const Node& node, int32_t value, bool alike) {
+  // No other input looks at the same memory, or only `alike`.
+  bool only_reader(std::span<const int32_t> inputs, int32_t value, bool alike) {
     bool only = true;
     int uses = 0;
-    each_input(node, [&](int32_t v) {
+    for (int32_t v : inputs) {
       uses += v == value;
-      if (v == value || block_of(v) != block_of(value)) return;
+      if (v == value || block_of(v) != block_of(value)) continue;
       only &= alike && same_place(*bound_.impls[v], *bound_.impls[value]) &&
               std::ranges::equal(bound_.impls[v]->sizes(),
                                  bound_.impls[value]->sizes());
-    });
+    }
     return only && (alike || uses == 1);
   }
   int32_t block_of(int32_t v) const {
@@ -374,6 +422,7 @@ class Plan::Builder {
   void add_scratch(int64_t limit) {
     RunCost& cost = plan_.cost_;
     for (const Step& s : plan_.steps_) {
+      if (s.tiles) continue;
       cost.scratch_bytes =
           std::max(cost.scratch_bytes, s.call ? workspace_bytes(*s.call)
                                               : s.control->workspace_bytes());
@@ -423,6 +472,7 @@ class Plan::Builder {
   std::vector<bool> folded_;  // roots that such a node made
   int64_t folded_bytes_ = 0;
   std::vector<const FusedCalls*> fused_;  // of a node, or null
+  std::vector<const TiledCalls*> tiled_;  // the same
   std::vector<MemoryBlock> blocks_;
   std::vector<int32_t> owner_;     // of a block: the result it is, or -1
   std::vector<bool> read_;         // of a root
@@ -480,6 +530,13 @@ const FusedCalls* Plan::fused(const Step& step) const {
 
 std::string Plan::step_name(const Step& step) const {
   const BoundGraph& bound = *region_.graph;
+  if (step.tiles) {
+    std::string name;
+    for (int32_t n : step.tiles->nodes) {
+      name += concat(name.empty() ? "" : " + ", bound.calls[n].op.name);
+    }
+    return name;
+  }
   std::string name = bound.graph.nodes[step.node].op->name;
   if (const FusedCalls* f = fused(step)) {
     for (int32_t n : f->joined) name += concat(" + ", bound.calls[n].op.name);
@@ -507,6 +564,7 @@ void Plan::run(std::span<const Tensor> inputs, void* scratch,
 void Plan::run_step(const Step& step, void* scratch,
                     const RunContext& context) {
   if (step.control) return step.control->run(scratch, context.inner());
+  if (step.tiles) return step.tiles->program.run();
   OpCall& call = *step.call;
   if (call.op.random) {
     call.rng.seed = context.rng.seed;

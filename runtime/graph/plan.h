@@ -13,6 +13,7 @@
 #include "runtime/graph/passes/epilogues.h"
 #include "runtime/graph/passes/passes.h"
 #include "runtime/graph/passes/prepared.h"
+#include "runtime/graph/passes/tiles.h"
 #include "runtime/graph/run_context.h"
 
 namespace ferrule {
@@ -85,9 +86,11 @@ class Plan {
     TensorImpl* from;
     TensorImpl* to;
   };
+  // A kernel, control flow, or several elementwise calls: one is not null.
   struct Step {
-    OpCall* call;          // null: control flow
-    ControlStep* control;  // null: a kernel
+    OpCall* call;
+    ControlStep* control;
+    const TiledCalls* tiles;
     size_t node;
   };
   struct Number {
@@ -107,6 +110,7 @@ class Plan {
   std::unique_ptr<Storage[]> results_;
   BoundRegion region_;
   std::deque<FusedCalls> fused_;
+  std::deque<TiledCalls> tiled_;
   std::vector<Step> steps_;
   std::vector<std::string> names_;  // of the steps, once somebody watches
   std::vector<std::unique_ptr<ControlStep>> controls_;

@@ -1,6 +1,7 @@
 // Activation functions, and their gradients where one fused pass pays.
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -81,6 +82,7 @@ Boltzmann machines", ICML 2010.
     .infer = infer_unary,
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, v.over_grad(op::relu_backward, v.out())); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef relu_backward_op = {

@@ -1,6 +1,7 @@
 // Bits of integers, and masks.
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -162,6 +163,7 @@ Source: numpy.bitwise_not.
     .reference = FE_DOC("np.bitwise_not(input)"),
     .has_inplace = true,
     .infer = infer_not,
+    .simplify = involution,
 };
 
 extern const OpDef bitwise_left_shift_op = {

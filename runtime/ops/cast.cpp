@@ -2,6 +2,7 @@
 #include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -15,6 +16,27 @@ void infer_cast(OpCall& c) {
 void infer_clone(OpCall& c) {
   c.compute = c.in(0).dtype;
   c.out_like(0, 0);
+}
+
+// Has every value of `narrow` its own in `wide`?
+bool holds(DType wide, DType narrow) {
+  if (is_complex(wide) || is_complex(narrow)) return false;
+  if (narrow == DType::bool_) return wide != DType::bool_;
+  if (is_float(narrow)) {
+    return wide == DType::f64 ||
+           (wide == DType::f32 && itemsize(narrow) == sizeof(int16_t));
+  }
+  return !is_float(wide) && wide != DType::u8 && narrow != DType::u8 &&
+         itemsize(wide) > itemsize(narrow);
+}
+
+// To what it is, or back to what it was.
+void simplify_cast(Simplify& s) {
+  identity(s);
+  const Node* inner = s.same_op();
+  if (!inner) return;
+  const int32_t first = inner->args[0].value;
+  if (holds(s.dtype_of(s.arg(0).value), s.dtype_of(first))) s.be(first);
 }
 
 }  // namespace
@@ -49,6 +71,7 @@ trunc_sat.
     .where = kInternal,
     .infer = infer_cast,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .simplify = simplify_cast,
     .batch = FE_GRAD(batch_leading),
 };
 
@@ -78,6 +101,7 @@ Source: numpy.ndarray.copy.
     .where = kPublic,
     .infer = infer_clone,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, v.grad()); }),
+    .simplify = identity,
 };
 
 }  // namespace ferrule

@@ -1,6 +1,7 @@
 // Limits to what an element may be.
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -100,6 +101,7 @@ Source: numpy.clip, torch.clamp.
     .saves = "input min max",
     .infer = infer_clamp,
     .vjp = FE_GRAD([](Vjp& v) { clamp_vjp(v); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef clamp_min_op = {
@@ -135,6 +137,7 @@ Source: torch.clamp_min.
     .saves = "input min",
     .infer = infer_clamp_one,
     .vjp = FE_GRAD([](Vjp& v) { one_limit_vjp(v, op::ge, op::lt); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef clamp_max_op = {
@@ -170,6 +173,7 @@ Source: torch.clamp_max.
     .saves = "input max",
     .infer = infer_clamp_one,
     .vjp = FE_GRAD([](Vjp& v) { one_limit_vjp(v, op::le, op::gt); }),
+    .simplify = idempotent,
 };
 
 }  // namespace ferrule

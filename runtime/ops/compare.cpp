@@ -1,6 +1,7 @@
 // Comparisons. They have no gradient.
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -234,6 +235,7 @@ Source: numpy.logical_not.
     .reference = FE_DOC("np.logical_not(input)"),
     .has_inplace = true,
     .infer = infer_logical_not,
+    .simplify = involution,
 };
 
 }  // namespace ferrule

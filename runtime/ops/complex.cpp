@@ -4,6 +4,7 @@
 #include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -324,6 +325,7 @@ Source: numpy.conj.
     .reference = FE_DOC("np.conj(input)"),
     .infer = infer_conj,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, conj(v.grad())); }),
+    .simplify = involution,
 };
 
 extern const OpDef conj_physical_op = {

@@ -3,6 +3,7 @@
 
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -176,6 +177,7 @@ Source: numpy.subtract.
       v.set(0, v.grad());
       if (v.needs(1)) v.set(1, op::neg(v.grad()));
     }),
+    .simplify = neutral_number<0>,
 };
 
 extern const OpDef mul_op = {
@@ -214,6 +216,7 @@ Source: numpy.multiply.
       if (v.needs(0)) v.set(0, op::mul(v.grad(), OperandOf::conj(v, 1)));
       if (v.needs(1)) v.set(1, op::mul(v.grad(), OperandOf::conj(v, 0)));
     }),
+    .simplify = neutral_number<1>,
 };
 
 extern const OpDef div_op = {
@@ -271,6 +274,10 @@ Source: numpy.true_divide, torch.div.
         v.set(1, op::neg(op::div(op::mul(v.grad(), conj(v.out())), other)));
       }
     }),
+    .simplify =
+        [](Simplify& s) {
+          if (s.arg(2).tag == ArgTag::none) neutral_number<1>(s);
+        },
 };
 
 extern const OpDef pow_op = {
@@ -476,6 +483,7 @@ Source: numpy.negative.
     .has_inplace = true,
     .infer = infer_neg,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::neg(v.grad())); }),
+    .simplify = involution,
 };
 
 extern const OpDef abs_op = {
@@ -507,6 +515,7 @@ Source: numpy.abs.
     .infer = infer_magnitude,
     .vjp =
         FE_GRAD([](Vjp& v) { v.set(0, op::mul(v.grad(), op::sign(v.in(0)))); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef sign_op = {
@@ -544,6 +553,7 @@ Source: numpy.sign.
       const Tensor across = op::sub(v.grad(), op::mul(along, s));
       v.set(0, op::where(op::eq(z, 0), 0.0, op::div(across, op::abs(z))));
     }),
+    .simplify = idempotent,
 };
 
 extern const OpDef exp_op = {

@@ -5,6 +5,7 @@
 #include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/checks.h"
 #include "runtime/ops/common.h"
 
@@ -124,6 +125,7 @@ Source: numpy.flip.
     .reference = FE_DOC("np.flip(input, dims)"),
     .infer = infer_flip,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::flip(v.grad(), v.args[1])); }),
+    .simplify = involution,
     .batch = FE_GRAD(batch_dims),
 };
 

@@ -1,6 +1,7 @@
 // Rounding to whole numbers.
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/common.h"
 
 namespace ferrule {
@@ -54,6 +55,7 @@ Source: numpy.floor.
     .has_inplace = true,
     .infer = infer_rounding,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::zeros_like(v.grad())); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef ceil_op = {
@@ -84,6 +86,7 @@ Source: numpy.ceil.
     .has_inplace = true,
     .infer = infer_rounding,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::zeros_like(v.grad())); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef trunc_op = {
@@ -115,6 +118,7 @@ Source: numpy.trunc.
     .has_inplace = true,
     .infer = infer_rounding,
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::zeros_like(v.grad())); }),
+    .simplify = idempotent,
 };
 
 extern const OpDef round_op = {

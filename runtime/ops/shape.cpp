@@ -6,6 +6,7 @@
 #include "ferrule/batch.h"
 #include "ferrule/op.h"
 #include "ferrule/ops.h"
+#include "runtime/graph/passes/simplify.h"
 #include "runtime/ops/checks.h"
 
 namespace ferrule {
@@ -162,6 +163,22 @@ void infer_squeeze(OpCall& c) {
   return b.run();
 }
 
+// A permutation of a permutation is one; that of nothing is none.
+void simplify_permute(Simplify& s) {
+  std::vector<Int>& dims = s.node.args[1].ints;
+  const auto rank = static_cast<int64_t>(dims.size());
+  const auto wrapped = [&](Int d) { return d.value < 0 ? d + rank : d; };
+  if (const Node* inner = s.same_op()) {
+    for (Int& d : dims) d = wrapped(inner->args[1].ints[wrapped(d).value]);
+    last_counts(s);
+  }
+  int64_t next = 0;
+  for (const Int& d : dims) {
+    if (wrapped(d).value != next++) return;
+  }
+  identity(s);
+}
+
 }  // namespace
 
 extern const OpDef reshape_op = {
@@ -202,6 +219,7 @@ Source: numpy.reshape.
           }
         },
     .vjp = FE_GRAD([](Vjp& v) { v.set(0, op::reshape(v.grad(), v.sizes(0))); }),
+    .simplify = last_counts,
     .batch = FE_GRAD(batch_dims),
 };
 
@@ -244,6 +262,7 @@ Source: numpy.swapaxes.
     .vjp = FE_GRAD([](Vjp& v) {
       v.set(0, op::transpose(v.grad(), v.args[1], v.args[2]));
     }),
+    .simplify = involution,
     .batch = FE_GRAD(batch_dims),
 };
 
@@ -283,6 +302,7 @@ Source: numpy.transpose.
       }
       v.set(0, op::permute(v.grad(), inverse));
     }),
+    .simplify = simplify_permute,
     .batch = FE_GRAD(batch_permute),
 };
 

@@ -42,6 +42,12 @@ inline NodeArg real(double f) {
   a.f = f;
   return a;
 }
+inline NodeArg type(DType t) {
+  NodeArg a;
+  a.tag = ArgTag::dtype;
+  a.dtype = t;
+  return a;
+}
 inline NodeArg flag(bool b) {
   NodeArg a;
   a.tag = ArgTag::bool_;

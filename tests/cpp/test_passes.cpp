@@ -221,6 +221,67 @@ TEST_CASE("what is chosen at run time is not folded, and may look into it") {
   }
 }
 
+TEST_CASE("elementwise nodes run together, and need no memory between them") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{40, -1}, {50, -1}});
+  const int32_t row = b.input("row", DType::f32, {{50, -1}});
+  const int32_t e = b.node("exp", {{"input", ref(x)}});
+  const int32_t wide =
+      b.node("cast", {{"input", ref(e)}, {"dtype", type(DType::f64)}});
+  const int32_t sum =
+      b.node("add", {{"input", ref(wide)}, {"other", ref(row)}});
+  const int32_t above = b.node("gt", {{"input", ref(sum)}, {"other", real(2)}});
+  b.output("y", b.node("where", {{"condition", ref(above)},
+                                 {"input", ref(e)},
+                                 {"other", real(-1)}}));
+  b.finish();
+  Session plain = session(p, "none"), fast = session(p, "none,tiles");
+  const std::vector<Tensor> inputs{ramp({40, 50}, -999), ramp({50}, -7)};
+  CHECK(plain.steps("forward", inputs).size() == 5);
+  CHECK(fast.steps("forward", inputs) ==
+        Steps{"exp + cast + add + gt + where"});
+  CHECK(fast.prepare("forward", inputs).arena_bytes == 40 * 50 * 4);
+  CHECK(floats(fast.run("forward", inputs)[0]) ==
+        floats(plain.run("forward", inputs)[0]));
+}
+
+TEST_CASE("what is written in between is read before and after") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{4, -1}});
+  const int32_t s = b.state("s", ramp({4}));
+  const int32_t e = b.node("exp", {{"input", ref(s)}});
+  b.node("copy_", {{"input", ref(s)}, {"src", ref(x)}});
+  b.update("s", b.last().outputs.back());
+  b.output("y", b.node("add", {{"input", ref(e)}, {"other", ref(s)}}));
+  b.finish();
+  Session plain = session(p, "none"), fast = session(p, "none,tiles");
+  const std::vector<Tensor> inputs{ramp({4}, 3)};
+  CHECK(fast.steps("forward", inputs) == Steps{"exp", "copy_", "add"});
+  CHECK(floats(fast.run("forward", inputs)[0]) ==
+        floats(plain.run("forward", inputs)[0]));
+}
+
+TEST_CASE("calls that change nothing go") {
+  Program p;
+  GraphBuilder b(p, "forward");
+  const int32_t x = b.input("x", DType::f32, {{2, -1}, {3, -1}});
+  const int32_t negative = b.node("neg", {{"input", ref(x)}});
+  const int32_t again = b.node("neg", {{"input", ref(negative)}});
+  const int32_t same =
+      b.node("mul", {{"input", ref(again)}, {"other", real(1)}});
+  b.output("y", b.node("exp", {{"input", ref(same)}}));
+  b.output("x", b.node("clone", {{"input", ref(same)}}));
+  b.finish();
+  Session plain = session(p, "none"), fast = session(p, "none,algebra,dce");
+  const std::vector<Tensor> inputs{ramp({2, 3}, -3)};
+  CHECK(fast.steps("forward", inputs) == Steps{"exp"});
+  const auto want = plain.run("forward", inputs);
+  const auto got = fast.run("forward", inputs);
+  for (int i = 0; i < 2; ++i) CHECK(floats(got[i]) == floats(want[i]));
+}
+
 TEST_CASE("passes are chosen by name") {
   const auto text = [](const char* list) {
     std::string on;
@@ -233,7 +294,7 @@ TEST_CASE("passes are chosen by name") {
   };
   CHECK(text("none") == "");
   CHECK(text("none,prepare") == "prepare ");
-  CHECK(text("-prepare") == text("none,cse,dce,fold,epilogues"));
+  CHECK(text("-prepare") == text("none,algebra,cse,dce,fold,epilogues,tiles"));
   CHECK(text("-prepare,prepare") == text(""));
   CHECK(text("all,none,default") == text(""));
   CHECK(

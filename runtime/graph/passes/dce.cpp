@@ -36,9 +36,4 @@ void drop_unused(Graph& g, const Signature& signature) {
   g.nodes = std::move(left);
 }
 
-void run_graph_passes(Passes passes, Graph& graph, Signature& signature) {
-  if (passes.has(Pass::cse)) share_nodes(graph, signature);
-  if (passes.has(Pass::dce)) drop_unused(graph, signature);
-}
-
 }  // namespace ferrule

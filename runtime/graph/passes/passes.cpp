@@ -9,6 +9,7 @@ namespace ferrule {
 namespace {
 
 constexpr PassInfo kPasses[] = {
+    {"algebra", "calls that change nothing go, by what their ops know", true},
     {"cse", "of nodes that compute the same, one is left", true},
     {"dce", "nodes whose results nobody reads go", true},
     {"fold", "what depends on weights alone is computed once", true},
@@ -16,6 +17,7 @@ constexpr PassInfo kPasses[] = {
      "weights are brought into the form that kernels read them in, once", true},
     {"epilogues",
      "batch norm, addition and activation follow a product tile by tile", true},
+    {"tiles", "elementwise nodes run together, tile by tile", true},
 };
 constexpr int kCount = static_cast<int>(std::size(kPasses));
 

@@ -14,7 +14,15 @@
 
 namespace ferrule {
 
-enum class Pass : uint8_t { cse, dce, fold, prepare, epilogues };
+enum class Pass : uint8_t {
+  algebra,
+  cse,
+  dce,
+  fold,
+  prepare,
+  epilogues,
+  tiles,
+};
 
 struct PassInfo {
   std::string_view name;
