@@ -165,6 +165,7 @@ struct Vjp {
     return may_overwrite() ? op.inplace(grad(), rest...) : op(grad(), rest...);
   }
   bool may_overwrite() const;
+  bool may_overwrite(const Tensor& ours) const;
   // A saved input or result (see OpDef::saves).
   Tensor in(int i);
   Tensor out(int i = 0);
@@ -182,6 +183,17 @@ struct Vjp {
   // of the argument, another dtype is cast.
   void set(int i, Tensor grad);
   void set_list(int i, int k, Tensor grad);
+  // What was gathered of that gradient so far. A rule that touches only a part
+  // of it adds there, and gives the sum to set(): nothing is added to it then.
+  // Empty: nothing yet.
+  Tensor take_sum(int i);
+  // op(sum, grad(), ...), which may be written over the sum.
+  template <class... A>
+  Tensor over_sum(const OpDef& op, Tensor sum, const A&... rest) {
+    const Tensor g = grad();
+    return may_overwrite(sum) ? op.inplace(sum, g, rest...)
+                              : op(sum, g, rest...);
+  }
   bool needs_list(int i, int k) const;
 
   void* state;  // runtime/autograd/node.h

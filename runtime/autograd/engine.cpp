@@ -115,7 +115,7 @@ struct Wanted {
   Tensor* result;
 };
 
-class Run {
+class Run final : public GatheredGrads {
  public:
   explicit Run(BackwardOptions options) : options_(options) {}
   ~Run() {
@@ -128,6 +128,10 @@ class Run {
     lowest_ = std::min(lowest_, e.node->order);
   }
   void seed(const Edge& e, Tensor g) { add(e, std::move(g)); }
+  Tensor take(const Edge& e) override {
+    const int i = where_.find(e.node);
+    return i < 0 ? Tensor() : std::move(slots_[i].grad(e.nr));
+  }
   void execute();
 
  private:
@@ -242,7 +246,8 @@ void Run::step(Slot& s) {
   std::vector<Tensor> result = std::move(result_);
   result.clear();
   result.resize(n->nedges);
-  BackwardCall call{s.grads(), result, options_.create_graph, wanted_edges};
+  BackwardCall call{s.grads(), result, options_.create_graph, wanted_edges,
+                    this};
   if (modes.anomaly) [[unlikely]] {
     backward_watched(*n, call);
   } else {

@@ -21,6 +21,15 @@ struct Edge {
   uint32_t nr = 0;           // which output of `node`
 };
 
+// The gradients that a pass has gathered and not yet handed on.
+class GatheredGrads {
+ public:
+  virtual Tensor take(const Edge& e) = 0;
+
+ protected:
+  ~GatheredGrads() = default;
+};
+
 // What the engine calls with the gradients of the outputs.
 struct BackwardCall {
   std::span<Tensor> grads;   // one an output; may be empty tensors
@@ -28,6 +37,7 @@ struct BackwardCall {
   bool create_graph = false;
   // One an edge: does the pass want its gradient? Null: all of them.
   const uint8_t* wanted = nullptr;
+  GatheredGrads* gathered = nullptr;
 
   bool wants(uint32_t edge) const { return !wanted || wanted[edge]; }
 };

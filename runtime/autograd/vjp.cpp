@@ -78,6 +78,16 @@ bool Vjp::may_overwrite() const {
   const BackwardCall& call = state_of(*this).call;
   return !call.create_graph && is_ours(call.grads[0]);
 }
+bool Vjp::may_overwrite(const Tensor& ours) const {
+  return !state_of(*this).call.create_graph && is_ours(ours);
+}
+Tensor Vjp::take_sum(int i) {
+  const VjpState& s = state_of(*this);
+  const int record = first_record(*this, i);
+  const Edge& edge = s.node.edges[record];
+  if (!s.call.gathered || !edge.node || !s.call.wants(record)) return {};
+  return s.call.gathered->take(edge);
+}
 Tensor Vjp::in(int i) {
   if (!has(i)) return {};
   return state_of(*this).node.unpack_input(first_record(*this, i));

@@ -2,11 +2,26 @@
 #include <algorithm>
 
 #include "ferrule/op.h"
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/in_float.h"
 #include "runtime/cpu/region.h"
 #include "runtime/cpu/strided_copy.h"
 
 namespace ferrule {
+
+namespace cpu {
+namespace {
+
+// part += src
+void add_part(const OpCall& c, const Region& part) {
+  const DType t = compute_type(c.compute);
+  const Input in[] = {{part, t}, {c, 1, t}};
+  elementwise(FE_BEST(binary_tile)(Binary::add, t), part, t, in);
+}
+
+}  // namespace
+}  // namespace cpu
+
 namespace {
 
 using cpu::Region;
@@ -67,39 +82,59 @@ void strided_write(OpCall& c) {
                Region(out, dims_of(c, 2), dims_of(c, 3), out.offset + c.i(4)));
 }
 
-// Writes `part` into a dimension of the dense `out`, from element `start` on.
-void put(const TensorImpl& part, const TensorImpl& out, int64_t dim,
-         int64_t start, int64_t step) {
-  Dims strides(out.steps());
+// Where dimension `dim` of the dense `t` is start, start + step, ...: as many
+// as `part` has.
+Region part_of(const TensorImpl& t, const TensorImpl& part, int64_t dim,
+               int64_t start, int64_t step) {
+  Dims strides(t.steps());
   const int64_t first = start * strides[dim];
   strides[dim] *= step;
-  strided_copy(part, Region(out, part.sizes(), strides, out.offset + first));
+  return {t, part.sizes(), strides, t.offset + first};
+}
+// Where dimension `dim` has index `i`; the part lacks the dimension.
+Region one_of(const TensorImpl& t, const TensorImpl& part, int64_t dim,
+              int64_t i) {
+  Dims strides(t.steps());
+  const int64_t first = i * strides[dim];
+  strides.erase(static_cast<int>(dim));
+  return {t, part.sizes(), strides, t.offset + first};
 }
 
-void slice_dx(OpCall& c) {
+// Arguments 2 to 5 of slice_dx and slice_add, 2 and 3 of the others.
+Region slice_of(const OpCall& c, const TensorImpl& part) {
   const TensorImpl& out = c.out_impl();
-  cpu::fill_zero(out);
-  if (c.in(0).numel == 0) return;
   const int64_t d = wrap(c.i(2), out.ndim), size = out.shape[d];
   const int64_t start =
       c.has(3) ? std::clamp<int64_t>(wrap(c.i(3), size), 0, size) : 0;
-  put(c.in(0), out, d, start, c.i(5));
+  return part_of(out, part, d, start, c.i(5));
 }
-
-// Writes `part` where dimension `dim` of the dense `out` has index `i`.
-void put_one(const TensorImpl& part, const TensorImpl& out, int64_t dim,
-             int64_t i) {
-  Dims strides(out.steps());
-  const int64_t first = i * strides[dim];
-  strides.erase(static_cast<int>(dim));
-  strided_copy(part, Region(out, part.sizes(), strides, out.offset + first));
-}
-
-void select_dx(OpCall& c) {
+Region selection_of(const OpCall& c, const TensorImpl& part) {
   const TensorImpl& out = c.out_impl();
-  cpu::fill_zero(out);
   const int64_t d = wrap(c.i(2), out.ndim);
-  put_one(c.in(0), out, d, wrap(c.i(3), out.shape[d]));
+  return one_of(out, part, d, wrap(c.i(3), out.shape[d]));
+}
+
+void slice_dx(OpCall& c) {
+  cpu::fill_zero(c.out_impl());
+  if (c.in(0).numel) strided_copy(c.in(0), slice_of(c, c.in(0)));
+}
+void select_dx(OpCall& c) {
+  cpu::fill_zero(c.out_impl());
+  strided_copy(c.in(0), selection_of(c, c.in(0)));
+}
+
+void copy_input(const OpCall& c) {
+  if (c.in(0).bytes() != c.out_impl().bytes()) {
+    strided_copy(c.in(0), c.out_impl());
+  }
+}
+void slice_add(OpCall& c) {
+  copy_input(c);
+  if (c.in(1).numel) cpu::add_part(c, slice_of(c, c.in(1)));
+}
+void select_add(OpCall& c) {
+  copy_input(c);
+  cpu::add_part(c, selection_of(c, c.in(1)));
 }
 
 void cat(OpCall& c) {
@@ -108,7 +143,7 @@ void cat(OpCall& c) {
   int64_t start = 0;
   for (const TensorImpl* t : c.list(0)) {
     if (t->ndim == 1 && t->numel == 0) continue;
-    put(*t, out, d, start, 1);
+    strided_copy(*t, part_of(out, *t, d, start, 1));
     start += t->shape[d];
   }
 }
@@ -116,7 +151,9 @@ void cat(OpCall& c) {
 void stack(OpCall& c) {
   const int64_t d = wrap(c.i(1), c.out_impl().ndim);
   int64_t i = 0;
-  for (const TensorImpl* t : c.list(0)) put_one(*t, c.out_impl(), d, i++);
+  for (const TensorImpl* t : c.list(0)) {
+    strided_copy(*t, one_of(c.out_impl(), *t, d, i++));
+  }
 }
 
 }  // namespace
@@ -150,6 +187,18 @@ extern const KernelDef select_dx_cpu = {
     .name = "select_dx",
     .run = select_dx,
     .contiguous = false,
+};
+extern const KernelDef slice_add_cpu = {
+    .name = "slice_add",
+    .run = slice_add,
+    .contiguous = false,
+    .over_input = true,
+};
+extern const KernelDef select_add_cpu = {
+    .name = "select_add",
+    .run = select_add,
+    .contiguous = false,
+    .over_input = true,
 };
 extern const KernelDef cat_cpu = {
     .name = "cat",

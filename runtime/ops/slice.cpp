@@ -116,6 +116,32 @@ Dims check_geometry(const OpCall& c, int first, int64_t numel) {
   return batch_strided(b, 2, 3, elements_of({sizes.begin(), sizes.end()}));
 }
 
+// The gradient of a part: `add` adds it to what was gathered so far, so that
+// the gradients of all parts of a tensor cost as much as that of the whole;
+// `alone` makes a tensor of it that is zero elsewhere.
+template <class... A>
+[[maybe_unused]] void set_part(Vjp& v, const OpDef& add, const OpDef& alone,
+                               const A&... part) {
+  if (!v.needs(0)) return;
+  Tensor sum = v.take_sum(0);
+  v.set(0, sum ? v.over_sum(add, std::move(sum), part...)
+               : alone(v.grad(), v.sizes(0), part...));
+}
+
+void require_part_shape(const OpCall& c, const Dims& want) {
+  if (want == Dims(c.in(1).sizes())) return;
+  c.fail<ShapeError>("src must have shape ", want, ", got ", c.in(1).sizes());
+}
+
+void infer_part_add(OpCall& c) {
+  if (c.in(0).dtype != c.in(1).dtype) {
+    c.fail<DTypeError>("input is ", c.in(0).dtype, " and src ", c.in(1).dtype,
+                       "; they must have one dtype");
+  }
+  c.compute = c.in(0).dtype;
+  c.out_like(0, 0);
+}
+
 // The gradient lacks the dimension.
 [[maybe_unused]] Results batch_select_dx(Batch& b) {
   b.set(0, b.whole(0));
@@ -175,7 +201,7 @@ Source: the Python language reference, slicings.
         },
     .vjp = FE_GRAD([](Vjp& v) {
       const Arg* a = v.args;
-      v.set(0, op::slice_dx(v.grad(), v.sizes(0), a[1], a[2], a[3], a[4]));
+      set_part(v, op::slice_add, op::slice_dx, a[1], a[2], a[3], a[4]);
     }),
     .batch = FE_GRAD(batch_dims),
 };
@@ -275,7 +301,7 @@ Source: torch.narrow.
         start = start + v.size(0, static_cast<int>(d < 0 ? d + v.ndim(0) : d));
       }
       const Int end = start + Int(v.args[3].i, v.args[3].n);
-      v.set(0, op::slice_dx(v.grad(), v.sizes(0), d, start, end));
+      set_part(v, op::slice_add, op::slice_dx, Arg(d), Arg(start), Arg(end));
     }),
     .batch = FE_GRAD(batch_dims),
 };
@@ -316,7 +342,7 @@ Source: torch.select.
           c.view(0, 0, shape, strides, x.offset + i * x.strides[d]);
         },
     .vjp = FE_GRAD([](Vjp& v) {
-      v.set(0, op::select_dx(v.grad(), v.sizes(0), v.args[1], v.args[2]));
+      set_part(v, op::select_add, op::select_dx, v.args[1], v.args[2]);
     }),
     .batch = FE_GRAD(batch_dims),
 };
@@ -360,6 +386,110 @@ Source: the chain rule.
     .vjp = FE_GRAD(
         [](Vjp& v) { v.set(0, op::select(v.grad(), v.args[2], v.args[3])); }),
     .batch = FE_GRAD(batch_select_dx),
+};
+
+extern const OpDef slice_add_op = {
+    .name = "slice_add",
+    .sig = "input: Tensor, src: Tensor, dim: int, start: int? = None, "
+           "end: int? = None, step: int = 1",
+    .doc = FE_DOC(R"(Adds to a part of a tensor.
+
+Args:
+    input: one dimension or more.
+    src: shape of the part, dtype of `input`.
+    dim, start, end, step: the part, as in slice.
+
+Returns:
+    `input`, with `src` added to the part.
+
+Raises:
+    ShapeError: `src` has not the shape of the part.
+    DTypeError: the dtypes differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.ops.slice_add(fe.ones(4), fe.tensor([1.0, 2.0]), 0, 1, None, 2).tolist()
+    [1.0, 2.0, 1.0, 3.0]
+
+Source: the gradient of slice, added to a sum.
+)"),
+    .examples = FE_DOC("f(5, 3), f(2, 3), 0, 1, 4, 2\n"
+                       "f(2, 6), f(2, 2), -1, -5, None, 3\n"
+                       "f(4), f(0), 0, 3, 1"),
+    .reference = FE_DOC("input + np.moveaxis(np.moveaxis(src, dim, -1) @ "
+                        "np.eye(input.shape[dim])[start:end:step], -1, dim)"),
+    .where = kInternal,
+    .has_inplace = true,
+    .infer =
+        [](OpCall& c) {
+          Dims part(c.in(0).sizes());
+          const int d = part_dim(c, 2, part);
+          part[d] = find_part(c, 2, part[d]).length;
+          require_part_shape(c, part);
+          infer_part_add(c);
+        },
+    .vjp = FE_GRAD([](Vjp& v) {
+      const Arg* a = v.args;
+      v.set(0, v.grad());
+      if (v.needs(1)) v.set(1, op::slice(v.grad(), a[2], a[3], a[4], a[5]));
+    }),
+    .complex = FE_GRAD([](OpCall& c) {
+      const Tensor x = c.tensor(0);
+      return one(
+          op::add(x, op::slice_dx(c.tensor(1), sizes_of(x.impl()), c.args[2],
+                                  c.args[3], c.args[4], c.args[5])));
+    }),
+    .batch = FE_GRAD(batch_dims),
+};
+
+extern const OpDef select_add_op = {
+    .name = "select_add",
+    .sig = "input: Tensor, src: Tensor, dim: int, index: int",
+    .doc = FE_DOC(R"(Adds to one element of one dimension.
+
+Args:
+    input: one dimension or more.
+    src: the shape without the dimension, dtype of `input`.
+    dim, index: as in select.
+
+Returns:
+    `input`, with `src` added at the index.
+
+Raises:
+    ShapeError: `src` has not the shape of the selection.
+    DTypeError: the dtypes differ.
+
+Example:
+    >>> import ferrule as fe
+    >>> fe.ops.select_add(fe.ones(2, 2), fe.tensor([1.0, 2.0]), 0, 1).tolist()
+    [[1.0, 1.0], [2.0, 3.0]]
+
+Source: the gradient of select, added to a sum.
+)"),
+    .examples = FE_DOC("f(5, 3), f(3), 0, 1\nf(2, 3, 4), f(2, 3), -1, -2"),
+    .reference = FE_DOC("input + np.moveaxis(np.multiply.outer(src, "
+                        "np.eye(input.shape[dim])[index]), -1, dim)"),
+    .where = kInternal,
+    .has_inplace = true,
+    .infer =
+        [](OpCall& c) {
+          Dims part(c.in(0).sizes());
+          const int d = part_dim(c, 2, part);
+          find_index(c, 3, d, part);
+          part.erase(d);
+          require_part_shape(c, part);
+          infer_part_add(c);
+        },
+    .vjp = FE_GRAD([](Vjp& v) {
+      v.set(0, v.grad());
+      if (v.needs(1)) v.set(1, op::select(v.grad(), v.args[2], v.args[3]));
+    }),
+    .complex = FE_GRAD([](OpCall& c) {
+      const Tensor x = c.tensor(0);
+      return one(op::add(x, op::select_dx(c.tensor(1), sizes_of(x.impl()),
+                                          c.args[2], c.args[3])));
+    }),
+    .batch = FE_GRAD(batch_dims),
 };
 
 extern const OpDef as_strided_op = {

@@ -38,7 +38,7 @@ Program chain(float c, int more = 0, const char* last = "relu") {
 TEST_CASE("the first node is named, with its element and both numbers") {
   const std::vector<Tensor> in{ramp({4})};
   // Values of the second have other numbers.
-  const ComparedRun a = side(chain(1)), b = side(chain(1.5f, 3), "default");
+  const ComparedRun a = side(chain(1)), b = side(chain(1.5f, 3), "-tiles");
   CHECK(graph_difference(*a.program, *b.program, "forward") == "");
   for (const int64_t memory : {int64_t{1}, int64_t{1} << 20}) {
     const auto found = first_difference(a, b, "forward", in, 0, memory);
@@ -56,6 +56,14 @@ TEST_CASE("the first node is named, with its element and both numbers") {
   CHECK(!first_difference(a, b, "forward", in, 0.3));  // of 2.5
   CHECK(first_difference(a, b, "forward", in, 0.1));
   CHECK(!first_difference(a, side(chain(1)), "forward", in, 0, 1));
+}
+
+TEST_CASE("of nodes that run together the result is compared") {
+  const ComparedRun a = side(chain(1)), b = side(chain(1.5f), "default");
+  const auto found =
+      first_difference(a, b, "forward", std::vector{ramp({4})}, 0);
+  REQUIRE(found);
+  CHECK(contains(found->what, "node mul + add + relu -> "));
 }
 
 TEST_CASE("other graphs: how, and results alone") {
