@@ -241,6 +241,8 @@ class GraphBuilder {
         return Arg(a.i);
       case ArgTag::float_:
         return Arg(a.f);
+      case ArgTag::dtype:
+        return Arg(a.dtype);
       case ArgTag::bool_:
         return Arg(a.b);
       case ArgTag::ints:
