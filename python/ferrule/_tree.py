@@ -7,7 +7,7 @@ they were.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -47,14 +47,14 @@ def entries(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     return None
 
 
-# No nested function here calls itself: that makes a cycle of references, and the
-# leaves would live until Python's garbage collector finds it.
-
-
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves in order, and how they were nested."""
     leaves: list[Any] = []
     return leaves, _take_apart(tree, leaves)
+
+
+# The recursion is in functions of the module: one within another refers to itself, and
+# that cycle would keep the leaves until the garbage collector runs.
 
 
 def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
@@ -66,20 +66,21 @@ def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
     return Structure(type(tree), keys, tuple(_take_apart(e, leaves) for e in parts))
 
 
-def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """Puts leaves back into their places."""
-    return _put_together(structure, iter(leaves))
+    return _build(structure, iter(leaves))
 
 
-def _put_together(s: Structure, rest: Iterator[Any]) -> Any:
-    if s.kind is None:
+def _build(structure: Structure, rest: Iterator[Any]) -> Any:
+    kind = structure.kind
+    if kind is None:
         return next(rest)
-    parts = [_put_together(c, rest) for c in s.children]
-    if issubclass(s.kind, dict):
-        return s.kind(zip(s.keys, parts, strict=True))
-    if is_dataclass(s.kind):
-        return s.kind(**dict(zip(s.keys, parts, strict=True)))
-    return s.kind(*parts) if hasattr(s.kind, "_fields") else s.kind(parts)
+    parts = [_build(c, rest) for c in structure.children]
+    if issubclass(kind, dict):
+        return kind(zip(structure.keys, parts, strict=True))
+    if is_dataclass(kind):
+        return kind(**dict(zip(structure.keys, parts, strict=True)))
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

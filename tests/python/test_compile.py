@@ -1,9 +1,13 @@
 """fe.compile: the bits of eager, whatever changes between calls."""
 
 import copy
+import gc
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -452,6 +456,36 @@ def test_several_results_and_gradients_of_some():
         w.add_(1.0)
     with pytest.raises(fe.AutogradError, match="written in place after"):
         a.sum().backward()
+
+
+def test_results_are_freed_at_once():
+    model = net()
+    fast = fe.compile(lambda x: {"scores": model(x)})
+    x, _ = data()
+    gc.disable()  # what is freed below is no garbage
+    try:
+        kept = weakref.ref(fast(x)["scores"])
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_a_program_ends_in_silence(tmp_path):
+    (tmp_path / "main.py").write_text(
+        "import ferrule as fe\n"
+        "model = fe.nn.Linear(2, 2)\n"
+        "class Id(fe.autograd.Function):\n"
+        "    @staticmethod\n"
+        "    def forward(ctx, x):\n"
+        "        ctx.program = program\n"
+        "        return x * 1\n"
+        "program = fe.export(model, (fe.ones(1, 2),))\n"
+        "y = Id.apply(fe.compile(model)(fe.ones(1, 2)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert done.stdout + done.stderr == b""
 
 
 def test_a_second_derivative_is_an_error():
