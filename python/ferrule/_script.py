@@ -86,17 +86,18 @@ def script(function: F) -> F:
             f"[script] '{function.__name__}' is another decorator's function; "
             "@fe.script must be the innermost decorator"
         )
-    made: list[Callable[..., Any]] = []
+
+    @functools.cache
+    def made() -> Callable[..., Any]:
+        return rewritten(function, _Runtime(function.__code__.co_filename))
 
     @functools.wraps(function)
     def scripted(*args: Any, **kwargs: Any) -> Any:
         if not _ferrule.captures_control_flow():
             return function(*args, **kwargs)
-        if not made:
-            made.append(rewritten(function, _Runtime(function.__code__.co_filename)))
         if inspect.ismethod(function):
-            return made[0](function.__self__, *args, **kwargs)
-        return made[0](*args, **kwargs)
+            return made()(function.__self__, *args, **kwargs)
+        return made()(*args, **kwargs)
 
     scripted.__script__ = True  # type: ignore[attr-defined]
     return scripted  # type: ignore[return-value]

@@ -668,6 +668,23 @@ def test_control_flow_and_random_ticks():
         assert_same(fe.rand(1), after)
 
 
+def test_scripted():
+    scale = fe.tensor(2.0)
+
+    @fe.script
+    def halve(x):
+        while x.sum() > 1:
+            x = x / scale
+        return x
+
+    fast = fe.compile(halve)
+    for numbers in ([3.0, 1.0], [0.1, 0.2], [64.0, 1.0]):
+        assert_same(fast(fe.tensor(numbers)), halve(fe.tensor(numbers)))
+    scale.fill_(4.0)
+    assert_same(fast(fe.tensor([64.0, 1.0])), halve(fe.tensor([64.0, 1.0])))
+    assert captures() == 1
+
+
 def test_autocast():
     model = net()
     fast = fe.compile(model)
