@@ -34,6 +34,7 @@ SHORTER = {
     "first_hour": {},
     "mnist_cnn": {"epochs = 5": "epochs = 1"},
     "fashion_resnet": {"epochs = 20": "epochs = 1"},
+    "compile": {},
     "char_gpt": {
         "steps = 6000": "steps = 8",
         "context = 128": "context = 32",
@@ -44,22 +45,25 @@ SHORTER = {
 }
 
 
-def blocks(name: str) -> list[tuple[str, str]]:
-    """Language and content of all blocks of a tutorial."""
+def blocks(name: str) -> list[tuple[str, str, int]]:
+    """Language, content and first line of all blocks of a tutorial."""
     text = (FOLDER / f"{name}.md").read_text()
-    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(m[1], m[2], text.count("\n", 0, m.start(2))) for m in found]
 
 
 def play(name: str, capsys: Any, shorter: dict[str, str]) -> dict[str, Any]:
     """Runs all Python blocks; returns the variables."""
     names: dict[str, Any] = {"__name__": "__main__"}
     pending, printed = dict(shorter), ""
-    for language, content in blocks(name):
+    for language, content, line in blocks(name):
         if language == "python":
             for old in [old for old in pending if old in content]:
                 content = content.replace(old, pending.pop(old))
             capsys.readouterr()
-            exec(compile(content, f"{name}.md", "exec"), names)
+            # Lines are those of the page, where messages and fe.script look for them.
+            code = compile("\n" * line + content, FOLDER / f"{name}.md", "exec")
+            exec(code, names)
             printed = capsys.readouterr().out
         elif language == "text":
             flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -133,7 +137,9 @@ def test_mnist_goes_on_where_it_was_stopped(
 def test_the_first_hour_reaches_its_figures(small_data: None, capsys: Any) -> None:
     names = play("first_hour", capsys, {})
     assert names["accuracy"](names["model"], names["test_set"]) >= 0.97
-    (program,) = [text for language, text in blocks("first_hour") if language == "cpp"]
+    (program,) = [
+        text for language, text, _ in blocks("first_hour") if language == "cpp"
+    ]
     Path("main.cpp").write_text(program)
     compiler = ["g++", "-std=c++20", f"-I{ROOT / 'include'}", "main.cpp"]
     subprocess.run([*compiler, str(LIBRARY), "-pthread", "-o", "main"], check=True)
