@@ -686,6 +686,35 @@ def test_lbfgs_finds_the_minimum():
     assert unused.tolist() == [1.0, 1.0, 1.0]
 
 
+def test_lbfgs_is_not_captured_but_its_closure_is():
+    def train(compiled):
+        fe.manual_seed(0)
+        model = fe.nn.Linear(3, 1)
+        x, y = fe.rand(8, 3), fe.rand(8, 1)
+        optimizer = optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe")
+
+        def closure():
+            model.zero_grad()
+            loss = fe.nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            return loss
+
+        evaluate = fe.compile(closure) if compiled else closure
+        losses = [optimizer.step(evaluate).item() for _ in range(2)]
+        for capture in (fe.trace, lambda f, x: fe.compile(f)(x)):
+            with pytest.raises(fe.FerruleError, match="as often as the values"):
+                capture(lambda x: optimizer.step(closure) * x, x)
+        with pytest.raises(ValueError, match=r"such as Adam; .* model.zero_grad\(\)"):
+            fe.export(
+                model, (x,), train=(fe.nn.functional.mse_loss, optimizer), targets=(y,)
+            )
+        return losses
+
+    fe.compiler.reset()
+    assert train(compiled=True) == train(compiled=False)
+    assert fe.compiler.stats().captures <= 2 < fe.compiler.stats().runs
+
+
 # --- what is refused ---------------------------------------------------------
 
 

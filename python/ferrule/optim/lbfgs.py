@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._ferrule import Tensor, enable_grad, no_grad, ops, zeros_like
+from .._ferrule import (
+    FerruleError,
+    Tensor,
+    enable_grad,
+    is_capturing,
+    no_grad,
+    ops,
+    zeros_like,
+)
 from ._line_search import Point, strong_wolfe
 from .optimizer import Optimizer, Params, learning_rate
 
 __all__ = ["LBFGS"]
+
+
+_NOT_CAPTURED = (
+    "cannot be exported or compiled: a step calls its closure as often as the values "
+    "that it finds ask for. Export a training step with another optimizer, such as "
+    "Adam; in Python, fe.compile can make the closure a graph, if it clears the "
+    "gradients by model.zero_grad()"
+)
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
@@ -98,10 +114,7 @@ class LBFGS(Optimizer):
             )
 
     def init_state(self) -> None:
-        raise ValueError(
-            "[LBFGS] cannot be exported: a step evaluates the closure as often as its "
-            "values ask for; export a training step with another optimizer"
-        )
+        raise ValueError(f"[LBFGS] {_NOT_CAPTURED}")
 
     def _entry_shape(self, key: str, param: Tensor) -> tuple[int, ...] | None:
         return None  # the first parameter holds flat state of all of them
@@ -138,12 +151,17 @@ class LBFGS(Optimizer):
 
         Returns:
             The loss before the step.
+
+        Raises:
+            FerruleError: the step is captured, see `fe.compile` and `fe.export`.
         """
         if closure is None:
             raise TypeError(
                 "[LBFGS.step] needs a closure that clears the gradients, computes the "
                 "loss, calls backward() and returns the loss"
             )
+        if is_capturing():
+            raise FerruleError(f"[LBFGS.step] {_NOT_CAPTURED}")
         self._stepped = True
 
         def evaluate() -> Tensor:
