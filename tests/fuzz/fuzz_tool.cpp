@@ -35,7 +35,12 @@ void enter_folder() {
   std::string folder =
       std::filesystem::temp_directory_path() / "ferrule-XXXXXX";
   if (!::mkdtemp(folder.data())) std::abort();
-  std::filesystem::current_path(folder);
+  static const std::filesystem::path entered = folder;
+  std::atexit([] {
+    std::error_code failure;
+    std::filesystem::remove_all(entered, failure);
+  });
+  std::filesystem::current_path(entered);
   const char* const names[] = {"linear.fer", "training.fer", "image.fer",
                                "control.fer"};
   const std::vector<test::Bytes> files = test::seed_files();
