@@ -28,8 +28,9 @@ class CompiledGraph {
   CompiledGraph(const CompiledGraph&) = delete;
 
   // Results in memory of their own. Random ops draw from the generator in use,
-  // as they do one by one. `numbers`: by NodeArg::expr of float arguments.
-  // Threads wait for each other. Errors are those of Session::run.
+  // as they do one by one. `numbers`: by NodeArg::expr of float arguments, all
+  // that the graph counts or more. Threads wait for each other. Errors are those
+  // of Session::run; the inputs have the shapes that were captured.
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           std::span<const double> numbers);
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "runtime/autograd/modes.h"
+#include "runtime/graph/bound_graph.h"
 #include "runtime/graph/passes/graph_passes.h"
 #include "runtime/graph/plan.h"
 #include "runtime/graph/run_context.h"
@@ -32,6 +33,17 @@ std::optional<uint64_t> ticks_of(const Graph& g) {
   return ticks;
 }
 
+// How many numbers a run takes.
+size_t count_numbers(const Graph& g) {
+  int32_t last = -1;
+  for (const Node& n : g.nodes) {
+    for (const NodeArg& a : n.args) {
+      if (a.tag == ArgTag::float_) last = std::max(last, a.expr);
+    }
+  }
+  return static_cast<size_t>(last + 1);
+}
+
 }  // namespace
 
 struct CompiledGraph::Impl {
@@ -40,6 +52,7 @@ struct CompiledGraph::Impl {
   size_t shared;
   Signature signature;
   Graph graph;
+  size_t numbers = 0;
   std::vector<Tensor> constants;
   std::vector<const OpDef*> writers;  // of each state update, for messages
   std::shared_ptr<PreparedWeights> prepared;
@@ -98,6 +111,23 @@ struct CompiledGraph::Impl {
         PlanOptions{passes, kNoLimit, kNoLimit, *prepared, fixed,
                     /*own_results=*/true});
     return *plan;
+  }
+
+  void check_given(std::span<const Tensor> inputs,
+                   std::span<const double> given) const {
+    try {
+      check_inputs(graph, signature, inputs);
+      std::vector<TensorImpl*> impls;
+      for (const Tensor& t : inputs) impls.push_back(t.impl());
+      std::vector<int64_t> symbols;
+      bind_symbols(*program, signature, impls, symbols);
+      if (given.size() < numbers) {
+        fail<ValueError>("takes ", numbers, " numbers, got ", given.size());
+      }
+    } catch (Error& e) {
+      e.prepend("[compile] ");
+      throw;
+    }
   }
 
   // Inputs of the captured shapes, without memory.
@@ -159,6 +189,7 @@ CompiledGraph::CompiledGraph(std::shared_ptr<const Program> program,
     m.writers.push_back(node == m.graph.nodes.end() ? nullptr : node->op);
   }
   run_graph_passes(m.passes, m.graph, m.signature);
+  m.numbers = count_numbers(m.graph);
   m.ticks = ticks_of(m.graph);
   m.prepared = std::make_shared<PreparedWeights>(m.program);
 }
@@ -167,6 +198,7 @@ CompiledGraph::~CompiledGraph() = default;
 
 std::vector<Tensor> CompiledGraph::run(std::span<const Tensor> inputs,
                                        std::span<const double> numbers) {
+  impl_->check_given(inputs, numbers);
   std::lock_guard lock(impl_->mutex);
   Plan& plan = impl_->ready(inputs);
   plan.set_numbers(numbers);

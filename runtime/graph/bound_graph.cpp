@@ -68,6 +68,32 @@ void check_relations(const Program& program,
 
 }  // namespace
 
+void check_inputs(const Graph& graph, const Signature& signature,
+                  std::span<const Tensor> inputs) {
+  if (inputs.size() != signature.inputs.size()) {
+    fail<ValueError>("takes ", signature.inputs.size(), " inputs, got ",
+                     inputs.size());
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& t = inputs[i];
+    const std::string& name = signature.inputs[i];
+    const DType want = graph.values[graph.inputs[i]].dtype;
+    if (!t) fail<ValueError>("input '", name, "' is missing");
+    if (!t.device().is_cpu()) {
+      fail<DeviceError>("input '", name, "' is on ", t.device(),
+                        "; move it to the cpu");
+    }
+    if (t.dtype() != want) {
+      fail<DTypeError>("input '", name, "' is ", t.dtype(),
+                       "; the model takes ", want);
+    }
+    if (!t.is_contiguous()) {
+      fail<ValueError>("input '", name,
+                       "' is not contiguous; make it so with .contiguous()");
+    }
+  }
+}
+
 void bind_symbols(const Program& program, const Signature& signature,
                   std::span<TensorImpl* const> inputs,
                   std::vector<int64_t>& symbols) {

@@ -12,6 +12,11 @@
 
 namespace ferrule {
 
+// Inputs against the declared ones, but for their sizes. Throws an error such as
+// "input 'x' is float64; the model takes float32".
+void check_inputs(const Graph& graph, const Signature& signature,
+                  std::span<const Tensor> inputs);
+
 // Sizes of the inputs against the declared ones. Fills `symbols` (by index of
 // Program::symbols; -1: not bound). Throws ShapeError as
 // "input 'x' has shape (3, 28, 28); the model takes (batch, 1, 28, 28), ...".

@@ -71,31 +71,6 @@ struct Session::Impl {
     return *s;
   }
 
-  void check_inputs(const Signature& s, std::span<const Tensor> inputs) const {
-    if (inputs.size() != s.inputs.size()) {
-      fail<ValueError>("takes ", s.inputs.size(), " inputs, got ",
-                       inputs.size());
-    }
-    const Graph& g = program->graphs[s.graph];
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const Tensor& t = inputs[i];
-      const DType want = g.values[g.inputs[i]].dtype;
-      if (!t) fail<ValueError>("input '", s.inputs[i], "' is missing");
-      if (!t.device().is_cpu()) {
-        fail<DeviceError>("input '", s.inputs[i], "' is on ", t.device(),
-                          "; move it to the cpu");
-      }
-      if (t.dtype() != want) {
-        fail<DTypeError>("input '", s.inputs[i], "' is ", t.dtype(),
-                         "; the model takes ", want);
-      }
-      if (!t.is_contiguous()) {
-        fail<ValueError>("input '", s.inputs[i],
-                         "' is not contiguous; make it so with .contiguous()");
-      }
-    }
-  }
-
   void own(int32_t c) {
     log_info("the session copies '", program->constants[c].name, "', ",
              constants[c]->nbytes(), " bytes, to write to it");
@@ -179,7 +154,7 @@ struct Session::Impl {
                  const F& f) {
     try {
       const Signature& s = signature(key);
-      check_inputs(s, inputs);
+      check_inputs(program->graphs[s.graph], s, inputs);
       return f(plan_for(s, inputs));
     } catch (Error& e) {
       e.prepend(concat("[", key, "] "));
