@@ -100,8 +100,8 @@ def export(
             is fixed.
         targets: example targets for the loss. Free dimensions are those whose
             name their `dynamic_shapes` entry gives; inputs called `target`,
-            `target1`, ... A first dimension as large as the first input's takes
-            over its name.
+            `target1`, ..., but for names that the model's have. A first dimension as
+            large as the first input's takes over its name.
         checkpoint: modules of the model that "train_step" computes a second time in
             the backward pass, instead of keeping what is in them: less memory, more
             time, the same bits. See `utils.checkpoint`, whose calls in the model are

@@ -239,6 +239,7 @@ def capture_train_step(
             with _symbolic_rates(capture, optimizer) as rates:
                 optimizer.step()
         arguments.parameters += rates
+        check_names("inputs of 'train_step'", arguments.names())
         structure = structure_text(arguments, result)
         capture.finish("train_step", ["loss"], [loss.detach()], structure)
     _settle(decisions, builder, "train_step", dims, choices)

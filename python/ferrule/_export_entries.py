@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -285,8 +286,10 @@ def describe_targets(targets: Sequence[Any], entry: EntryPoint) -> Targets:
         )
     described = Targets([], [])
     lead = entry.inputs[0] if entry.inputs else None
-    for i, target in enumerate(targets):
-        name = f"target{i}" if i else "target"
+    taken = {p.name for p in entry.arguments.parameters}
+    names = (f"target{i}" if i else "target" for i in itertools.count())
+    free = (name for name in names if name not in taken)
+    for target, name in zip(targets, free, strict=False):
         tensors, structure = nested(target, f"[export] {name}")
         described.parameters.append(Parameter(name, False, structure))
         specs = entry.shapes.of(name, structure)

@@ -203,11 +203,16 @@ def settle(model: fe.nn.Module, example: tuple[fe.Tensor, ...]) -> fe.nn.Module:
 
 
 def run_in_cpp(
-    path: Path, inputs: dict[str, fe.Tensor], expected: list[fe.Tensor], passes: str
+    path: Path,
+    inputs: dict[str, fe.Tensor],
+    expected: list[fe.Tensor],
+    passes: str,
+    entry: str = "forward",
 ) -> None:
     """Runs the file with the tool, which compares the results bit by bit."""
     folder = path.parent
     command = [str(TOOL), "run", str(path), "--json", "--threads", "2"]
+    command += ["--entry", entry]
     command += ["--passes", passes]
     for name, value in inputs.items():
         np.save(folder / f"{name}.npy", value.numpy())

@@ -557,3 +557,29 @@ def test_what_cannot_be_under_checkpoint(tmp_path: Path) -> None:
     loop = nn.Sequential(Loop())
     with pytest.raises(fe.FerruleError, match="leave it out of the checkpoint"):
         export_deep(loop, path, checkpoint=[loop[0]])
+
+
+def test_inputs_of_a_step_have_names_of_their_own() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(fe.ones(2))
+
+        def forward(self, target: fe.Tensor, lr: fe.Tensor) -> fe.Tensor:
+            return self.weight * target * lr
+
+    model, x = Model(), fe.rand(3, 2)
+    for rate in (0.1, fe.tensor(0.1)):
+        optimizer = fe.optim.SGD(model.parameters(), lr=rate)
+
+        def export(optimizer: fe.optim.Optimizer = optimizer) -> fe.Program:
+            train = (lambda y, a, b: F.mse_loss(y, a + b), optimizer)
+            return fe.export(model, (x, x), train=train, targets=(x, x))
+
+        if isinstance(rate, float):
+            step = export()._signatures["train_step"]
+            names = [name for name, _ in step[1]]
+            assert names == ["target", "lr", "target1", "target2"]
+        else:
+            with pytest.raises(ValueError, match="two inputs .* be called 'lr'"):
+                export()
