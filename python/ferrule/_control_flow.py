@@ -56,7 +56,7 @@ def cond(
         As torch.cond, and lax.cond of JAX.
     """
     _check_condition("cond", pred)
-    if not _captured(pred):
+    if not (isinstance(pred, Tensor) and _captured(pred)):
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
     leaves, build, _ = _tensors("cond", tuple(operands))
 
@@ -101,7 +101,10 @@ def while_loop(
     References:
         As torch.while_loop, and lax.while_loop of JAX.
     """
-    values, build, names = _tensors("while_loop", tuple(carried_inputs))
+    values, rebuild, names = _tensors("while_loop", tuple(carried_inputs))
+
+    def build(parts: list[Tensor]) -> tuple[Any, ...]:
+        return tuple(rebuild(parts))
 
     def test(*parts: Tensor) -> Any:
         keep_going = cond_fn(*build(list(parts)))
@@ -177,10 +180,9 @@ def scan(
     if not slices:
         if length is None:
             raise ValueError("[scan] without xs, length must say how many steps")
-        steps = _ferrule.arange(length)
+        through = [_ferrule.arange(length)]
     else:
-        slices = [x.movedim(dim, 0) for x in slices]
-        steps = None
+        through = slices = [x.movedim(dim, 0) for x in slices]
         for x in slices[1:]:
             if x.shape[0] != slices[0].shape[0]:
                 raise _ferrule.ShapeError(
@@ -202,7 +204,6 @@ def scan(
         made[:] = [build]
         return [*after, *ys]
 
-    through = slices or [steps]
     if _captured(*carry, *through):
         results = _Scan(_Body(step), len(carry), reverse)([*carry, *through])
     else:
@@ -275,7 +276,7 @@ class _Body:
 
         Those from number `first_slice` on are given as slices.
         """
-        region = _ferrule.capture_region(name)
+        region: _ferrule.Capture = _ferrule.capture_region(name)
         try:
             stand_ins = [
                 region.region_input(t, i >= first_slice) for i, t in enumerate(inputs)
@@ -287,6 +288,21 @@ class _Body:
         finally:
             region.abandon()
         return region
+
+
+def _emit(
+    op: str,
+    predicate: Tensor | None,
+    carry: list[Tensor],
+    xs: list[Tensor],
+    reverse: bool,
+    regions: list[_ferrule.Capture],
+) -> list[Tensor]:
+    """The results of a new node."""
+    results: list[Tensor] = _ferrule.capture_control(
+        op, predicate, carry, xs, reverse, regions
+    )
+    return results
 
 
 class _Cond:
@@ -303,9 +319,7 @@ class _Cond:
         _check_branches(self.yes, self.no)
 
         def emit() -> list[Tensor]:
-            return _ferrule.capture_control(
-                "cond", self.pred, operands, [], False, regions
-            )
+            return _emit("cond", self.pred, operands, [], False, regions)
 
         captured = _ferrule.captured(regions)
         results = _recorded(
@@ -342,7 +356,7 @@ class _While:
                 self.test.trace(carry, n, "while_loop, condition"),
                 self.step.trace(carry, n, "while_loop, step"),
             ]
-        return _ferrule.capture_control("while_loop", None, carry, [], False, regions)
+        return _emit("while_loop", None, carry, [], False, regions)
 
 
 class _Scan:
@@ -363,9 +377,7 @@ class _Scan:
                 region = keeping.trace(inputs, n, "scan, step")
 
         def emit() -> list[Tensor]:
-            return _ferrule.capture_control(
-                "scan", None, carry, xs, self.reverse, [region]
-            )
+            return _emit("scan", None, carry, xs, self.reverse, [region])
 
         if not wants:
             return emit()

@@ -324,7 +324,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
         >>> x[fe.nonzero(x, as_tuple=True)].tolist()
         [3, 5]
     """
-    return input.nonzero(as_tuple=as_tuple)
+    return input.nonzero(as_tuple=True) if as_tuple else input.nonzero()
 
 
 @overload

@@ -72,15 +72,15 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
 
 
 def _build(structure: Structure, rest: Iterator[Any]) -> Any:
-    kind = structure.kind
-    if kind is None:
+    if structure.kind is None:
         return next(rest)
     parts = [_build(c, rest) for c in structure.children]
-    if issubclass(kind, dict):
-        return kind(zip(structure.keys, parts, strict=True))
-    if is_dataclass(kind):
-        return kind(**dict(zip(structure.keys, parts, strict=True)))
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    make: Callable[..., Any] = structure.kind
+    if issubclass(structure.kind, dict):
+        return make(zip(structure.keys, parts, strict=True))
+    if is_dataclass(structure.kind):
+        return make(**dict(zip(structure.keys, parts, strict=True)))
+    return make(*parts) if hasattr(structure.kind, "_fields") else make(parts)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -90,6 +90,7 @@ def matrix_norm(
             for d in sorted(d % A.ndim for d in dim):
                 norm = norm.unsqueeze(d)
         return norm
+    assert not isinstance(ord, str)
     rows, columns = (d + A.ndim if d < 0 else d for d in dim)
     summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = ops.linalg_vector_norm(A, 1, (summed,), True, dtype=dtype)

@@ -648,6 +648,9 @@ def unknown_names(module: Any, text: str) -> list[str]:
             lines += ["    def __init__(self, *args: Any, **kwargs: Any) -> None: ..."]
             lines += ["    def __getattr__(self, name: str) -> Any: ..."]
             lines += ["    def __setattr__(self, name: str, value: Any) -> None: ..."]
+            if hasattr(value, "__enter__"):
+                lines += ["    def __enter__(self) -> Any: ..."]
+                lines += ["    def __exit__(self, *exc_info: object) -> None: ..."]
         elif callable(value):
             lines.append(f"def {name}(*args: Any, **kwargs: Any) -> Any: ...")
         else:

@@ -11,7 +11,9 @@ import pytest
 
 import ferrule as fe
 
-SCRIPT = Path(__file__).resolve().parents[1] / "typing" / "train_script.py"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tests" / "typing" / "train_script.py"
+SETTINGS = ROOT / "pyproject.toml"
 PACKAGE = Path(fe.__file__).parent
 
 # What a checker must find: each line has one mistake.
@@ -35,7 +37,11 @@ def run(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", tool, *arguments],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(PACKAGE.parent), "PATH": "/usr/bin:/bin"},
+        env={
+            "PYTHONPATH": str(PACKAGE.parent),
+            "MYPYPATH": str(PACKAGE.parent),
+            "PATH": "/usr/bin:/bin",
+        },
     )
 
 
@@ -44,6 +50,11 @@ def mypy(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     pytest.importorskip("mypy", reason="mypy is not installed")
     cache = tmp_path_factory.mktemp("mypy")
     return ["mypy", "--strict", "--cache-dir", str(cache)]
+
+
+def test_mypy_accepts_the_package(mypy: list[str]) -> None:
+    done = run(*mypy, "--config-file", str(SETTINGS), "-p", "ferrule")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_mypy_accepts_it(mypy: list[str]) -> None:

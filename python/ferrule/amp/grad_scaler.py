@@ -133,7 +133,8 @@ class GradScaler:
             return outputs
         if self._scale is None:
             self._set_scale(self._init_scale)
-        return self._scaled(outputs)
+        scaled: Tensor | Iterable[Tensor] = self._scaled(outputs)
+        return scaled
 
     def _scaled(self, outputs: Any) -> Any:
         if isinstance(outputs, Tensor):

@@ -17,9 +17,11 @@ def pair(x1: Array | Number, x2: Array | Number) -> tuple[Array, Array]:
     if isinstance(x1, Array) and isinstance(x2, Array):
         return x1, x2
     dtype = fe.result_type(x1, x2)
-    if not isinstance(x1, Array):
+    if isinstance(x2, Array):
         return fe.tensor(x1, dtype=dtype, device=x2.device), x2
-    return x1, fe.tensor(x2, dtype=dtype, device=x1.device)
+    if isinstance(x1, Array):
+        return x1, fe.tensor(x2, dtype=dtype, device=x1.device)
+    raise TypeError(f"one of two operands must be an array, got {x1!r} and {x2!r}")
 
 
 def promoted(x1: Array, x2: Array) -> tuple[Array, Array]:
@@ -48,4 +50,5 @@ def reduced(f: Any, x: Array, axis: Axes, keepdims: bool) -> Array:
     """f(x, dim, keepdim) over `axis`. The standard's empty tuple of axes reduces
     nothing, where Ferrule's, as PyTorch's, reduces all: a new axis stands in."""
     axes = axes_of(axis, x.ndim)
-    return f(x, axes, keepdims) if axes else f(x.unsqueeze(-1), -1, False)
+    result: Array = f(x, axes, keepdims) if axes else f(x.unsqueeze(-1), -1, False)
+    return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import ferrule as fe
 
 from ._common import Array, Axes, axes_of
@@ -27,7 +29,8 @@ __all__ = [
 
 def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
     """The tensors, expanded to one shape."""
-    shape = broadcast_shapes(*(x.shape for x in arrays))
+    # Sizes of tensors are known.
+    shape = cast("tuple[int, ...]", broadcast_shapes(*(x.shape for x in arrays)))
     return tuple(x.expand(shape) for x in arrays)
 
 

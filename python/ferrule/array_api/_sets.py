@@ -42,7 +42,8 @@ def isin(x1: Array | Number, x2: Array | Number, /, *, invert: bool = False) -> 
 def _unique(x: Array) -> tuple[Array, Array, Array]:
     """Different values, which of them each element is, how often each occurs."""
     if not x.is_complex():
-        return fe.unique(x, return_inverse=True, return_counts=True)
+        values, inverse, counts = fe.unique(x, return_inverse=True, return_counts=True)
+        return values, inverse, counts
     # Complex numbers have no order: their parts are numbered, then the pairs.
     real = fe.unique(fe.real(x), return_inverse=True)[1]
     imag = fe.unique(fe.imag(x), return_inverse=True)[1]

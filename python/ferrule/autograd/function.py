@@ -106,6 +106,7 @@ class FunctionContext:
             if self._running is not None and i in self._output_places:
                 # Needed where the gradient itself is being recorded.
                 place = self._output_places[i]
+                assert tensor is not None
                 tensor = with_history(tensor, self._running, place)
             saved.append(tensor)
         return tuple(saved)

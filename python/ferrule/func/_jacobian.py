@@ -296,7 +296,8 @@ def _unit_vectors(tensors: Tensors) -> list[Tensor]:
 
 
 def _parted(stacked: Tensor, tensors: Tensors) -> tuple[Tensor, ...]:
-    return stacked.split_with_sizes([t.numel() for t in tensors])
+    parts: tuple[Tensor, ...] = stacked.split_with_sizes([t.numel() for t in tensors])
+    return parts
 
 
 def _nested(by_output: Any, output: Structure, inputs: Structure, argnums: Any) -> Any:

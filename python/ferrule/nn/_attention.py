@@ -221,10 +221,8 @@ def _project(
     if weight is not None:
         weights: list[Tensor] = [weight[i * n : (i + 1) * n] for i in range(3)]
     else:
-        assert parameters.q_proj_weight is not None
-        assert parameters.k_proj_weight is not None
-        assert parameters.v_proj_weight is not None
-        weights = [*parameters[2:5]]
+        apart = parameters.q_proj_weight, parameters.k_proj_weight
+        weights = [w for w in (*apart, parameters.v_proj_weight) if w is not None]
     biases = [None if bias is None else bias[i * n : (i + 1) * n] for i in range(3)]
     q, k, v = (
         ops.linear(x, w, b)

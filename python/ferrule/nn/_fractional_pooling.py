@@ -94,9 +94,12 @@ def _pool(
         )
     if (output_size is None) == (output_ratio is None):
         raise InvalidValue(f"[{name}] give either output_size or output_ratio")
-    if output_size is None:
-        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else None
-        ratios = [output_ratio] * n if ratios is None else ratios
+    if output_ratio is not None:
+        ratios = (
+            output_ratio
+            if isinstance(output_ratio, (tuple, list))
+            else (output_ratio,) * n
+        )
         if any(not 0 < r < 1 for r in ratios):
             raise InvalidValue(
                 f"[{name}] output_ratio must lie between 0 and 1, got {output_ratio}"

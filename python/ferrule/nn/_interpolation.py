@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import floor
+from typing import Any
 
 from .._composed import composed
 from .._ferrule import InvalidValue, ShapeError, SymInt, Tensor, float32, ops, uint8
@@ -107,7 +108,7 @@ def interpolate(
     return result
 
 
-def _each(name: str, value: object, n: int) -> list:
+def _each(name: str, value: object, n: int) -> list[Any]:
     values = list(value) if isinstance(value, (tuple, list)) else [value] * n
     if len(values) != n:
         raise InvalidValue(

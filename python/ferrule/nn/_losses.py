@@ -109,13 +109,15 @@ def ctc_loss(
         >>> round(loss.item(), 4)  # 3 of the 4 paths spell "1"
         0.2877
     """
-    lengths = [
+    frames, labels = (
         t if isinstance(t, Tensor) else tensor(t, dtype=int64)
         for t in (input_lengths, target_lengths)
-    ]
+    )
     if targets.ndim == 1 and log_probs.ndim == 3:
-        targets = _padded(targets, lengths[1], target_lengths)
-    return ops.ctc_loss(log_probs, targets, *lengths, blank, reduction, zero_infinity)
+        targets = _padded(targets, labels, target_lengths)
+    return ops.ctc_loss(
+        log_probs, targets, frames, labels, blank, reduction, zero_infinity
+    )
 
 
 def _padded(targets: Tensor, lengths: Tensor, given: Tensor | Sequence[int]) -> Tensor:

@@ -73,14 +73,14 @@ def instance_norm(
         return ops.group_norm(input, c, weight, bias, eps)
     # Every channel of every image is a channel of one image.
     flat = input.reshape((1, n * c, *spatial))
-    statistics = [
+    mean, var = (
         None if running is None else running.detach().repeat((n,))
         for running in (running_mean, running_var)
-    ]
-    factors = [None if t is None else t.repeat((n,)) for t in (weight, bias)]
-    out = ops.batch_norm(flat, *statistics, *factors, True, momentum, eps)[0]
+    )
+    scale, shift = (None if t is None else t.repeat((n,)) for t in (weight, bias))
+    out = ops.batch_norm(flat, mean, var, scale, shift, True, momentum, eps)[0]
     with no_grad():
-        for running, moved in zip((running_mean, running_var), statistics, strict=True):
+        for running, moved in ((running_mean, mean), (running_var, var)):
             if running is not None and moved is not None:
                 running.copy_(moved.reshape((n, c)).mean(0))
     return out.reshape(input.shape)

@@ -103,10 +103,10 @@ class Adafactor(CountedOptimizer):
         super()._init_state(group, params)
         for param in new:
             for key in ("row_var", "col_var") if param.ndim > 1 else ("variance",):
+                shape = self._entry_shape(key, param)
+                assert shape is not None
                 self.state[param][key] = zeros(
-                    self._entry_shape(key, param),
-                    dtype=param.dtype,
-                    device=param.device,
+                    shape, dtype=param.dtype, device=param.device
                 )
 
     def _apply(
@@ -142,7 +142,8 @@ class Adafactor(CountedOptimizer):
         if g.ndim < 2:
             variance: Tensor = entry["variance"]
             return variance.lerp_(square, weight)
-        row, column = entry["row_var"], entry["col_var"]
+        row: Tensor = entry["row_var"]
+        column: Tensor = entry["col_var"]
         row.lerp_(square.mean(-1, keepdim=True), weight)
         column.lerp_(square.mean(-2, keepdim=True), weight)
         return (row @ column) / row.mean(-2, keepdim=True).clamp(min=eps)

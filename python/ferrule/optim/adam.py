@@ -96,6 +96,7 @@ class Adam(CountedOptimizer):
         grads: list[Tensor],
         entries: Entries,
     ) -> None:
+        beta1, beta2 = group["betas"]
         ops.adam_step(
             params,
             grads,
@@ -104,7 +105,8 @@ class Adam(CountedOptimizer):
             column(entries, "max_exp_avg_sq") if group["amsgrad"] else [],
             entries[0]["step"],
             learning_rate(group),
-            *group["betas"],
+            beta1,
+            beta2,
             group["eps"],
             group["weight_decay"],
             group["amsgrad"],

@@ -85,6 +85,7 @@ class Adamax(CountedOptimizer):
         grads: list[Tensor],
         entries: Entries,
     ) -> None:
+        beta1, beta2 = group["betas"]
         ops.adamax_step(
             params,
             grads,
@@ -92,7 +93,8 @@ class Adamax(CountedOptimizer):
             column(entries, "exp_inf"),
             entries[0]["step"],
             learning_rate(group),
-            *group["betas"],
+            beta1,
+            beta2,
             group["eps"],
             group["weight_decay"],
             group["maximize"],

@@ -28,7 +28,7 @@ class CountedOptimizer(Optimizer):
     """
 
     # "step", int64, and what else runs along with it, float64.
-    _counters = ("step",)
+    _counters: tuple[str, ...] = ("step",)
 
     def _entry_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the tensors that are kept of every parameter."""

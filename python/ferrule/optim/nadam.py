@@ -97,6 +97,7 @@ class NAdam(CountedOptimizer):
         grads: list[Tensor],
         entries: Entries,
     ) -> None:
+        beta1, beta2 = group["betas"]
         ops.nadam_step(
             params,
             grads,
@@ -105,7 +106,8 @@ class NAdam(CountedOptimizer):
             entries[0]["step"],
             entries[0]["mu_product"],
             learning_rate(group),
-            *group["betas"],
+            beta1,
+            beta2,
             group["eps"],
             group["weight_decay"],
             group["momentum_decay"],

@@ -90,6 +90,7 @@ class RAdam(CountedOptimizer):
         grads: list[Tensor],
         entries: Entries,
     ) -> None:
+        beta1, beta2 = group["betas"]
         ops.radam_step(
             params,
             grads,
@@ -97,7 +98,8 @@ class RAdam(CountedOptimizer):
             column(entries, "exp_avg_sq"),
             entries[0]["step"],
             learning_rate(group),
-            *group["betas"],
+            beta1,
+            beta2,
             group["eps"],
             group["weight_decay"],
             group["decoupled_weight_decay"],

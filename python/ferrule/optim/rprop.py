@@ -89,13 +89,17 @@ class Rprop(CountedOptimizer):
         grads: list[Tensor],
         entries: Entries,
     ) -> None:
+        less, more = group["etas"]
+        least, most = group["step_sizes"]
         ops.rprop_step(
             params,
             grads,
             column(entries, "prev"),
             column(entries, "step_size"),
             entries[0]["step"],
-            *group["etas"],
-            *group["step_sizes"],
+            less,
+            more,
+            least,
+            most,
             group["maximize"],
         )

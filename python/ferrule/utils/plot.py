@@ -239,7 +239,8 @@ def _axes(ax: Axes | None) -> Axes:
         raise ImportError(
             "[plot] pictures are drawn by matplotlib: pip install matplotlib"
         ) from error
-    return plt.subplots()[1]
+    made: Axes = plt.subplots()[1]
+    return made
 
 
 def _numbers(values: Any) -> np.ndarray[Any, Any]:

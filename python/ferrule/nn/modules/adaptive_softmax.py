@@ -111,9 +111,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def reset_parameters(self) -> None:
         """Draws new parameters."""
-        self.head.reset_parameters()
-        for tail in self.tail:
-            for layer in tail:
+        for layer in self.modules():
+            if isinstance(layer, Linear):
                 layer.reset_parameters()
 
     def forward(self, input: Tensor, target: Tensor) -> ASMoutput:

@@ -150,12 +150,12 @@ class _Conv(ConvNd):
         self.padding_mode = padding_mode
 
     def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
+        padding: tuple[int, ...] | str | int = self.padding
         if self.padding_mode != "zeros" and padding != "valid":
             both = (
                 same_padding(self.dilation, self.kernel_size)
-                if isinstance(padding, str)
-                else [(p, p) for p in padding]
+                if isinstance(self.padding, str)
+                else [(p, p) for p in self.padding]
             )
             pad = [p for ends in reversed(both) for p in ends]
             input = F.pad(input, pad, mode=self.padding_mode)

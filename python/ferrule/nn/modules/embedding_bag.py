@@ -119,8 +119,10 @@ class EmbeddingBag(Module):
                 f"[EmbeddingBag] the table must have 2 dimensions, got shape "
                 f"{embeddings.shape}"
             )
+        count, width = embeddings.shape
         layer = cls(
-            *embeddings.shape,
+            count,
+            width,
             max_norm,
             norm_type,
             scale_grad_by_freq,

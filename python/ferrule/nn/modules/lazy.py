@@ -47,7 +47,8 @@ class _Lazy(Module):
     _becomes: type[Module]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(0, *args, **kwargs)
+        # The next class is the layer's: what this one is mixed into.
+        super().__init__(0, *args, **kwargs)  # type: ignore[call-arg]
         for name, p in list(self.named_parameters(recurse=False)):
             setattr(self, name, UninitializedParameter(p.detach()))
 

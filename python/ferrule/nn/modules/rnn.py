@@ -7,7 +7,7 @@ gates for all steps at once, `recurrence` runs the steps.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from ..._ferrule import Device, DType, InvalidValue, ShapeError, Tensor, ops
 from .. import init
@@ -19,19 +19,27 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
 
-# Weights of a layer in one direction, by the beginnings of their names.
-Weights = dict[str, "Tensor | None"]
+
+class Weights(NamedTuple):
+    """Of a layer in one direction."""
+
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+    weight_hr: Tensor | None = None
 
 
 def run_steps(
     mode: str, x: Tensor, h0: Tensor, c0: Tensor | None, w: Weights, reverse: bool
 ) -> tuple[Tensor, Tensor]:
     """All steps of (steps, batch, features): hidden states and cell states."""
-    bias, bias_hh = w["bias_ih"], w["bias_hh"]
-    if mode != "gru" and bias is not None:  # one sum of both; a GRU needs them apart
+    bias, bias_hh = w.bias_ih, w.bias_hh
+    # One sum of both; a GRU needs them apart.
+    if mode != "gru" and bias is not None and bias_hh is not None:
         bias, bias_hh = bias + bias_hh, None
-    gates = ops.linear(x, w["weight_ih"], bias)
-    weight, project = w["weight_hh"], w.get("weight_hr")
+    gates = ops.linear(x, w.weight_ih, bias)
+    weight, project = w.weight_hh, w.weight_hr
     if project is not None:
         # With h = h' P^T, h W^T = h' (W P)^T: steps are taken on the larger h',
         # and the first one gets the share of h0 beside its input.
@@ -40,6 +48,7 @@ def run_steps(
         rest = gates.narrow(0, 0 if reverse else 1, x.shape[0] - 1)
         gates = ops.cat([rest, first] if reverse else [first, rest], 0)
         weight = ops.matmul(weight, project)
+        assert c0 is not None  # only an LSTM has projections
         h0 = ops.zeros_like(c0)
     out, cells, _ = ops.recurrence(mode, gates, h0, c0, weight, bias_hh, reverse)
     if project is not None:
@@ -173,10 +182,8 @@ class _Recurrent(Module):
 
         lengths = Lengths.of(packed)
         x = unpack(packed.data, lengths, 0.0)
-        x, h_n, c_n = self._run_steps(
-            x, permuted(h, order), permuted(c, order), lengths
-        )
-        h_n, c_n = permuted(h_n, back), permuted(c_n, back)
+        x, *last = self._run_steps(x, permuted(h, order), permuted(c, order), lengths)
+        h_n, c_n = (permuted(states, back) for states in last)
         assert h_n is not None
         return packed._with(pack(x, lengths)), h_n, c_n
 
@@ -220,18 +227,16 @@ class _Recurrent(Module):
             outs = []
             for reverse, suffix in enumerate(self._suffixes(layer)):
                 k = len(last_h)
-                weights: Weights = {
-                    key: getattr(self, key + suffix, None)
-                    for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                }
-                weights["weight_hr"] = getattr(self, "weight_hr" + suffix, None)
+                weights: list[Any] = [
+                    getattr(self, key + suffix, None) for key in Weights._fields
+                ]
                 turned = reverse and lengths is not None
                 out, cells = run_steps(
                     self.mode,
                     lengths.reversed(x) if lengths and turned else x,
                     h[k],
                     None if c is None else c[k],
-                    weights,
+                    Weights(*weights),
                     bool(reverse and not turned),
                 )
                 for states, last in ((out, last_h), (cells, last_c)):

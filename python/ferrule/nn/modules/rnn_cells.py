@@ -49,8 +49,8 @@ class _Cell(Module):
             value = ops.empty((gates, features), dtype=dtype, device=device)
             self.register_parameter(name, Parameter(value))
         for name in ("bias_ih", "bias_hh"):
-            value = ops.empty((gates,), dtype=dtype, device=device) if bias else None
-            self.register_parameter(name, None if value is None else Parameter(value))
+            values = ops.empty((gates,), dtype=dtype, device=device)
+            self.register_parameter(name, Parameter(values) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -77,10 +77,7 @@ class _Cell(Module):
                 raise ShapeError(f"[{name}] state must be {shape}, got {s.shape}")
             first.append(s if input.ndim == 2 else s.unsqueeze(0))
         x = input.unsqueeze(0) if input.ndim == 2 else input.unsqueeze(0).unsqueeze(0)
-        weights: Weights = {
-            key: getattr(self, key)
-            for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        }
+        weights = Weights(*(getattr(self, key) for key in Weights._fields[:4]))
         c0 = first[1] if len(first) > 1 else None
         out, cells = run_steps(self.mode, x, first[0], c0, weights, False)
         if input.ndim == 1:

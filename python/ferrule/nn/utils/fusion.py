@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..._ferrule import FerruleError, Tensor, ops
 from ..module import Module
@@ -106,11 +106,12 @@ def fuse_conv_bn_eval(conv: _Layer, bn: _BatchNorm, transpose: bool = False) -> 
         True
     """
     mean, var = _statistics("fuse_conv_bn_eval", conv, bn)
-    fused = deepcopy(conv)
+    fused: Any = deepcopy(conv)
     fused.weight, fused.bias = fuse_conv_bn_weights(
         fused.weight, fused.bias, mean, var, bn.eps, bn.weight, bn.bias, transpose
     )
-    return fused
+    result: _Layer = fused
+    return result
 
 
 def fuse_linear_bn_weights(

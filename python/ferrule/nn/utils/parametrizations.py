@@ -180,7 +180,7 @@ def _is_orthogonal(matrices: Tensor) -> bool:
     identity = ops.eye(n, dtype=matrices.dtype)
     eps = 2.0**-52 if matrices.dtype in (float64, complex128) else 2.0**-23
     product = ops.matmul(matrices.mH, matrices)
-    return (product - identity).abs().amax().item() <= 10 * n * eps
+    return bool((product - identity).abs().amax() <= 10 * n * eps)
 
 
 def _reflections(matrices: Tensor) -> Tensor:
@@ -272,7 +272,8 @@ class _Orthogonal(Module):
             base = tall.clone() if _is_orthogonal(tall) else _orthonormal(tall)
         self.base = base
         # All maps make the identity of it.
-        return -ops.eye(*Q.shape[-2:], dtype=Q.dtype).expand(Q.shape)
+        rows, columns = Q.shape[-2:]
+        return -ops.eye(rows, columns, dtype=Q.dtype).expand(Q.shape)
 
 
 def orthogonal(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import Any
 
 from ..._ferrule import InvalidValue, Tensor, no_grad
@@ -227,10 +226,20 @@ class _Parametrized(Module):
         return _rebuild, (type(self).__bases__[1], self.__dict__)
 
 
-@cache
+_classes: dict[type[Module], type[Module]] = {}
+
+
 def _class_of(base: type[Module]) -> type[Module]:
-    name = f"Parametrized{base.__name__}"
-    return type(name, (_Parametrized, base), {"__module__": base.__module__})
+    if base not in _classes:
+        name = f"Parametrized{base.__name__}"
+        members = {"__module__": base.__module__}
+        _classes[base] = type(name, (_Parametrized, base), members)
+    return _classes[base]
+
+
+def _lists_of(module: Any) -> Any:
+    """Of a parametrized module: the `ParametrizationList` of each tensor."""
+    return module.parametrizations
 
 
 def _rebuild(base: type[Module], state: dict[str, Any]) -> Module:
@@ -282,7 +291,7 @@ def register_parametrization(
     """
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
-        lists: Any = module.parametrizations
+        lists = _lists_of(module)
         if not unsafe:
             present = getattr(module, tensor_name)
             given = parametrization(present)
@@ -309,8 +318,8 @@ def register_parametrization(
     delattr(module, tensor_name)
     if not is_parametrized(module):
         module.__class__ = _class_of(type(module))
-        module.parametrizations = ModuleDict()
-    module.parametrizations[tensor_name] = made
+        module.add_module("parametrizations", ModuleDict())
+    _lists_of(module)[tensor_name] = made
     return module
 
 
@@ -359,7 +368,7 @@ def remove_parametrizations(
             f"[remove_parametrizations] '{tensor_name}' of {type(module).__name__} is "
             "not parametrized"
         )
-    lists: Any = module.parametrizations
+    lists = _lists_of(module)
     made = lists[tensor_name]
     if made.is_tensor:
         original = made.original
@@ -377,7 +386,7 @@ def remove_parametrizations(
         )
     del lists[tensor_name]
     if not lists:
-        del module.parametrizations
+        delattr(module, "parametrizations")
         module.__class__ = type(module).__bases__[1]
     _add(module, tensor_name, original)
     return module
@@ -410,14 +419,14 @@ def transfer_parametrizations_and_params(
     """
     if not is_parametrized(from_module):
         return to_module
-    lists: Any = from_module.parametrizations
+    lists = _lists_of(from_module)
     for name in list(lists) if tensor_name is None else [tensor_name]:
         if not hasattr(to_module, name):
             value = getattr(from_module, name).detach().clone()
             setattr(to_module, name, Parameter(value))
         for parametrization in lists[name]:
             register_parametrization(to_module, name, parametrization)
-        mine: Any = to_module.parametrizations[name]  # type: ignore[index]
+        mine = _lists_of(to_module)[name]
         keys = ["original"]
         if not lists[name].is_tensor:
             keys = [f"original{i}" for i in range(lists[name].ntensors)]

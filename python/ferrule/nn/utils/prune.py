@@ -165,16 +165,17 @@ class _ByAmount(BasePruningMethod):
                 "[prune] amount must be a share in 0..1 or a number of elements, got "
                 f"{amount}"
             )
-        self.amount = amount
+        self.amount: float = amount
 
     def _count(self, size: int) -> int:
-        if not isinstance(self.amount, Integral):
-            return round(self.amount * size)
-        if self.amount > size:
+        amount = self.amount
+        if not isinstance(amount, Integral):
+            return round(amount * size)
+        if int(amount) > size:
             raise InvalidValue(
-                f"[prune] amount is {self.amount}, but there are only {size} to prune"
+                f"[prune] amount is {amount}, but there are only {size} to prune"
             )
-        return int(self.amount)
+        return int(amount)
 
 
 class _Unstructured(_ByAmount):
