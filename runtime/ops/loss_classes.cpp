@@ -155,10 +155,10 @@ Example:
 
 Source: torch.nn.NLLLoss, whose documentation has the formulas.
 )"),
-    .examples = FE_DOC("f(4, 3), i(3, 4)\n"
-                       "f(4, 3), i(3, 4), p(3), 1\n"
-                       "f(2, 3, 4), i(3, 2, 4), reduction=\"none\"\n"
-                       "f(3), i(3), reduction=\"sum\""),
+    .examples = FE_DOC("-p(4, 3), i(3, 4)\n"
+                       "-p(4, 3), i(3, 4), p(3), 1\n"
+                       "-p(2, 3, 4), i(3, 2, 4), reduction=\"none\"\n"
+                       "-p(3), i(3), reduction=\"sum\""),
     .reference = FE_DOC(
         "(lambda e, w: {'none': e * w, 'mean': (e * w).sum() / w.sum(), 'sum': "
         "(e * w).sum()}[reduction])(-np.take_along_axis(input, "
