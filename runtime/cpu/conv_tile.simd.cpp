@@ -137,13 +137,23 @@ void product_tile(const ProductTile<T>& t) {
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; ++i) ++a[i];
   }
+  // In registers, for stores might change `t`.
+  T* out = t.out;
+  const int64_t out_row = t.out_row;
+  const auto write = [&](auto value) {
 #pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
+    for (int i = 0; i < rows; ++i, out += out_row) {
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) {
-      T* const to = t.out + i * t.out_row + v * lanes<T>;
-      store(to, t.start != nullptr ? sum[i][v] : load(to) + sum[i][v]);
+      for (int v = 0; v < vectors; ++v) {
+        T* const to = out + v * lanes<T>;
+        store(to, value(to, sum[i][v]));
+      }
     }
+  };
+  if (t.start != nullptr) {
+    write([](const T*, Vec<T> x) { return x; });
+  } else {
+    write([](const T* to, Vec<T> x) { return load(to) + x; });
   }
 }
 
@@ -226,22 +236,28 @@ void product_rests(const ConvProduct<T>& c, int64_t row, int64_t rows,
   }
 }
 
+// What follows on n elements of each of so many rows.
+template <class T>
+FE_INLINE void finish_elements(const ConvProduct<T>& c, int64_t row,
+                               int64_t rows, T* to, int64_t n) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    finish_rows(*c.epilogue, c.channel + row, rows, to, c.out_plane, n);
+  }
+}
+
 // What follows on the elements of so many rows that were made for positions
 // [begin, end). Their place in the result has no gaps.
 template <class T>
 void finish(const ConvProduct<T>& c, int64_t row, int64_t rows, int64_t begin,
             int64_t end) {
-  if constexpr (sizeof(T) == sizeof(float)) {
-    // Elements of the result before position p.
-    const auto place = [&](int64_t p) {
-      return p / c.pitch * c.cols + least(p % c.pitch, c.cols);
-    };
-    const int64_t rests = end == c.end ? c.rests : 0;
-    const int64_t from = place(begin);
-    finish_rows(*c.epilogue, c.channel + row, rows,
-                c.out + row * c.out_plane + from, c.out_plane,
-                place(end) - from + rests);
-  }
+  // Elements of the result before position p.
+  const auto place = [&](int64_t p) {
+    return p / c.pitch * c.cols + least(p % c.pitch, c.cols);
+  };
+  const int64_t rests = end == c.end ? c.rests : 0;
+  const int64_t from = place(begin);
+  finish_elements(c, row, rows, c.out + row * c.out_plane + from,
+                  place(end) - from + rests);
 }
 
 // Asks for what `rows` rows of the result, and the addend, hold at positions
@@ -306,13 +322,23 @@ void product_tiles(const ConvProduct<T>& c, int64_t begin, int64_t end,
       if (!whole) {
         write_tile(c, row, rows, p, least(p + width, end), at, sums, width);
       }
+      if (c.epilogue == nullptr) continue;
       const int64_t next = p + width;
-      if (next >= end || next - done < kFinishPositions) continue;
-      if (c.epilogue != nullptr) finish(c, row, rows, done, next);
+      if (whole && done == p) {
+        // What a tile has just stored needs no wait, and the next tile's
+        // multiplications begin meanwhile.
+        finish_elements(c, row, rows, tile.out, width);
+      } else if (next < end && next - done >= kFinishPositions) {
+        finish(c, row, rows, done, next);
+      } else {
+        continue;
+      }
       done = next;
     }
     if (c.rests > 0 && end == c.end) product_rests(c, row, rows, start);
-    if (c.epilogue != nullptr) finish(c, row, rows, done, end);
+    if (c.epilogue != nullptr && done < end + c.rests) {
+      finish(c, row, rows, done, end);
+    }
   }
 }
 

@@ -37,15 +37,24 @@ void Epilogue::begin(const TensorImpl& out, void* scratch) {
   shift = norm->in(4).ptr<float>();
 }
 
-Epilogue::Steps Epilogue::steps(int64_t channel) const {
+Epilogue::Steps Epilogue::common_steps() const {
   Steps s;
-  if (norm && !columns) s = {mean[channel], scale[channel], shift[channel]};
   if (clip == Clip::relu) s.low = 0;
   if (clip == Clip::limits) {
     s.low = low;
     s.high = high;
     // Where nothing comes between, one addition does for both.
     (addend || columns ? s.zero : s.shift) += zero;
+  }
+  return s;
+}
+
+Epilogue::Steps Epilogue::steps(int64_t channel) const {
+  Steps s = common_steps();
+  if (norm && !columns) {
+    s.mean = mean[channel];
+    s.scale = scale[channel];
+    s.shift += shift[channel];
   }
   return s;
 }

@@ -46,6 +46,8 @@ struct Epilogue {
     float high = std::numeric_limits<float>::infinity();
   };
   Steps steps(int64_t channel) const;
+  // The same without what differs between channels.
+  Steps common_steps() const;
   // Is that all?
   bool steps_only() const { return addend == nullptr && then == nullptr; }
 

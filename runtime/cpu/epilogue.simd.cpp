@@ -12,11 +12,18 @@ enum class Norm : uint8_t { none, rows, columns };
 template <Norm norm, bool add>
 void finish(const Epilogue& e, int64_t channel, int64_t rows, float* to,
             int64_t to_row, int64_t n) {
+  // What all channels share. Little time is left for a channel: it may have a
+  // tile's few elements.
+  const Epilogue::Steps s = e.common_steps();
+  const F32 zero = splat(s.zero);
+  const F32 low = splat(s.low), high = splat(s.high);
   for (int64_t i = 0; i < rows; ++i, to += to_row) {
-    const Epilogue::Steps s = e.steps(channel + i);
-    const F32 mean = splat(s.mean), scale = splat(s.scale);
-    const F32 shift = splat(s.shift), zero = splat(s.zero);
-    const F32 low = splat(s.low), high = splat(s.high);
+    F32 mean{}, scale{}, shift = splat(s.shift);
+    if constexpr (norm == Norm::rows) {
+      mean = splat(e.mean[channel + i]);
+      scale = splat(e.scale[channel + i]);
+      shift += e.shift[channel + i];
+    }
     const float* const added = add ? e.added + (to - e.result) : nullptr;
     const auto step = [&](int64_t v, auto... left) {
       F32 x = load(to + v, left...);
