@@ -2,11 +2,10 @@
 // std::complex<double> for all four dtypes; matrices are rows in memory.
 //
 //   Arena arena(memory);                 // Arena() counts the bytes instead
-//   T* a = arena.take<T>(n * n);
+//   const Rows<T> a = arena.matrix<T>(n, n);
 //   const Products<T> products(arena, n, n, kBlock);
-//   load(c.in(0), i * n * n, Rows<T>{a, n}, n, n);
-//   const int64_t singular = lu_factor<T>({a, n}, n, n, pivots, true,
-//   products);
+//   load(c.in(0), i * n * n, a, n, n);
+//   const int32_t singular = lu_factor(a, n, n, pivots, true, products);
 //
 // Work is cut by blocks of kBlock columns, and by rows, alike for any number of
 // threads.
@@ -80,6 +79,11 @@ class Arena {
     const int64_t at = used_;
     used_ += (n * static_cast<int64_t>(sizeof(T)) + 63) & ~int64_t{63};
     return start_ ? reinterpret_cast<T*>(start_ + at) : nullptr;
+  }
+  // A matrix of m x n.
+  template <class T>
+  Rows<T> matrix(int64_t m, int64_t n) {
+    return {take<T>(m * row_step(n)), row_step(n)};
   }
   int64_t used() const { return used_; }
 

@@ -19,15 +19,15 @@ struct Eig {
 
   Eig(Arena& arena, int64_t n, bool vectors)
       : n(n),
-        h{arena.take<T>(n * n), n},
+        h(arena.matrix<T>(n, n)),
         values(arena.take<Complex>(n)),
         taus(arena.take<T>(n)),
         panels(arena, n),
         products(arena, n, n, vectors ? n : kBlock),
         reflectors(arena, n, n, products),
-        q{arena.take<T>(vectors ? n * n : 0), n},
-        zt{arena.take<T>(vectors ? n * n : 0), n},
-        wide{arena.take<Complex>(vectors ? n * n : 0), n} {}
+        q(arena.matrix<T>(vectors ? n : 0, n)),
+        zt(arena.matrix<T>(vectors ? n : 0, n)),
+        wide(arena.matrix<Complex>(vectors ? n : 0, n)) {}
 
   bool run(bool vectors) {
     reduce_to_hessenberg(h, n, taus, panels, products, reflectors);
@@ -115,7 +115,7 @@ struct Eig {
       if (of_pair(k)) --k;
     }
     const Rows<T>& sums = h;  // which is not needed any more
-    std::fill_n(sums.data, n * n, T(0));
+    std::fill_n(sums.data, n * sums.row, T(0));
     products.add(sums, n, n, n, q, zt);
     for (int64_t k = n - 1; k >= 0; --k) {
       Complex* const v = wide[k];

@@ -70,7 +70,7 @@ template <class T>
 struct Eigh {
   Eigh(Arena& arena, int64_t n, bool vectors)
       : n(n),
-        a{arena.take<T>(n * n), n},
+        a(arena.matrix<T>(n, n)),
         diagonal(arena.take<double>(n)),
         beside(arena.take<double>(n)),
         taus(arena.take<T>(n)),
@@ -79,7 +79,7 @@ struct Eigh {
         products(arena, n, n, kBlock),
         reflectors(arena, vectors ? n : 0, vectors ? n : 0, products),
         rotations(arena, vectors ? n : 0),
-        q{arena.take<T>(vectors ? n * n : 0), n} {}
+        q(arena.matrix<T>(vectors ? n : 0, n)) {}
 
   // The eigenvalues, in `diagonal[order[0]]`, ...; their vectors are rows of a.
   bool run(bool vectors) {

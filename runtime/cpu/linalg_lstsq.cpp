@@ -29,7 +29,7 @@ template <class T>
 struct LeastSquares {
   LeastSquares(Arena& arena, const Shape& shape)
       : s(shape),
-        a{arena.take<T>(s.m * row_step(s.n)), row_step(s.n)},
+        a(arena.matrix<T>(s.m, s.n)),
         x{arena.take<T>(s.longest() * s.k), s.k},
         z{arena.take<T>(s.n * s.least()), s.least()},
         taus(arena.take<T>(s.least())),

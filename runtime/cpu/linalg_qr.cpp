@@ -21,8 +21,8 @@ struct Shape {
 template <class T>
 struct Qr {
   Qr(Arena& arena, const Shape& s)
-      : a{arena.take<T>(s.m * row_step(s.n)), row_step(s.n)},
-        q{arena.take<T>(s.m * s.q), s.q},
+      : a(arena.matrix<T>(s.m, s.n)),
+        q(arena.matrix<T>(s.m, s.q)),
         taus(arena.take<T>(std::min(s.m, s.n))),
         products(arena, s.m, std::max(s.n, s.q), kBlock),
         reflectors(arena, s.m, std::max(s.n, s.q), products) {}

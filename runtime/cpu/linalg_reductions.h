@@ -17,7 +17,7 @@ namespace ferrule::cpu {
 template <class T>
 struct Panels {
   Panels(Arena& arena, int64_t n)
-      : rows{arena.take<T>(4 * kBlock * n), n},
+      : rows(arena.matrix<T>(4 * kBlock, n)),
         vector(arena.take<T>(n)),
         conjugated(arena.take<T>(n)) {}
   // Four blocks of vectors, each as a row: column j of the matrix is element j.

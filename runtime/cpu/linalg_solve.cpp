@@ -40,7 +40,7 @@ constexpr char kNotPositiveOfBatch[] =
 Batch cholesky_batch(const OpCall& c) {
   const int64_t n = columns_of(c.in(0));
   const auto make = [&]<class T>(Arena& arena, T) {
-    arena.take<T>(n * n);
+    arena.matrix<T>(n, n);
     Products<T>(arena, kBlock, n, n);
   };
   return Batch(matrices(c.in(0)), bytes_of(c.in(0), make), n * n * n);
@@ -53,7 +53,7 @@ void cholesky_kernel(OpCall& c) {
   auto* info = c.out_impl(1).ptr<int32_t>();
   by_number(t, [&]<class T>(T) {
     cholesky_batch(c).each(c.scratch, [&](int64_t i, Arena& arena) {
-      const Rows<T> a{arena.take<T>(n * n), n};
+      const Rows<T> a = arena.matrix<T>(n, n);
       const Products<T> products(arena, kBlock, n, n);
       load(t, i * n * n, a, n, n);
       for (int64_t row = 0; row < n; ++row) {
@@ -75,7 +75,7 @@ void cholesky_kernel(OpCall& c) {
 Batch lu_batch(const OpCall& c) {
   const int64_t m = rows_of(c.in(0)), n = columns_of(c.in(0));
   const auto make = [&]<class T>(Arena& arena, T) {
-    arena.take<T>(m * n);
+    arena.matrix<T>(m, n);
     Products<T>(arena, m, n, kBlock);
   };
   return Batch(matrices(c.in(0)), bytes_of(c.in(0), make),
@@ -89,7 +89,7 @@ void lu_kernel(OpCall& c) {
   auto* pivots = c.out_impl(1).ptr<int32_t>();
   by_number(t, [&]<class T>(T) {
     lu_batch(c).each(c.scratch, [&](int64_t i, Arena& arena) {
-      const Rows<T> a{arena.take<T>(m * n), n};
+      const Rows<T> a = arena.matrix<T>(m, n);
       const Products<T> products(arena, m, n, kBlock);
       load(t, i * m * n, a, m, n);
       info[i] = lu_factor(a, m, n, pivots + i * k, c.b(1), products);
@@ -128,7 +128,7 @@ void det_kernel(OpCall& c) {
   const int64_t n = columns_of(t);
   by_number(t, [&]<class T>(T) {
     lu_batch(c).each(c.scratch, [&](int64_t i, Arena& arena) {
-      const Rows<T> a{arena.take<T>(n * n), n};
+      const Rows<T> a = arena.matrix<T>(n, n);
       const Products<T> products(arena, n, n, kBlock);
       // Behind the matrix's own, there is scratch for as many pivots.
       auto* const pivots =
@@ -194,8 +194,8 @@ struct System {
 template <class T>
 struct SystemMemory {
   SystemMemory(Arena& arena, const System& s)
-      : a{arena.take<T>(s.n * s.n), s.n},
-        x{arena.take<T>(s.n * s.k), s.k},
+      : a(arena.matrix<T>(s.n, s.n)),
+        x(arena.matrix<T>(s.n, s.k)),
         copy(arena.take<T>(s.left ? 0 : s.n * std::max(s.n, s.k))),
         pivots(arena.take<int32_t>(s.n)),
         products(arena, s.n, std::max(s.n, s.k), kBlock) {}

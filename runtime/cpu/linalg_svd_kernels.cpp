@@ -143,7 +143,7 @@ void pinv(OpCall& c) {
           for (int64_t j = 0; j < s.n; ++j)
             of.v[k][j] = conjugate(of.v[k][j]) * factor;
         }
-        std::fill_n(of.a.data, s.m * s.n, T(0));
+        std::fill_n(of.a.data, s.m * of.a.row, T(0));
         for (int64_t row = 0; row < s.m; ++row) {
           add_rows(of.a[row], s.n, of.u[row], 1, of.v.data, of.v.row, s.n);
         }
