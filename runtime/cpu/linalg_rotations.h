@@ -1,6 +1,9 @@
 // Plane rotations of the rows of a matrix, gathered and applied many at a time:
 // strip after strip of columns, which then stays in the caches, on all threads.
-// Those that pass on a row to the next one are applied together.
+// Those that pass on a row to the next one are a sweep, and two sweeps that
+// begin with the same row are applied together (F. Van Zee, R. van de Geijn and
+// G. Quintana-Orti, "Restructuring the Tridiagonal and Bidiagonal QR Algorithms
+// for Performance", 2014).
 #pragma once
 
 #include "runtime/core/thread_pool.h"
@@ -14,7 +17,8 @@ class Rotations {
   // Of a matrix of n columns, set by `start`.
   Rotations(Arena& arena, int64_t n)
       : most_(std::clamp<int64_t>(8 * n, 64, 4096)),
-        waiting_(arena.take<Rotation>(most_)) {}
+        angles_(arena.take<double>(2 * most_)),
+        sweeps_(arena.take<Sweep>(most_ + 1)) {}
 
   void start(Rows<T> rows, int64_t n) {
     rows_ = rows;
@@ -23,8 +27,16 @@ class Rotations {
 
   // Rows x and y become c x + s y and c y - s x, now or later.
   void rotate(int64_t x, int64_t y, double c, double s) {
-    waiting_[count_++] = {x, y, c, s};
-    if (count_ == most_) finish();
+    Sweep* last = sweeps_ + sweep_count_ - 1;
+    if (sweep_count_ == 0 || x != next_ || y - x != last->step) {
+      *++last = {x, y - x, angles_ + 2 * count_, 0};
+      ++sweep_count_;
+    }
+    angles_[2 * count_] = c;
+    angles_[2 * count_ + 1] = s;
+    ++last->count;
+    next_ = y;
+    if (++count_ == most_) finish();
   }
 
   // Applies those that wait.
@@ -36,30 +48,32 @@ class Rotations {
       for (; strip < end; ++strip) {
         const int64_t at = strip * kStrip;
         const int64_t width = std::min(kStrip, n_ - at);
-        for (int64_t r = 0, next = 0; r < count_; r = next) {
-          const Rotation& first = waiting_[r];
-          const int64_t step = first.y - first.x;
-          for (next = r + 1; next < count_; ++next) {
-            const Rotation& by = waiting_[next];
-            if (by.x != waiting_[next - 1].y || by.y - by.x != step) break;
-          }
-          cpu::rotate(rows_[first.x] + at, step * rows_.row, width, &first.c,
-                      static_cast<int64_t>(sizeof(Rotation) / sizeof(double)),
-                      next - r);
+        for (int64_t k = 0; k < sweep_count_; ++k) {
+          const Sweep& one = sweeps_[k];
+          const Sweep& other = sweeps_[k + 1];
+          const bool two = k + 1 < sweep_count_ && other.first == one.first &&
+                           other.step == one.step && other.count <= one.count;
+          cpu::rotate(rows_[one.first] + at, one.step * rows_.row, width,
+                      one.angles, one.count, other.angles,
+                      two ? other.count : 0);
+          k += two;
         }
       }
     });
-    count_ = 0;
+    count_ = sweep_count_ = 0;
   }
 
  private:
-  struct Rotation {
-    int64_t x, y;
-    double c, s;
+  struct Sweep {
+    int64_t first, step;
+    const double* angles;
+    int64_t count;
   };
   int64_t most_;
-  Rotation* waiting_;
-  int64_t count_ = 0;
+  double* angles_;
+  Sweep* sweeps_;
+  int64_t count_ = 0, sweep_count_ = 0;
+  int64_t next_ = 0;  // the row that the last rotation passes on
   Rows<T> rows_;
   int64_t n_ = 0;
 };

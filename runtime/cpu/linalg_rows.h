@@ -22,7 +22,8 @@ FE_SIMD(
     void dot_f64(const double* x, const double* y, int64_t n, double* sum);
     void dot_c128(const Complex* x, const Complex* y, int64_t n, Complex* sum);
     void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
-                    int64_t angles_step, int64_t count);
+                    int64_t count, const double* second_angles,
+                    int64_t second_count);
     void reflect_rows_f64(double* a, int64_t row, int64_t n,
                           const double* reflectors, int64_t count);
     void reflect_columns_f64(double* a, int64_t row, int64_t m,
@@ -69,16 +70,17 @@ T dot(const T* x, const T* y, int64_t n) {
   return sum;
 }
 
-// Plane rotations of neighbouring rows, x, y = c x + s y, c y - s x: of the
-// first row and the next, then of that and the next, and so on. Rows lie `row`
-// elements apart, pairs (c, s) angles_step numbers.
+// A sweep of `count` plane rotations of neighbouring rows, x, y = c x + s y,
+// c y - s x: of the first row and the next, then of that and the next, and so
+// on. Then another one that begins with the same row and is not longer. Rows
+// lie `row` elements apart; angles are pairs (c, s).
 template <class T>
-void rotate(T* x, int64_t row, int64_t n, const double* angles,
-            int64_t angles_step, int64_t count) {
+void rotate(T* x, int64_t row, int64_t n, const double* angles, int64_t count,
+            const double* second_angles, int64_t second_count) {
   constexpr int64_t kParts = sizeof(T) / sizeof(double);
   FE_BEST(rotate_f64)
-  (reinterpret_cast<double*>(x), row * kParts, n * kParts, angles, angles_step,
-   count);
+  (reinterpret_cast<double*>(x), row * kParts, n * kParts, angles, count,
+   second_angles, second_count);
 }
 
 // Reflectors I - tau v v^T of three neighbouring rows, one after the other: the

@@ -1,5 +1,7 @@
-// Rows of matrices, in vectors. Complex numbers are pairs of doubles: a b is
-// re(a) b plus im(a) times b with its parts exchanged and one negated.
+// Rows of matrices, in vectors. Loops over a few vectors are unrolled, or else
+// these would lie in memory and not in registers. Complex numbers are pairs of
+// doubles: a b is re(a) b plus im(a) times b with its parts exchanged and one
+// negated.
 #include "runtime/cpu/linalg_rows.h"
 
 #include "runtime/cpu/simd.h"
@@ -32,12 +34,14 @@ FE_INLINE const double* parts(const Complex* z) {
 template <int V, class Get, class Set>
 FE_INLINE void reflect_chain(const double* r, int64_t count, Get get, Set set) {
   F64 x[V], y[V];
+#pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     x[v] = get(0, v);
     y[v] = get(1, v);
   }
   for (int64_t j = 0; j < count; ++j, r += 3) {
     const F64 second = splat(r[0]), third = splat(r[1]), tau = splat(r[2]);
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       const F64 z = get(j + 2, v);
       const F64 sum = tau * fma(third, z, fma(second, y[v], x[v]));
@@ -46,6 +50,7 @@ FE_INLINE void reflect_chain(const double* r, int64_t count, Get get, Set set) {
       y[v] = fma(-third, sum, z);
     }
   }
+#pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     set(count, v, x[v]);
     set(count + 1, v, y[v]);
@@ -59,14 +64,17 @@ void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
   int64_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     F64 sum[4];
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) sum[v] = load(y + i + v * kLanes);
     for (int64_t j = 0; j < k; ++j) {
       const F64 factor = splat(a[j * a_step]);
       const double* row = x + j * x_row + i;
+#pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         sum[v] = fma(factor, load(row + v * kLanes), sum[v]);
       }
     }
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) store(y + i + v * kLanes, sum[v]);
   }
   for (; i < n; i += kLanes) {
@@ -109,6 +117,7 @@ void dot_f64(const double* x, const double* y, int64_t n, double* result) {
   F64 sums[4] = {};
   int64_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       sums[v] =
           fma(load(x + i + v * kLanes), load(y + i + v * kLanes), sums[v]);
@@ -131,31 +140,48 @@ void dot_c128(const Complex* x, const Complex* y, int64_t n, Complex* result) {
   *result = {-sum(real * signs()), sum(imag)};
 }
 
-// A row between two rotations stays in registers.
+// Row i of what the first sweep makes is the next row of the second one. So a
+// row is read and written once, and what a sweep passes on stays in registers.
 void rotate_f64(double* x, int64_t row, int64_t n, const double* angles,
-                int64_t angles_step, int64_t count) {
+                int64_t count, const double* second_angles,
+                int64_t second_count) {
+  const auto turn = [](const double* angle, F64& passed, F64 next) {
+    const F64 c = splat(angle[0]), s = splat(angle[1]);
+    const F64 done = fma(s, next, c * passed);
+    passed = fma(-s, passed, c * next);
+    return done;
+  };
   const auto rotate = [&]<int V>(std::integral_constant<int, V>, auto get,
                                  auto set) {
-    F64 a[V];
-    for (int v = 0; v < V; ++v) a[v] = get(x, v);
+    F64 first[V], second[V]{};
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) first[v] = get(x, v);
     double* to = x;
-    const double* angle = angles;
-    for (int64_t r = 0; r < count; ++r, angle += angles_step, to += row) {
-      const F64 c = splat(angle[0]), s = splat(angle[1]);
+    for (int64_t i = 0; i <= count; ++i, to += row) {
+#pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
-        const F64 b = get(to + row, v);
-        set(to, v, fma(s, b, c * a[v]));
-        a[v] = c * b - s * a[v];
+        const F64 done = i < count
+                             ? turn(angles + 2 * i, first[v], get(to + row, v))
+                             : first[v];
+        if (i > 0 && i <= second_count) {
+          set(to - row, v, turn(second_angles + 2 * i - 2, second[v], done));
+          continue;
+        }
+        if (i > 0) set(to - row, v, second[v]);
+        second[v] = done;
       }
     }
-    for (int v = 0; v < V; ++v) set(to, v, a[v]);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) set(to - row, v, second[v]);
   };
+  constexpr int kVectors = 2;
   int64_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes, x += 4 * kLanes) {
+  for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
     rotate(
-        std::integral_constant<int, 4>(),
+        std::integral_constant<int, kVectors>(),
         [&](const double* from, int v) { return load(from + v * kLanes); },
         [&](double* to, int v, F64 value) { store(to + v * kLanes, value); });
+    x += kVectors * kLanes;
   }
   for (; i < n; i += kLanes, x += kLanes) {
     rotate(
