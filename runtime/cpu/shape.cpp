@@ -75,9 +75,16 @@ void as_strided_dx(OpCall& c) {
   });
 }
 
+// The result may be written over the input.
+void copy_input(const OpCall& c) {
+  if (c.in(0).bytes() != c.out_impl().bytes()) {
+    strided_copy(c.in(0), c.out_impl());
+  }
+}
+
 void strided_write(OpCall& c) {
   const TensorImpl& out = c.out_impl();
-  strided_copy(c.in(0), out);
+  copy_input(c);
   strided_copy(c.in(1),
                Region(out, dims_of(c, 2), dims_of(c, 3), out.offset + c.i(4)));
 }
@@ -123,11 +130,6 @@ void select_dx(OpCall& c) {
   strided_copy(c.in(0), selection_of(c, c.in(0)));
 }
 
-void copy_input(const OpCall& c) {
-  if (c.in(0).bytes() != c.out_impl().bytes()) {
-    strided_copy(c.in(0), c.out_impl());
-  }
-}
 void slice_add(OpCall& c) {
   copy_input(c);
   if (c.in(1).numel) cpu::add_part(c, slice_of(c, c.in(1)));
@@ -177,6 +179,7 @@ extern const KernelDef strided_write_cpu = {
     .name = "strided_write",
     .run = strided_write,
     .contiguous = false,
+    .over_input = true,
 };
 extern const KernelDef slice_dx_cpu = {
     .name = "slice_dx",

@@ -619,6 +619,7 @@ Source: functionalisation of in-place writes, as in torch.as_strided_scatter.
                        "f(6), f(3), (3,), (2,), 0\n"
                        "f(2, 3), f(3, 2), (3, 2), (1, 3), 0"),
     .where = kInternal,
+    .has_inplace = true,
     .infer =
         [](OpCall& c) {
           require_same_dtype(c, {0, 1});
@@ -630,13 +631,17 @@ Source: functionalisation of in-place writes, as in torch.as_strided_scatter.
           c.out_like(0, 0);
         },
     .vjp = FE_GRAD([](Vjp& v) {
-      Tensor g = v.grad();
       const Arg* a = v.args;
-      if (v.needs(0)) {
-        Tensor zero = op::zeros(v.sizes(1), g.dtype(), g.device());
-        v.set(0, op::strided_write(g, zero, a[2], a[3], a[4]));
+      if (v.needs(1)) {
+        const bool over = v.needs(0) && v.may_overwrite();
+        const Tensor part = op::as_strided(v.grad(), a[2], a[3], a[4]);
+        v.set(1, over ? op::clone(part) : part);
       }
-      if (v.needs(1)) v.set(1, op::as_strided(g, a[2], a[3], a[4]));
+      if (v.needs(0)) {
+        const Tensor zero =
+            op::zeros(v.sizes(1), v.grad().dtype(), v.grad().device());
+        v.set(0, v.over_grad(op::strided_write, zero, a[2], a[3], a[4]));
+      }
     }),
     .batch = FE_GRAD(batch_strided_write),
 };

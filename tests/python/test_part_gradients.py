@@ -122,6 +122,40 @@ def test_a_loop_over_time_makes_one_tensor(dim):
     assert fe.allclose(x.grad, x.detach() * 2.0)
 
 
+def test_a_loop_that_writes_its_results():
+    x = leaf(4, 6)
+
+    def written(x):
+        out = fe.zeros(4, 6)
+        for t in range(6):
+            out[:, t] = (x[:, t] * (t + 1.0)).exp()
+        return (out * out).sum()
+
+    def stacked(x):
+        columns = [(x[:, t] * (t + 1.0)).exp() for t in range(6)]
+        return (fe.stack(columns, 1) ** 2).sum()
+
+    want = gradient(stacked, x)
+    assert fe.allclose(gradient(written, x), want)
+    with fe.profiler.profile() as p:
+        written(x).backward()
+    names = [e.name for e in p.events()]
+    # The gradient of the product is ours to write over at once.
+    assert names.count("strided_write") == 0
+    assert names.count("strided_write_") == 6
+
+
+def test_a_gradient_that_others_hold_is_not_written_over():
+    x = leaf(4, 6)
+    out = x * 1.0
+    held = []
+    out[1] = x[0] * 3.0
+    out.register_hook(held.append)
+    out.sum().backward()
+    assert held[0].tolist() == [[1.0] * 6] * 4
+    assert x.grad.tolist() == [[4.0] * 6, [0.0] * 6, [1.0] * 6, [1.0] * 6]
+
+
 def test_in_graphs():
     def step(x):
         return gradient(lambda w: parts(w), x.detach().requires_grad_())

@@ -152,11 +152,13 @@ def chains(n: int) -> dict[str, Work]:
 
 
 def loop(_: Any, x: Any, y: Any) -> Any:
-    """A state over time, step by step: every x[:, t] has a gradient of its own."""
-    state = y
+    """States over time, step by step, each read from x[:, t] and written to its place:
+    the gradients of both are parts of one tensor."""
+    state, states = y, y.new_zeros(x.shape)
     for t in range(x.shape[1]):
         state = (state + x[:, t]).tanh()
-    return state
+        states[:, t] = state
+    return states
 
 
 def adam() -> dict[str, Work]:
