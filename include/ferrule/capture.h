@@ -122,6 +122,12 @@ class Capture {
 
   // --- for runtime/autograd and the hooks
   void emit(OpCall& call);
+  // A tensor that was made while capturing, of constants, and that nobody else
+  // looks into is about to be written by an op of the graph: from now on it is
+  // symbolic. False: it is not such a tensor.
+  bool adopt(TensorImpl* target);
+  // Says of a new tensor outside of the graph that it was made meanwhile.
+  void note_made(TensorImpl* t) const { t->graph_epoch = epoch_; }
   // After a write into `view`: its root is rewritten around it.
   void write_back(TensorImpl* view);
   // Before a tensor is used: has it been written through another that shares

@@ -316,6 +316,12 @@ struct NodeGuard {
   }
 };
 
+void note_made(const OpCall& c) {
+  for (int i = 0; i < c.nouts; ++i) {
+    if (c.alias[i] < 0 && c.outs[i]) modes.capture->note_made(c.outs[i]);
+  }
+}
+
 Results run_dense(OpCall& c) {
   bool wanted = scan_inputs(c);
   bool grad = wanted && modes.grad;
@@ -325,8 +331,12 @@ Results run_dense(OpCall& c) {
   bool in_place = c.in_place || (mutates && s.nouts == 1 &&
                                  s.params[0].mutated && c.is_tensor(0));
   if (in_place || mutates) {
-    each_target(c, in_place, mutates,
-                [&](TensorImpl* t) { check_writable(c, t, grad); });
+    each_target(c, in_place, mutates, [&](TensorImpl* t) {
+      check_writable(c, t, grad);
+      if (c.device.is_graph() && !t->device.is_graph()) {
+        Capture::at(c.device).adopt(t);
+      }
+    });
   }
   if (c.op.complex && has_complex(c)) {
     return c.in_place ? run_apart(c, grad) : compose(c, c.op.complex);
@@ -385,6 +395,8 @@ Results run_dense(OpCall& c) {
     }
   } else {
     compute(c, mutates);
+    if (modes.capture) [[unlikely]]
+      note_made(c);
     if (in_place || mutates) {
       each_target(c, in_place, mutates,
                   [&](TensorImpl* t) { note_write(c, t); });

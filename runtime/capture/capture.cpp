@@ -476,6 +476,35 @@ Tensor Capture::written(TensorImpl* root, TensorImpl* target, int32_t view) {
   return op::reshape(flat, sizes_of(root));
 }
 
+bool Capture::adopt(TensorImpl* target) {
+  TensorImpl* root = target->root ? target->root : target;
+  const bool made_here = purpose_ != For::replay && root->device.is_cpu() &&
+                         root->graph_epoch == epoch_ && !wants_grad(root);
+  // Other views would go on showing the memory as it was.
+  const uint32_t headers = target == root ? 1 : 2;
+  if (!made_here || !root->storage || root->storage->refs != headers) {
+    return false;
+  }
+  const NoGrad no_history;
+  const auto become = [&](TensorImpl* t, int32_t value) {
+    bind_result(t, value);
+    release(std::exchange(t->storage, nullptr));
+  };
+  const Look look(root, target);
+  // A copy of the constant, which stays as it is.
+  Tensor constant = Tensor::empty(root->sizes(), root->dtype, device_);
+  bind_result(constant.impl(), value_of(root));
+  become(root, op::clone(constant)->graph_value);
+  if (target != root) {
+    const Tensor part = op::as_strided(Tensor::share(root), look.size,
+                                       look.stride, look.offset);
+    become(target, part->graph_value);
+    target->graph_view = part->graph_view;
+    target->history_seen = root->history_version;
+  }
+  return true;
+}
+
 void Capture::write_back(TensorImpl* view) {
   TensorImpl* root = view->root;
   if (purpose_ == For::region && root->graph_epoch != epoch_) {
@@ -591,8 +620,9 @@ void Capture::emit(OpCall& c) {
     }
     c.fail<RuntimeError>(
         "captured code writes in place into argument '", s.params[i].name,
-        "', a tensor that is neither an input, a parameter nor a buffer; "
-        "register it with register_buffer, or compute a new tensor");
+        "', a tensor that is neither an input, a parameter nor a buffer, and "
+        "that was not made in this code for itself alone; register it with "
+        "register_buffer, or compute a new tensor");
   };
   // The op writes into its first argument itself (copy_, fill_). Inputs belong
   // to the caller and views share memory with others: it writes into a copy.

@@ -150,6 +150,12 @@ void infer_part_add(OpCall& c) {
   return b.run();
 }
 
+[[maybe_unused]] Results batch_select_add(Batch& b) {
+  for (int i : {0, 1}) b.set(i, b.whole(i));
+  b.args[2] = Arg(shifted(Int(b.args[2].i, b.args[2].n)));
+  return b.run();
+}
+
 }  // namespace
 
 extern const OpDef slice_op = {
@@ -489,7 +495,7 @@ Source: the gradient of select, added to a sum.
       return one(op::add(x, op::select_dx(c.tensor(1), sizes_of(x.impl()),
                                           c.args[2], c.args[3])));
     }),
-    .batch = FE_GRAD(batch_dims),
+    .batch = FE_GRAD(batch_select_add),
 };
 
 extern const OpDef as_strided_op = {

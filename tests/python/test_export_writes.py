@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import ferrule as fe
-from ferrule import nn
+from ferrule import _ferrule, nn
 
 
 class Model(nn.Module):
@@ -256,3 +257,79 @@ def test_gradients_of_equal_value_have_memory_of_their_own():
     state = program.state_dict()
     assert state["model.a"].tolist() == [1.0, 1.0]
     assert state["model.b"].tolist() != [1.0, 1.0]
+
+
+def loop(x):
+    out = fe.zeros(4, 6)
+    for t in range(6):
+        out[:, t] = (x[:, t] * (t + 1.0)).exp()
+    return out
+
+
+def whole(x):
+    out = fe.empty(4, 6)
+    out.copy_(x)
+    out += x
+    return out.mul_(2.0)
+
+
+def parts_of_parts(x):
+    out = fe.ones(4, 6)
+    out[0] = 5.0  # still numbers alone
+    out[1] = x[1]
+    out[2, 3:] = out[1, :3]
+    return out, out.sum(0)
+
+
+def read_before(x):
+    out = fe.ones(4, 6)
+    y = x + out
+    out[0] = x[0]
+    return out + y
+
+
+def masked(x):
+    out = fe.zeros_like(fe.ones(4, 6))
+    out[x > 0] = 1.0
+    return out.clamp_(max=0.5)
+
+
+@pytest.mark.parametrize("function", [loop, whole, parts_of_parts, read_before, masked])
+def test_a_tensor_made_on_the_way_is_written(function):
+    x = fe.tensor(np.random.default_rng(0).standard_normal((4, 6)).astype("f"))
+    want = function(x)
+    for run in (fe.compile(function), fe.export(function, (x,))):
+        got = run(x)
+        if not isinstance(want, tuple):
+            got = [got]
+        for a, b in zip(got, want if isinstance(want, tuple) else [want], strict=True):
+            assert _ferrule.same_bits(a, b)
+
+
+def test_the_gradient_of_what_was_written():
+    def step(x):
+        x = x.detach().requires_grad_()
+        (g,) = fe.autograd.grad((loop(x) ** 2).sum(), x)
+        return g
+
+    x = fe.ones(4, 6)
+    assert _ferrule.same_bits(fe.compile(step)(x), step(x))
+
+
+def test_a_tensor_that_others_look_into_is_not_written():
+    outside = fe.zeros(3)
+
+    def seen_twice(x):
+        out = fe.zeros(3)
+        other = out[1:]
+        out[0] = x[0]
+        return out, other
+
+    def from_outside(x):
+        outside[0] = x[0]
+        return outside * 1.0
+
+    for function in (seen_twice, from_outside):
+        with pytest.raises(fe.FerruleError, match="not made in this code for itself"):
+            fe.export(function, (fe.ones(3),))
+    assert outside.tolist() == [0.0] * 3
