@@ -480,8 +480,14 @@ bool Capture::adopt(TensorImpl* target) {
   TensorImpl* root = target->root ? target->root : target;
   const bool made_here = purpose_ != For::replay && root->device.is_cpu() &&
                          root->graph_epoch == epoch_ && !wants_grad(root);
-  // Other views would go on showing the memory as it was.
-  const uint32_t headers = target == root ? 1 : 2;
+  // Other views would go on showing the memory as it was; but not those that
+  // are left here alone, because the graph has read them.
+  uint32_t headers = target == root ? 1 : 2;
+  for (const Met& m : met_) {
+    const TensorImpl* t = m.tensor.impl();
+    const bool other = t != root && t != target && t->storage == root->storage;
+    headers += other && t->refs == 1;
+  }
   if (!made_here || !root->storage || root->storage->refs != headers) {
     return false;
   }

@@ -294,7 +294,30 @@ def masked(x):
     return out.clamp_(max=0.5)
 
 
-@pytest.mark.parametrize("function", [loop, whole, parts_of_parts, read_before, masked])
+def in_a_branch(x):
+    def made(x):
+        out = fe.ones(4, 6)
+        out[0] = x[0] + out[1]
+        out[1] += x[1]
+        return out
+
+    return fe.cond(x.sum() > 0, made, lambda x: x * 2.0, (x,))
+
+
+@fe.script
+def in_a_script(x):
+    out = fe.zeros(4, 6)
+    i = 0
+    while out.sum() < 10.0 and i < 20:
+        out[1] = out[1] + x[0].abs() + 1.0
+        i = i + 1
+    return out
+
+
+@pytest.mark.parametrize(
+    "function",
+    [loop, whole, parts_of_parts, read_before, masked, in_a_branch, in_a_script],
+)
 def test_a_tensor_made_on_the_way_is_written(function):
     x = fe.tensor(np.random.default_rng(0).standard_normal((4, 6)).astype("f"))
     want = function(x)
