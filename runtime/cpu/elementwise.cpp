@@ -69,11 +69,8 @@ void run_range(const Tile& tile, Operands<kMaxInputs>& o, int64_t begin,
   }
 }
 
-}  // namespace
-
-void elementwise(Tile tile, const TensorImpl& out, DType result,
-                 std::span<const Input> in, int64_t grain) {
-  if (out.numel == 0 || run_at_once(tile.fn, out, result, in, grain)) return;
+void run_in_tiles(const Tile& tile, const TensorImpl& out, DType result,
+                  std::span<const Input> in, int64_t grain) {
   Operands<kMaxInputs> operands(out, result, in, memory_order(out));
   if (out.numel <= grain) return run_range(tile, operands, 0, out.numel);
   parallel_for(out.numel, grain, [&](int64_t begin, int64_t end) {
@@ -82,16 +79,31 @@ void elementwise(Tile tile, const TensorImpl& out, DType result,
   });
 }
 
+// Inlined in its two callers: small tensors pay for calls.
+[[gnu::always_inline]] inline void run(const Tile& tile, const TensorImpl& out,
+                                       DType result, std::span<const Input> in,
+                                       int64_t grain) {
+  if (out.numel == 0 || run_at_once(tile.fn, out, result, in, grain)) return;
+  run_in_tiles(tile, out, result, in, grain);
+}
+
+}  // namespace
+
+void elementwise(Tile tile, const TensorImpl& out, DType result,
+                 std::span<const Input> in, int64_t grain) {
+  run(tile, out, result, in, grain);
+}
+
 void run_tiles(OpCall& c, void (*tiles)(const OpCall&, TileSink&)) {
-  struct Run : TileSink {
+  struct Run final : TileSink {
     const TensorImpl& out;
     explicit Run(const TensorImpl& out) : out(out) {}
     void take(const Tile& tile, DType result, std::span<const Input> in,
               int64_t grain) override {
-      elementwise(tile, out, result, in, grain);
+      run(tile, out, result, in, grain);
     }
-  } run(c.out_impl());
-  tiles(c, run);
+  } to(c.out_impl());
+  tiles(c, to);
 }
 
 namespace {
