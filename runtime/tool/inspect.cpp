@@ -3,16 +3,21 @@
 
 #include "runtime/core/json.h"
 #include "runtime/format/source.h"
-#include "runtime/graph/bound_graph.h"
 #include "runtime/graph/node_text.h"
 #include "runtime/graph/passes/passes.h"
 #include "runtime/tool/commands.h"
+#include "runtime/tool/dot.h"
+#include "runtime/tool/graph_text.h"
 
 namespace ferrule::tool {
 namespace {
 
+using Entries = std::span<const Signature* const>;
+
 constexpr char kHelp[] =
-    R"(usage: ferrule inspect FILE [-v] [--passes LIST] [--json]
+    R"(usage: ferrule inspect FILE [-v] [--entry NAME] [--passes LIST]
+       ferrule inspect FILE [-v] [--entry NAME] --json
+       ferrule inspect FILE [--entry NAME] --dot
 
 Prints the signatures of a model with their inputs, results and ops, its
 parameters, sizes and metadata.
@@ -21,12 +26,17 @@ parameters, sizes and metadata.
   --passes LIST  also the passes over the graph, and the steps that they leave
                  for inputs of the sizes that the model was captured with:
                  "default", "none", or e.g. "-epilogues"
+  --entry NAME   of the entry points only this one; --signature is the same
   --json         print JSON
+  --dot          print the graph for Graphviz, which makes a picture of it:
+                 ferrule inspect --dot model.fer | dot -Tsvg > model.svg
 
 Exit code: 0; 2 for a wrong command line; 3 for an error.
 )";
 
-constexpr Option kOptions[] = {{"-v", false}, {"--passes"}, {"--json", false}};
+constexpr Option kOptions[] = {{"-v", false},     {"--passes"},
+                               {"--entry"},       {"--signature"},
+                               {"--json", false}, {"--dot", false}};
 
 // What runs, with inputs of the sizes at capture.
 std::vector<std::string> steps_of(Session& session, const Signature& s) {
@@ -73,10 +83,6 @@ struct Sizes {
   }
 };
 
-std::string typed(const Program& p, const Value& v) {
-  return concat(v.dtype, " ", declared_shape(p, v));
-}
-
 void print_nodes(const Program& p, const Graph& g, std::string indent);
 
 // A graph that a node runs.
@@ -92,20 +98,7 @@ void print_region(const Program& p, const Graph& g, std::string indent) {
 void print_nodes(const Program& p, const Graph& g, std::string indent) {
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
-    const Schema& schema = info_of(*n.op).schema;
-    std::string line = concat(indent, i, "  ");
-    for (size_t k = 0; k < n.outputs.size(); ++k) {
-      line += concat(k ? ", " : "", value_name(g, n.outputs[k]));
-    }
-    line += concat(n.outputs.empty() ? "" : " = ", n.op->name, "(");
-    bool first = true;
-    for (size_t k = 0; k < n.args.size(); ++k) {
-      if (n.args[k].tag == ArgTag::none) continue;
-      line += concat(first ? "" : ", ", schema.params[k].name, "=",
-                     arg_text(g, n.args[k]));
-      first = false;
-    }
-    line += ")";
+    std::string line = concat(indent, i, "  ", node_line(g, n));
     if (!n.outputs.empty()) {
       line += concat("  ", typed(p, g.values[n.outputs[0]]));
     }
@@ -139,7 +132,7 @@ void print_signature(const Program& p, const Signature& s, bool verbose) {
   if (verbose) print_nodes(p, g, "    ");
 }
 
-void print_passes(const std::shared_ptr<const Program>& p,
+void print_passes(const std::shared_ptr<const Program>& p, Entries entries,
                   const std::string& list) {
   const Passes chosen = parse_passes(list);
   print("\npasses");
@@ -151,14 +144,15 @@ void print_passes(const std::shared_ptr<const Program>& p,
   SessionOptions options;
   options.passes = list;
   Session session(p, options);
-  for (const Signature& s : p->signatures) {
-    const std::vector<std::string> steps = steps_of(session, s);
-    print(concat("\n", s.key, ": ", steps.size(), " steps"));
+  for (const Signature* s : entries) {
+    const std::vector<std::string> steps = steps_of(session, *s);
+    print(concat("\n", s->key, ": ", steps.size(), " steps"));
     for (const std::string& step : steps) print(concat("  ", step));
   }
 }
 
-void print_text(const Program& p, const std::string& path, bool verbose) {
+void print_text(const Program& p, Entries entries, const std::string& path,
+                bool verbose) {
   print(concat(path, ": ", grouped(static_cast<int64_t>(p.source->size())),
                " bytes"));
   Sizes trainable, other;
@@ -173,7 +167,7 @@ void print_text(const Program& p, const std::string& path, bool verbose) {
     const bool more = end != std::string::npos;
     print(concat(key, ": ", value.substr(0, end), more ? "\n  ..." : ""));
   }
-  for (const Signature& s : p.signatures) print_signature(p, s, verbose);
+  for (const Signature* s : entries) print_signature(p, *s, verbose);
   if (!verbose) return;
   print("\nweights and state");
   for (const Constant& c : p.constants) {
@@ -243,7 +237,8 @@ void json_signature(Json& j, const Program& p, const Signature& s,
   j.end('}');
 }
 
-void print_json(const Program& p, const std::string& path, bool verbose) {
+void print_json(const Program& p, Entries entries, const std::string& path,
+                bool verbose) {
   Json j;
   j.begin('{').key("file").text(path);
   j.key("bytes").number(static_cast<int64_t>(p.source->size()));
@@ -258,7 +253,7 @@ void print_json(const Program& p, const std::string& path, bool verbose) {
     j.end('}');
   }
   j.end(']').key("signatures").begin('[');
-  for (const Signature& s : p.signatures) json_signature(j, p, s, verbose);
+  for (const Signature* s : entries) json_signature(j, p, *s, verbose);
   j.end(']').key("weights").begin('[');
   for (const Constant& c : p.constants) {
     j.begin('{').key("name").text(c.name);
@@ -277,11 +272,21 @@ int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   const auto program = open_program(args.file());
   const bool verbose = args.has("-v");
-  if (args.has("--json")) {
-    print_json(*program, args.file(), verbose);
+  std::vector<const Signature*> entries;
+  if (args.has("--entry") || args.has("--signature")) {
+    entries.push_back(&entry_of(*program, args, ""));
   } else {
-    print_text(*program, args.file(), verbose);
-    if (args.has("--passes")) print_passes(program, args.get("--passes"));
+    for (const Signature& s : program->signatures) entries.push_back(&s);
+  }
+  if (args.has("--dot")) {
+    print(dot_text(*program, entries));
+  } else if (args.has("--json")) {
+    print_json(*program, entries, args.file(), verbose);
+  } else {
+    print_text(*program, entries, args.file(), verbose);
+    if (args.has("--passes")) {
+      print_passes(program, entries, args.get("--passes"));
+    }
   }
   return kSuccess;
 }
