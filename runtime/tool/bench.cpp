@@ -35,7 +35,8 @@ memory that it needs. Inputs are the sample in the file, or drawn at random.
 
   --shape NAME=2,3,224,224   sizes of an input (default: the sample's)
   --input NAME=FILE.npy      an input from a file
-  --signature NAME           what to run (default: forward)
+  --entry NAME               what to run (default: forward, or the only entry
+                             point); --signature is the same
   --seconds S                how long to run it (default: 2)
   --runs N                   how often to run it instead
   --sessions N               also the throughput of N sessions, each on a thread
@@ -59,9 +60,9 @@ Exit code: 0; 2 for a wrong command line; 3 for an error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--shape"}, {"--input"},       {"--signature"}, {"--seconds"},
-    {"--runs"},  {"--sessions"},    {"--threads"},   {"--passes"},
-    {"--trace"}, {"--json", false},
+    {"--shape"},   {"--input"}, {"--entry"},       {"--signature"},
+    {"--seconds"}, {"--runs"},  {"--sessions"},    {"--threads"},
+    {"--passes"},  {"--trace"}, {"--json", false},
 };
 
 // A field of /proc/self/status in bytes; 0 where the system has no such file.
@@ -227,7 +228,8 @@ void profile(Result& r, Session& session, const Setting& how,
   r.rows = profile.rows();
 }
 
-Result measure(const Setting& how, const Args& args, Progress& progress) {
+// Also finds out what is run, how.key.
+Result measure(Setting& how, const Args& args, Progress& progress) {
   Result r;
   r.before = resident("VmRSS:");
   r.sessions = args.count("--sessions", 0);
@@ -235,7 +237,8 @@ Result measure(const Setting& how, const Args& args, Progress& progress) {
   {
     // Copied, so that this program's pages go.
     const auto program = open_program(how.path);
-    const Signature& s = find_signature(*program, how.key);
+    const Signature& s = entry_to_run(*program, args);
+    how.key = s.key;
     for (const Tensor& t : chosen_inputs(*program, s, args)) {
       inputs.push_back(Tensor::empty(t.shape(), t.dtype()));
       strided_copy(*t.impl(), *inputs.back().impl());
@@ -347,7 +350,6 @@ int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   Setting how;
   how.path = args.file();
-  how.key = args.get("--signature", "forward");
   how.options.passes = args.get("--passes");
   how.seconds = args.has("--seconds") ? args.number("--seconds") : 2;
   how.runs = args.count("--runs", 0);

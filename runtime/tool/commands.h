@@ -25,6 +25,8 @@ const Signature& find_signature(const Program& program, const std::string& key);
 // The one that --entry names, or --signature.
 const Signature& entry_of(const Program& program, const Args& args,
                           const std::string& fallback);
+// The same; without either "forward", or the only one.
+const Signature& entry_to_run(const Program& program, const Args& args);
 
 // What --threads says, or `fallback`, becomes the number of threads.
 void set_threads(const Args& args, int64_t fallback);

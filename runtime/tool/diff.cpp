@@ -30,7 +30,8 @@ the sample in the (first) file, or drawn at random.
                              largest of 1 and the numbers of the value
   --shape NAME=2,3,224,224   sizes of an input (default: the sample's)
   --input NAME=FILE.npy      an input from a file
-  --signature NAME           what to run (default: forward)
+  --entry NAME               what to run (default: forward, or the only entry
+                             point); --signature is the same
   --json                     print JSON
 
 Exit code: 0; 1 when a value differs; 2 for a wrong command line; 3 for an
@@ -38,8 +39,8 @@ error.
 )";
 
 constexpr Option kOptions[] = {
-    {"--isa"},   {"--threads"}, {"--passes"},    {"--tolerance"},
-    {"--shape"}, {"--input"},   {"--signature"}, {"--json", false},
+    {"--isa"},   {"--threads"}, {"--passes"},    {"--tolerance"},   {"--shape"},
+    {"--input"}, {"--entry"},   {"--signature"}, {"--json", false},
 };
 
 // What is given for both sides, or for each.
@@ -142,10 +143,10 @@ int run(int argc, char** argv) {
         "--passes"};
   }
   const double tolerance = args.number("--tolerance");
-  const std::string key = args.get("--signature", "forward");
   const ComparedRun a = side(files[0], isa.a, threads.a, passes.a);
   const ComparedRun b = side(files.back(), isa.b, threads.b, passes.b);
-  const Signature& s = find_signature(*a.program, key);
+  const Signature& s = entry_to_run(*a.program, args);
+  const std::string& key = s.key;
   find_signature(*b.program, key);
   const std::vector<Tensor> inputs = chosen_inputs(*a.program, s, args);
 

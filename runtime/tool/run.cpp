@@ -195,9 +195,7 @@ void print_json(std::vector<Result>& results,
 int run(int argc, char** argv) {
   const Args args(argc, argv, kOptions);
   const auto program = open_program(args.file());
-  const bool only = program->signatures.size() == 1;
-  const Signature& s =
-      entry_of(*program, args, only ? program->signatures[0].key : "forward");
+  const Signature& s = entry_to_run(*program, args);
   if (args.has("--threads")) set_threads(args, 1);
   Batches batches(*program, s, read_inputs(*program, s, args),
                   args.count("--batch", 0));

@@ -62,6 +62,11 @@ const Signature& entry_of(const Program& p, const Args& args,
                         args.get("--entry", args.get("--signature", fallback)));
 }
 
+const Signature& entry_to_run(const Program& p, const Args& args) {
+  const bool only = p.signatures.size() == 1;
+  return entry_of(p, args, only ? p.signatures[0].key : "forward");
+}
+
 std::vector<Tensor> read_inputs(const Program&, const Signature& s,
                                 const Args& args) {
   std::vector<Tensor> inputs(s.inputs.size());

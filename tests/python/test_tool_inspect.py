@@ -1,4 +1,4 @@
-"""`ferrule inspect`: one entry point of several, and graphs for Graphviz."""
+"""`ferrule inspect`: graphs for Graphviz; and entry points, for all commands."""
 
 from __future__ import annotations
 
@@ -55,6 +55,25 @@ def test_one_entry_point(coder: Path) -> None:
     command = [str(TOOL), "inspect", str(coder), "--entry", "x"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3 and "it has 'encode', 'decode'" in done.stderr
+
+
+def test_every_command_takes_an_entry_point(coder: Path, tmp_path: Path) -> None:
+    def tool(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(TOOL), *map(str, arguments), "--json"]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    runs = ("bench", coder, "--runs", 2)
+    assert json.loads(tool(*runs, "--entry", "decode").stdout)["signature"] == "decode"
+    same = ("diff", coder, "--threads", 1, "--threads", 2)
+    for name in ("--entry", "--signature"):
+        assert tool(*same, name, "decode").returncode == 0
+    for command in (runs, same):  # none is called forward, and which is it?
+        done = tool(*command)
+        assert done.returncode == 3 and "it has 'encode', 'decode'" in done.stderr
+    only = tmp_path / "only.fer"
+    fe.export({"norm": lambda x: x.norm()}, {"norm": (fe.rand(3),)}, path=only)
+    assert json.loads(tool("bench", only, "--runs", 2).stdout)["signature"] == "norm"
+    assert tool("diff", only, "--threads", 1, "--threads", 2).returncode == 0
 
 
 def test_a_picture(coder: Path) -> None:
