@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/capi/handles.h"
+#include "runtime/core/built.h"
 #include "runtime/core/copy_bytes.h"
 #include "runtime/format/file_out.h"
 
@@ -187,6 +188,10 @@ fer_status fer_session_watch(fer_session session, fer_step_function function,
 fer_status fer_session_start_profile(fer_session session) {
   return guard([&] {
     require(session, "fer_session_start_profile", "session");
+    if constexpr (kSmall) {
+      fail<RuntimeError>("[fer_session_start_profile] this runtime was built ",
+                         "without profiles (FERRULE_SMALL)");
+    }
     auto profile = std::make_unique<RunProfile>();
     session->session.watch(profile.get());
     session->profile = std::move(profile);
@@ -200,6 +205,7 @@ fer_status fer_session_stop_profile(fer_session session, const char* trace_path,
     if (!session->profile) {
       fail<ValueError>("[fer_session_stop_profile] no profile was started");
     }
+    if constexpr (kSmall) return;  // there is none
     const auto profile = std::move(session->profile);
     session->session.watch(session->function.get());
     session->table = profile->table();

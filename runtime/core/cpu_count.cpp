@@ -8,6 +8,8 @@
 #include <string>
 #include <thread>
 
+#include "runtime/core/built.h"
+
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -97,7 +99,8 @@ int available_cpus() {
 #ifdef __linux__
   if (int allowed = affinity_cpus()) cpus = allowed;
   cpus = std::max(cpus, 1);
-  limit_by_cgroups(cpus);
+  // Small devices have no containers.
+  if constexpr (!kSmall) limit_by_cgroups(cpus);
 #endif
   return std::max(cpus, 1);
 }

@@ -223,7 +223,7 @@ TileFn find(Activation op) {
 }  // namespace
 
 TileFn activation_tile(Activation op, DType t) {
-  return t == DType::f64 ? find<double>(op) : find<float>(op);
+  return by_float(t, [op]<class T>(T) { return find<T>(op); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/simd.h"
 #include "runtime/cpu/vecmath.h"
 
@@ -211,7 +212,6 @@ void scaled(int64_t rows, const T* from, int64_t row, int64_t width, T factor,
   }
 }
 
-// Calls f<float> or f<double> with pointers of that type.
 template <class T>
 T* as(void* p) {
   return static_cast<T*>(p);
@@ -220,30 +220,26 @@ template <class T>
 const T* as(const void* p) {
   return static_cast<const T*>(p);
 }
-template <class Run>
-FE_INLINE void by_type(DType t, Run run) {
-  t == DType::f64 ? run(double()) : run(float());
-}
 
 }  // namespace
 
 void softmax_step(const ScoreBlock& b, bool first, void* top, void* total,
                   void* out, int64_t width, DType t) {
-  by_type(t, [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     step(b, first, as<T>(top), as<T>(total), as<T>(out), width);
   });
 }
 
 void softmax_end(int64_t rows, void* top, const void* total, void* out,
                  int64_t width, DType t) {
-  by_type(t, [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     end(rows, as<T>(top), as<T>(total), as<T>(out), width);
   });
 }
 
 void softmax_slope(const ScoreBlock& b, const void* logsumexp,
                    const void* offset, void* slopes, double scale, DType t) {
-  by_type(t, [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     slope(b, as<T>(logsumexp), as<T>(offset), as<T>(slopes),
           static_cast<T>(scale));
   });
@@ -251,7 +247,7 @@ void softmax_slope(const ScoreBlock& b, const void* logsumexp,
 
 void row_dots(int64_t rows, const void* a, int64_t a_row, const void* b,
               int64_t b_row, int64_t width, double scale, void* to, DType t) {
-  by_type(t, [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     dots(rows, as<T>(a), a_row, as<T>(b), b_row, width, static_cast<T>(scale),
          as<T>(to));
   });
@@ -259,7 +255,7 @@ void row_dots(int64_t rows, const void* a, int64_t a_row, const void* b,
 
 void scale_rows(int64_t rows, const void* from, int64_t row, int64_t width,
                 double factor, void* to, DType t) {
-  by_type(t, [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     scaled(rows, as<T>(from), row, width, static_cast<T>(factor), as<T>(to));
   });
 }

@@ -75,7 +75,7 @@ template <class T>
                                             const T* in, T* out) {
   const int64_t size = w.in_h * w.in_w;
   const FoldRunFn sum_runs =
-      FE_BEST(fold_run)(Fold::sum, sizeof(T) == 4 ? DType::f32 : DType::f64);
+      FE_BEST(sum_run)(sizeof(T) == 4 ? DType::f32 : DType::f64);
   parallel_for(w.planes, w.planes_per_thread(), [&](int64_t p, int64_t end) {
     sum_runs(out + p, {.a = in + p * size}, end - p, size);
     for (; p < end; ++p) out[p] /= static_cast<T>(count);

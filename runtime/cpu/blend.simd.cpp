@@ -52,13 +52,13 @@ void lerp(void* out, const void* const* in, int64_t n) {
 }  // namespace
 
 TileFn add_product_tile(DType t) {
-  return t == DType::f32 ? add_product<float> : add_product<double>;
+  return by_float(t, []<class T>(T) -> TileFn { return add_product<T>; });
 }
 TileFn add_quotient_tile(DType t) {
-  return t == DType::f32 ? add_quotient<float> : add_quotient<double>;
+  return by_float(t, []<class T>(T) -> TileFn { return add_quotient<T>; });
 }
 TileFn lerp_tile(DType t) {
-  return t == DType::f32 ? lerp<float> : lerp<double>;
+  return by_float(t, []<class T>(T) -> TileFn { return lerp<T>; });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

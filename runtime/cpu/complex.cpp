@@ -257,7 +257,10 @@ void angle_of_real(OpCall& c) {
 
 }  // namespace
 
-std::span<const KernelDef> complex_kernels() { return kKernels; }
+std::span<const KernelDef> complex_kernels() {
+  if constexpr (!computes(DType::c128)) return {};
+  return kKernels;
+}
 
 }  // namespace cpu
 

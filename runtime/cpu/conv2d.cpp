@@ -277,7 +277,7 @@ extern const KernelDef conv2d_cpu = {
     .name = "conv2d",
     .run = cpu::conv2d,
     .scratch = cpu::conv2d_scratch,
-    .prepare = &cpu::kTransformedWeight,
+    .prepare = kSmall ? nullptr : &cpu::kTransformedWeight,
     .has_epilogue = cpu::has_epilogue,
 };
 

@@ -3,6 +3,7 @@
 // image serves all of them.
 #include "runtime/cpu/conv_depthwise.h"
 
+#include "runtime/core/built.h"
 #include "runtime/cpu/conv_part.h"
 #include "runtime/cpu/simd.h"
 
@@ -16,8 +17,13 @@ constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Rows of the result at a time. Images of networks have sides that 7 divides;
 // with a kernel of 5 x 5, or with 16 registers, the sums would leave no room.
+// Each result has the same bits however many there are.
 template <int kernel>
-inline constexpr int kRows = kernel == 3 && kVectorBytes == 64 ? 7 : 4;
+inline constexpr int kRows = kSmall                              ? 1
+                             : kernel == 3 && kVectorBytes == 64 ? 7
+                                                                 : 4;
+// The loop over rows of the image, up to 16 in all, as it is unrolled.
+constexpr int kUnroll = kSmall ? 1 : 16;
 
 // Where results [col, col + kLanes) of a row find their inputs in a row of the
 // image.
@@ -78,7 +84,7 @@ FE_INLINE void each_row(const DepthwisePlane& p,
                         const Visit& visit) {
   const int64_t first = r * stride - p.pad_h;
   const float* row = p.input + first * p.in_w;
-#pragma GCC unroll 16
+#pragma GCC unroll kUnroll
   for (int y = 0; y < (rows - 1) * stride + kernel; ++y, row += p.in_w) {
     // What the next rows need, while these are computed.
     const float* const ahead = row + columns.start + rows * stride * p.in_w;

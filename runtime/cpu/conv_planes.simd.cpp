@@ -2,6 +2,7 @@
 // are used here, for the reason that isa.h gives.
 #include "runtime/cpu/conv_planes.h"
 
+#include "runtime/core/built.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -116,7 +117,7 @@ FE_INLINE void copy_few(const Planes& p, const Phase& rows, const Phase& cols,
 template <class T>
 void fill(const Planes& p, const T* source, T* to) {
   const int64_t size = p.w.size;
-  const bool few = size <= kFewVectors * lanes<T>;
+  const bool few = !kSmall && size <= kFewVectors * lanes<T>;
   const T* const source_end = source + p.h.source * p.w.source;
   const T* const to_end = to + p.h.phases * p.w.phases * p.h.size * size;
   for (int64_t phase_h = 0; phase_h < p.h.phases; ++phase_h) {

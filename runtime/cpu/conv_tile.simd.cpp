@@ -27,7 +27,7 @@ struct RowTiles {
 
 // Elements of the kernel that are summed up at a time, so that sums do not wait
 // for one another.
-constexpr int kMostDots = 9;
+constexpr int kMostDots = kSmall ? 3 : 9;
 
 template <class T, int count>
 void dots_of(const ConvDots<T>& d, int64_t first) {

@@ -12,6 +12,7 @@
 // networks", CVPR 2016, section 4.1.
 #pragma once
 
+#include "runtime/core/built.h"
 #include "runtime/cpu/conv2d.h"
 
 namespace ferrule::cpu {
@@ -108,7 +109,8 @@ struct Winograd {
     sum_rows = std::clamp<int64_t>(rows_in(256 << 10, block, 1), 1, out);
   }
 
-  // Does it pay? The kernel's transform costs what some tiles save.
+  // Does it pay? The kernel's transform costs what some tiles save. (Small
+  // builds do without: their results differ by rounding.)
   bool fits() const {
     constexpr int64_t kChannels = 12;
     constexpr int64_t kTiles = 32;
@@ -116,8 +118,8 @@ struct Winograd {
       return x.kernel == 3 && x.stride == 1 && x.dilation == 1 &&
              x.padding >= 0 && x.out >= 4;
     };
-    return three(h) && three(w) && channels >= kChannels && out >= kChannels &&
-           tiles >= kTiles;
+    return !kSmall && three(h) && three(w) && channels >= kChannels &&
+           out >= kChannels && tiles >= kTiles;
   }
 
   int64_t blocks() const { return ceil_div(tiles, block); }

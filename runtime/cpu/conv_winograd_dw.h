@@ -80,7 +80,7 @@ struct WinogradWeightGradient {
     auto three = [](const Window& x) {
       return x.kernel == 3 && x.stride == 1 && x.dilation == 1 && x.out >= 4;
     };
-    return three(m.s.h) && three(m.s.w) && m.in_group >= kChannels &&
+    return !kSmall && three(m.s.h) && three(m.s.w) && m.in_group >= kChannels &&
            m.out_group >= kChannels && tiles >= kTiles;
   }
   int64_t scratch_bytes() const {

@@ -55,18 +55,30 @@ void either_part(void* to, const void* from, int64_t n) {
 }
 
 ConvertFn function_of(Step step) {
+  constexpr bool i8 = built(DType::i8), i16 = built(DType::i16);
+  constexpr bool complex = computes(DType::c128);
   static constexpr ConvertFn kScalarSteps[] = {
-      plain<float, int8_t>,      plain<float, int16_t>,
-      plain<double, uint8_t>,    plain<double, int8_t>,
-      plain<double, int16_t>,    plain<int64_t, int8_t>,
-      plain<int64_t, int16_t>,   plain<int8_t, int64_t>,
-      plain<int16_t, int64_t>,   saturate<uint8_t>,
-      saturate<int8_t>,          saturate<int16_t>,
-      saturate<int32_t>,         add_imaginary<float>,
-      add_imaginary<double>,     drop_imaginary<float>,
-      drop_imaginary<double>,    both_parts<double, float>,
-      both_parts<float, double>, either_part<float>,
-      either_part<double>};
+      i8 ? plain<float, int8_t> : nullptr,
+      i16 ? plain<float, int16_t> : nullptr,
+      plain<double, uint8_t>,
+      i8 ? plain<double, int8_t> : nullptr,
+      i16 ? plain<double, int16_t> : nullptr,
+      i8 ? plain<int64_t, int8_t> : nullptr,
+      i16 ? plain<int64_t, int16_t> : nullptr,
+      plain<int8_t, int64_t>,  // also to uint8
+      i16 ? plain<int16_t, int64_t> : nullptr,
+      saturate<uint8_t>,
+      i8 ? saturate<int8_t> : nullptr,
+      i16 ? saturate<int16_t> : nullptr,
+      saturate<int32_t>,
+      complex ? add_imaginary<float> : nullptr,
+      complex ? add_imaginary<double> : nullptr,
+      complex ? drop_imaginary<float> : nullptr,
+      complex ? drop_imaginary<double> : nullptr,
+      complex ? both_parts<double, float> : nullptr,
+      complex ? both_parts<float, double> : nullptr,
+      complex ? either_part<float> : nullptr,
+      complex ? either_part<double> : nullptr};
   if (step < kFirstScalarStep) return FE_BEST(convert_step)(step);
   return kScalarSteps[static_cast<int>(step) -
                       static_cast<int>(kFirstScalarStep)];

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "ferrule/dtype.h"
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/isa.h"
 
 namespace ferrule::cpu {
@@ -85,12 +85,5 @@ struct Route {
   // n <= kTile elements; `from` and `to` must not overlap.
   void convert(void* to, const void* from, int64_t n) const;
 };
-
-// The type that arithmetic on elements of type t is done in: f32, f64, i64 or
-// c128.
-constexpr DType compute_type(DType t) {
-  if (is_complex(t)) return DType::c128;
-  return t == DType::f64 ? t : is_float(t) ? DType::f32 : DType::i64;
-}
 
 }  // namespace ferrule::cpu

@@ -63,14 +63,26 @@ void to_bf16(void* to, const void* from, int64_t n) {
 }  // namespace
 
 ConvertFn convert_step(Step step) {
-  static constexpr ConvertFn kSteps[] = {
-      plain<float, uint8_t>,   plain<float, int32_t>,   plain<float, int64_t>,
-      from_16<f16_to_f32>,     from_16<bf16_to_f32>,    plain<float, double>,
-      plain<double, int32_t>,  plain<double, int64_t>,  plain<double, float>,
-      plain<int64_t, uint8_t>, plain<int64_t, int32_t>, float_to_i64<float>,
-      float_to_i64<double>,    to_16<f32_to_f16>,       to_bf16,
-      to_bool<float>,          to_bool<double>,         to_bool<int64_t>,
-      plain<int32_t, int64_t>};
+  constexpr bool f16 = built(DType::f16), bf16 = built(DType::bf16);
+  static constexpr ConvertFn kSteps[] = {plain<float, uint8_t>,
+                                         plain<float, int32_t>,
+                                         plain<float, int64_t>,
+                                         f16 ? from_16<f16_to_f32> : nullptr,
+                                         bf16 ? from_16<bf16_to_f32> : nullptr,
+                                         plain<float, double>,
+                                         plain<double, int32_t>,
+                                         plain<double, int64_t>,
+                                         plain<double, float>,
+                                         plain<int64_t, uint8_t>,
+                                         plain<int64_t, int32_t>,
+                                         float_to_i64<float>,
+                                         float_to_i64<double>,
+                                         f16 ? to_16<f32_to_f16> : nullptr,
+                                         bf16 ? to_bf16 : nullptr,
+                                         to_bool<float>,
+                                         to_bool<double>,
+                                         to_bool<int64_t>,
+                                         plain<int32_t, int64_t>};
   return kSteps[static_cast<int>(step)];
 }
 

@@ -53,9 +53,15 @@ Order memory_order(const TensorImpl& t) {
   Order order;
   for (int d = 0; d < t.ndim; ++d) order.push(d);
   if (t.contiguous) return order;
-  std::stable_sort(order.dim, order.dim + order.n, [&](int a, int b) {
-    return std::abs(t.strides[a]) > std::abs(t.strides[b]);
-  });
+  // By falling strides, equal ones as they stand. (A general sort is much code
+  // for so few.)
+  const auto stride = [&](int d) { return std::abs(t.strides[d]); };
+  for (int i = 1; i < order.n; ++i) {
+    for (int k = i; k > 0 && stride(order.dim[k - 1]) < stride(order.dim[k]);
+         --k) {
+      std::swap(order.dim[k - 1], order.dim[k]);
+    }
+  }
   return order;
 }
 

@@ -96,11 +96,13 @@ void each_param(const OpCall& c, std::span<const int> state,
         const auto list = c.list(state[s]);
         if (!list.empty()) slot.tensors[1 + s] = list[k];
       }
-      if (params[k]->dtype == DType::f64) {
-        run_slot<double>(slot, DType::f64, from, to, step_f64);
-      } else {
-        run_slot<float>(slot, DType::f32, from, to, step_f32);
-      }
+      by_float(params[k]->dtype, [&]<class T>(T) {
+        if constexpr (std::is_same_v<T, double>) {
+          run_slot<T>(slot, DType::f64, from, to, step_f64);
+        } else {
+          run_slot<T>(slot, DType::f32, from, to, step_f32);
+        }
+      });
     }
   });
 }

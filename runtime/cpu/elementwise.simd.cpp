@@ -195,18 +195,21 @@ void binary_loop(void* out, const void* const* in, int64_t n) {
       static_cast<const T*>(in[0]), static_cast<const T*>(in[1]));
 }
 
-// Only float has loops that write past the caches.
+// Only float has loops that write past the caches, and not in small builds.
+template <class T>
+constexpr bool kWritesPastCaches = std::is_same_v<T, float> && !kSmall;
+
 template <Unary op, class T>
 Tile unary_loops() {
   constexpr Loop kLoop = is_cheap(op) ? Loop::fast : Loop::compact;
-  if constexpr (!std::is_same_v<T, float>) return unary_loop<kLoop, op, T>;
+  if constexpr (!kWritesPastCaches<T>) return unary_loop<kLoop, op, T>;
   return {unary_loop<kLoop, op, T>, unary_loop<Loop::past_caches, op, T>};
 }
 
 template <Binary op, class T>
 Tile binary_loops() {
   constexpr Loop kLoop = is_cheap(op) ? Loop::fast : Loop::compact;
-  if constexpr (!std::is_same_v<T, float>) return binary_loop<kLoop, op, T>;
+  if constexpr (!kWritesPastCaches<T>) return binary_loop<kLoop, op, T>;
   return {binary_loop<kLoop, op, T>, binary_loop<Loop::past_caches, op, T>};
 }
 
@@ -271,7 +274,8 @@ int64_t integer_power(int64_t base, int64_t exponent) {
   return static_cast<int64_t>(power);
 }
 
-void integer_power_loop(void* out, const void* const* in, int64_t n) {
+[[maybe_unused]] void integer_power_loop(void* out, const void* const* in,
+                                         int64_t n) {
   auto* o = static_cast<int64_t*>(out);
   const auto* a = static_cast<const int64_t*>(in[0]);
   const auto* b = static_cast<const int64_t*>(in[1]);
@@ -450,13 +454,11 @@ Tile find_binary(Binary op) {
 }  // namespace
 
 Tile unary_tile(Unary op, DType t) {
-  if (t == DType::f32) return find_unary<float>(op);
-  return t == DType::f64 ? find_unary<double>(op) : find_unary<int64_t>(op);
+  return by_number(t, [op]<class T>(T) { return find_unary<T>(op); });
 }
 
 Tile binary_tile(Binary op, DType t) {
-  if (t == DType::f32) return find_binary<float>(op);
-  return t == DType::f64 ? find_binary<double>(op) : find_binary<int64_t>(op);
+  return by_number(t, [op]<class T>(T) { return find_binary<T>(op); });
 }
 
 TileFn where_tile(int64_t itemsize) {
@@ -464,17 +466,16 @@ TileFn where_tile(int64_t itemsize) {
 }
 
 TileFn clamp_tile(DType t) {
-  if (t == DType::f32) return clamp_loop<float>;
-  return t == DType::f64 ? clamp_loop<double> : clamp_loop<int64_t>;
+  return by_number(t, []<class T>(T) -> TileFn { return clamp_loop<T>; });
 }
 
 TileFn normalize_tile(DType t) {
-  return t == DType::f32 ? normalize_loop<float> : normalize_loop<double>;
+  return by_float(t, []<class T>(T) -> TileFn { return normalize_loop<T>; });
 }
 
 TileFn normalize_backward_tile(DType t) {
-  return t == DType::f32 ? normalize_backward_loop<float>
-                         : normalize_backward_loop<double>;
+  return by_float(
+      t, []<class T>(T) -> TileFn { return normalize_backward_loop<T>; });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -1,6 +1,7 @@
 // The loops of Fourier transforms, in vectors.
 #include "runtime/cpu/fft.h"
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/fft_butterfly.h"
 #include "runtime/cpu/fft_complex.h"
 
@@ -436,7 +437,7 @@ constexpr FftLoops loops() {
 }  // namespace
 
 FftLoops fft_loops(DType t) {
-  return t == DType::f64 ? loops<double>() : loops<float>();
+  return by_float(t, []<class T>(T) { return loops<T>(); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -14,7 +14,7 @@ inline constexpr int64_t kFewWork = 1 << 17;
 
 // ---- Dot products: for few rows of A where the columns of B are dense
 
-inline constexpr int kDotRows = kTileRows >= 12 ? 4 : 2;
+inline constexpr int kDotRows = kSmall ? 1 : kTileRows >= 12 ? 4 : 2;
 inline constexpr int kDotCols = 4;
 
 // Vectors of the sums of two vectors, which hold `group` sums each: lane i of
@@ -208,18 +208,35 @@ void stream_columns(const Gemm<T, S>& g, int64_t from, int64_t cols) {
   }
 }
 
-// At most 4 rows.
+// At most 4 rows; in small builds one after the other.
+template <class T, class S>
+void stream_rows(const Gemm<T, S>& g, int64_t from, int64_t cols) {
+  if constexpr (kSmall) {
+    Gemm<T, S> row = g;
+    for (int64_t i = 0; i < g.m; ++i) {
+      row.a.data = g.a.data + i * g.a.row;
+      row.c = g.c + i * g.c_row;
+      if (g.row_bias != nullptr) row.row_bias = g.row_bias + i;
+      stream_columns<T, S, 1>(row, from, cols);
+    }
+  } else {
+    const auto run = g.m == 1   ? stream_columns<T, S, 1>
+                     : g.m == 2 ? stream_columns<T, S, 2>
+                     : g.m == 3 ? stream_columns<T, S, 3>
+                                : stream_columns<T, S, 4>;
+    run(g, from, cols);
+  }
+}
+
 template <class T, class S>
 void stream(const Gemm<T, S>& g) {
-  const auto run = g.m == 1   ? stream_columns<T, S, 1>
-                   : g.m == 2 ? stream_columns<T, S, 2>
-                   : g.m == 3 ? stream_columns<T, S, 3>
-                              : stream_columns<T, S, 4>;
   // Short stretches would not be streams.
   constexpr int64_t kMost = kStreamCols<T>;
   const int64_t cols = g.n >= 4 * kMost ? kMost : kMost / 2;
   parallel_for(g.n, cols, [&](int64_t from, int64_t to) {
-    for (int64_t j = from; j < to; j += cols) run(g, j, least(to - j, cols));
+    for (int64_t j = from; j < to; j += cols) {
+      stream_rows(g, j, least(to - j, cols));
+    }
   });
 }
 

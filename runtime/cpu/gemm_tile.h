@@ -2,21 +2,25 @@
 // block's depth. For *.simd.cpp.
 #pragma once
 
+#include "runtime/core/built.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
 
 // The largest tile: its sums, a row of B and one element of A fill the
-// registers, of which there are 32 or 16.
+// registers, of which there are 32 or 16. There is a function for each number
+// of rows: small builds have fewer of them, where a panel of fewer rows fills
+// its vectors. Sums have the same bits.
 #if defined(__AVX512F__)
-inline constexpr int kTileRows = 14;
+inline constexpr int kFillingRows = 14;
 #elif defined(__aarch64__)
-inline constexpr int kTileRows = 12;
+inline constexpr int kFillingRows = 12;
 #elif defined(__AVX2__)
-inline constexpr int kTileRows = 6;
+inline constexpr int kFillingRows = 6;
 #else
-inline constexpr int kTileRows = 4;
+inline constexpr int kFillingRows = 4;
 #endif
+inline constexpr int kTileRows = kSmall && lanes<float> == 4 ? 4 : kFillingRows;
 inline constexpr int kTileVectors = 2;
 template <class T>
 inline constexpr int kTileCols = kTileVectors * lanes<T>;

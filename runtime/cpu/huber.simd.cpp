@@ -41,11 +41,11 @@ void backward(void* out, const void* const* in, int64_t n) {
 }  // namespace
 
 TileFn huber_tile(DType t) {
-  return t == DType::f64 ? forward<double> : forward<float>;
+  return by_float(t, []<class T>(T) -> TileFn { return forward<T>; });
 }
 
 TileFn huber_backward_tile(DType t) {
-  return t == DType::f64 ? backward<double> : backward<float>;
+  return by_float(t, []<class T>(T) -> TileFn { return backward<T>; });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -38,11 +38,8 @@ void map_as(const OpCall& c, TileSink& to, DType t) {
 // f computed in float or double.
 template <auto f, int... arg>
 void map_floats(const OpCall& c, TileSink& to) {
-  if (compute_type(c.compute) == DType::f64) {
-    map_as<f, double, arg...>(c, to, DType::f64);
-  } else {
-    map_as<f, float, arg...>(c, to, DType::f32);
-  }
+  const DType t = compute_type(c.compute);
+  by_float(t, [&]<class T>(T) { map_as<f, T, arg...>(c, to, t); });
 }
 
 // f computed in int64; results wrap when they are stored in a narrower dtype.
@@ -54,11 +51,8 @@ void map_ints(const OpCall& c, TileSink& to) {
 // f computed in float, double or int64.
 template <auto f, int... arg>
 void map_numbers(const OpCall& c, TileSink& to) {
-  if (compute_type(c.compute) == DType::i64) {
-    map_ints<f, arg...>(c, to);
-  } else {
-    map_floats<f, arg...>(c, to);
-  }
+  const DType t = compute_type(c.compute);
+  by_number(t, [&]<class T>(T) { map_as<f, T, arg...>(c, to, t); });
 }
 
 }  // namespace ferrule::cpu

@@ -21,16 +21,14 @@ Dims strides_of(const TensorImpl& t) {
 // Calls run(T(), S()): result 0 is computed in T from operands of S.
 template <class Run>
 auto by_types(const OpCall& c, const Run& run) {
-  switch (c.out_impl().dtype) {
-    case DType::f64:
-      return run(double(), double());
-    case DType::bf16:
-      return run(float(), BFloat16());
-    case DType::f16:
-      return run(float(), Float16());
-    default:
-      return run(float(), float());
+  const DType t = c.out_impl().dtype;
+  if constexpr (built(DType::bf16)) {
+    if (t == DType::bf16) return run(float(), BFloat16());
   }
+  if constexpr (built(DType::f16)) {
+    if (t == DType::f16) return run(float(), Float16());
+  }
+  return by_float(t, [&]<class T>(T) { return run(T(), T()); });
 }
 
 // The memory that a result is computed in: its own, or `scratch` if it is to be
@@ -196,11 +194,13 @@ int64_t matmul_scratch(const OpCall& c) {
 void matmul(OpCall& c) {
   if (c.out_impl().numel == 0) return;
   const Matmul p(c);
-  if (!is_float(c.out_impl().dtype)) {
-    const Operands<int64_t> x(c, 2);
-    multiply_integers(p, x.in[0], x.in[1], x.out);
-    x.finish();
-    return;
+  if constexpr (computes(DType::i64)) {
+    if (!is_float(c.out_impl().dtype)) {
+      const Operands<int64_t> x(c, 2);
+      multiply_integers(p, x.in[0], x.in[1], x.out);
+      x.finish();
+      return;
+    }
   }
   by_types(c, [&]<class T, class S>(T, S) {
     const TensorImpl& result = c.out_impl();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
 #include "runtime/cpu/stream.h"
@@ -88,12 +89,12 @@ void backward(const LayerNormBackwardRow& row, int64_t n) {
 }  // namespace
 
 void layer_norm_row(const LayerNormRow& row, int64_t n, DType t) {
-  t == DType::f32 ? forward<float>(row, n) : forward<double>(row, n);
+  by_float(t, [&]<class T>(T) { forward<T>(row, n); });
 }
 
 void layer_norm_backward_row(const LayerNormBackwardRow& row, int64_t n,
                              DType t) {
-  t == DType::f32 ? backward<float>(row, n) : backward<double>(row, n);
+  by_float(t, [&]<class T>(T) { backward<T>(row, n); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -59,7 +59,7 @@ class Channelwise {
              return t->contiguous && t->dtype == stored;
            });
   }
-  const Planes& planes() const { return planes_; }
+  const NormPlanes& planes() const { return planes_; }
 
   // Calls visit(first, count, own) for all channels: some at a time where their
   // runs are short, so that memory is read and written in long pieces. `own` is
@@ -110,7 +110,7 @@ class Channelwise {
 
   DType dtype_;
   int64_t channels_;
-  Planes planes_;
+  NormPlanes planes_;
 };
 
 // Runs of 16-bit floats, `step` elements from one to the next, and dense copies
@@ -133,7 +133,7 @@ void convert_runs(char* runs, DType t, int64_t step, char* copies,
 template <class T>
 class Piece {
  public:
-  Piece(const TensorImpl& t, const Planes& all, int64_t first, int64_t some,
+  Piece(const TensorImpl& t, const NormPlanes& all, int64_t first, int64_t some,
         char* copy)
       : planes(all),
         own_(t.bytes() + first * all.length * itemsize(t.dtype)),
@@ -143,7 +143,7 @@ class Piece {
     data = reinterpret_cast<T*>(copied() ? copy : own_);
   }
 
-  Planes planes;
+  NormPlanes planes;
   T* data;
 
   // Between the tensor and the copy, if there is one.
@@ -230,7 +230,7 @@ void forward(OpCall& c) {
   void* rest = scratch + 5 * bytes;
   T* mean = c.outs[1]->ptr<T>();
   T* rstd = c.outs[2]->ptr<T>();
-  const bool training = c.b(5);
+  const bool training = kState && c.b(5);
   if (!training) {
     std::copy_n(parameters<T>(c, 1, n, T(0), spare), n, mean);
     std::copy_n(parameters<T>(c, 2, n, T(1), spare), n, var);
@@ -245,12 +245,12 @@ void forward(OpCall& c) {
   const Channelwise channels(x, t);
   if (channels.fits({&x, c.outs[0]})) {
     const int copies = is_16_bit_float(x.dtype) ? 1 : 0;
-    const auto normalize = [&](const Planes& planes, T* out, const T* from,
+    const auto normalize = [&](const NormPlanes& planes, T* out, const T* from,
                                int64_t first, int64_t some) {
       FE_BEST(normalize_planes)
       (planes, {some, out, from, mean + first, scale + first, bias + first}, t);
     };
-    const auto find_statistics = [&](int64_t i, const Planes& planes,
+    const auto find_statistics = [&](int64_t i, const NormPlanes& planes,
                                      const T* from) {
       const double sum = FE_BEST(sum_of_planes)(planes, from, t);
       mean[i] = static_cast<T>(sum) / count;
@@ -273,7 +273,7 @@ void forward(OpCall& c) {
       });
     } else {
       for (int64_t i = 0; i < n; ++i) scale_channel(i);
-      Planes planes = channels.planes();
+      NormPlanes planes = channels.planes();
       planes.count = 1;
       channels.each_in_order([&](int64_t image, int64_t first, int64_t some) {
         const int64_t at = image * planes.step + first * planes.length;
@@ -305,8 +305,7 @@ void forward(OpCall& c) {
 
 void forward_kernel(OpCall& c) {
   if (c.in(0).shape[1] == 0) return;
-  compute_type(c.compute) == DType::f32 ? forward<float>(c)
-                                        : forward<double>(c);
+  by_float(compute_type(c.compute), [&]<class T>(T) { forward<T>(c); });
 }
 
 // Scratch: two sums' shares, weight * rstd, copies of mean, rstd and weight;
@@ -350,7 +349,7 @@ void backward(OpCall& c) {
 
   const Channelwise channels(x, t);
   if (channels.fits({&grad, &x, c.outs[0]})) {
-    const Planes& all = channels.planes();
+    const NormPlanes& all = channels.planes();
     const int copies = is_16_bit_float(x.dtype) ? 2 : 0;
     channels.each(copies, rest, [&](int64_t first, int64_t some, char* own) {
       const Piece<T> slopes(grad, all, first, some, own);
@@ -391,8 +390,7 @@ void backward(OpCall& c) {
 
 void backward_kernel(OpCall& c) {
   if (c.in(1).shape[1] == 0) return;
-  compute_type(c.compute) == DType::f32 ? backward<float>(c)
-                                        : backward<double>(c);
+  by_float(compute_type(c.compute), [&]<class T>(T) { backward<T>(c); });
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace {
 
 struct Groups {
   int64_t images, channels, groups;
-  int64_t together;  // channels of a group
-  Planes planes;     // of one
+  int64_t together;   // channels of a group
+  NormPlanes planes;  // of one
   RowPlan rows;
 
   Groups(const OpCall& c, int input, int num_groups)
@@ -34,7 +34,7 @@ struct Groups {
   }
 
  private:
-  static Planes plane_of(const TensorImpl& x) {
+  static NormPlanes plane_of(const TensorImpl& x) {
     int64_t length = 1;
     for (int d = 2; d < x.ndim; ++d) length *= x.shape[d];
     return {1, length, length};
@@ -78,7 +78,7 @@ void forward(OpCall& c) {
   const T length = static_cast<T>(s.rows.length), eps = static_cast<T>(c.f(4));
   const TensorImpl* in[] = {&c.in(0)};
   each_row(s.rows, c.outs[0], in, scratch, [&](const Row& row) {
-    const Planes whole{1, s.rows.length, s.rows.length};
+    const NormPlanes whole{1, s.rows.length, s.rows.length};
     T& centre = mean[row.index];
     T& factor = rstd[row.index];
     centre =
@@ -172,8 +172,8 @@ extern const KernelDef normalize_groups_cpu = {
     .name = "normalize_groups",
     .run =
         [](OpCall& c) {
-          cpu::compute_type(c.compute) == DType::f32 ? cpu::forward<float>(c)
-                                                     : cpu::forward<double>(c);
+          cpu::by_float(cpu::compute_type(c.compute),
+                        [&]<class T>(T) { cpu::forward<T>(c); });
         },
     .scratch = cpu::forward_scratch,
 };
@@ -181,8 +181,8 @@ extern const KernelDef normalize_groups_backward_cpu = {
     .name = "normalize_groups_backward",
     .run =
         [](OpCall& c) {
-          cpu::compute_type(c.compute) == DType::f32 ? cpu::backward<float>(c)
-                                                     : cpu::backward<double>(c);
+          cpu::by_float(cpu::compute_type(c.compute),
+                        [&]<class T>(T) { cpu::backward<T>(c); });
         },
     .scratch = cpu::backward_scratch,
 };

@@ -99,11 +99,9 @@ void backward_kernel(OpCall& c) {
                 plan.length, plan.dtype);
            });
   const auto add = [&](int out, const char* parts) {
-    if (plan.dtype == DType::f32) {
-      add_chunks(c.outs[out]->ptr<float>(), parts, chunks, bytes, plan.length);
-    } else {
-      add_chunks(c.outs[out]->ptr<double>(), parts, chunks, bytes, plan.length);
-    }
+    by_float(plan.dtype, [&]<class T>(T) {
+      add_chunks(c.outs[out]->ptr<T>(), parts, chunks, bytes, plan.length);
+    });
   };
   add(1, weight_parts);
   add(2, bias_parts);

@@ -10,7 +10,7 @@ namespace ferrule::cpu {
 
 // Of one channel: `count` runs of `length` elements, `step` elements from one
 // to the next. The runs of the next channel follow its own.
-struct Planes {
+struct NormPlanes {
   int64_t count;
   int64_t length;
   int64_t step;
@@ -41,13 +41,14 @@ struct NormalizedPlanesBackward {
 FE_SIMD(
     // Sums over the planes of a channel, of blocks of elements in the dtype, of
     // blocks in float64: of x, of (x - centre)^2, of grad * (x - centre).
-    double sum_of_planes(const Planes& p, const void* x, DType t);
-    double squares_of_planes(const Planes& p, const void* x, const void* centre,
-                             DType t);
-    double products_of_planes(const Planes& p, const void* grad, const void* x,
-                              const void* centre, DType t);
-    void normalize_planes(const Planes& p, const NormalizedPlanes& n, DType t);
-    void normalize_planes_backward(const Planes& p,
+    double sum_of_planes(const NormPlanes& p, const void* x, DType t);
+    double squares_of_planes(const NormPlanes& p, const void* x,
+                             const void* centre, DType t);
+    double products_of_planes(const NormPlanes& p, const void* grad,
+                              const void* x, const void* centre, DType t);
+    void normalize_planes(const NormPlanes& p, const NormalizedPlanes& n,
+                          DType t);
+    void normalize_planes_backward(const NormPlanes& p,
                                    const NormalizedPlanesBackward& n, DType t);)
 
 }  // namespace ferrule::cpu

@@ -1,6 +1,7 @@
-// Planes of batch and group normalisation, in vectors.
+// NormPlanes of batch and group normalisation, in vectors.
 #include "runtime/cpu/norm_planes.h"
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
 
@@ -21,7 +22,7 @@ FE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // `element(i, left)`: i counts from the start of the first plane.
 template <class T, class Get>
-FE_INLINE double sum_planes(const Planes& p, Get element) {
+FE_INLINE double sum_planes(const NormPlanes& p, Get element) {
   const int64_t together = p.length < kBlock ? kBlock / p.length : 1;
   double total = 0;
   for (int64_t first = 0; first < p.count; first += together) {
@@ -44,7 +45,7 @@ FE_INLINE double sum_planes(const Planes& p, Get element) {
 // Calls visit(channel, i, left...) for every vector, in the order of memory;
 // those without `left` are whole.
 template <class T, class Visit>
-FE_INLINE void each_vector(const Planes& p, int64_t channels, Visit visit) {
+FE_INLINE void each_vector(const NormPlanes& p, int64_t channels, Visit visit) {
   for (int64_t k = 0; k < p.count; ++k) {
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t start = k * p.step + c * p.length;
@@ -60,13 +61,13 @@ const T* as(const void* p) {
   return static_cast<const T*>(p);
 }
 template <class T>
-double sum(const Planes& p, const T* x) {
+double sum(const NormPlanes& p, const T* x) {
   return sum_planes<T>(
       p, [&](int64_t i, int64_t left) { return load(x + i, left); });
 }
 
 template <class T>
-double squares(const Planes& p, const T* x, T centre) {
+double squares(const NormPlanes& p, const T* x, T centre) {
   return sum_planes<T>(p, [&](int64_t i, int64_t left) {
     const Vec<T> d = load(x + i, left) - centre;
     return d * d;
@@ -74,14 +75,14 @@ double squares(const Planes& p, const T* x, T centre) {
 }
 
 template <class T>
-double products(const Planes& p, const T* grad, const T* x, T centre) {
+double products(const NormPlanes& p, const T* grad, const T* x, T centre) {
   return sum_planes<T>(p, [&](int64_t i, int64_t left) {
     return load(grad + i, left) * (load(x + i, left) - centre);
   });
 }
 
 template <class T>
-void forward(const Planes& p, const NormalizedPlanes& n) {
+void forward(const NormPlanes& p, const NormalizedPlanes& n) {
   const T* x = as<T>(n.x);
   const T* mean = as<T>(n.mean);
   const T* scale = as<T>(n.scale);
@@ -94,7 +95,7 @@ void forward(const Planes& p, const NormalizedPlanes& n) {
 }
 
 template <class T>
-void backward(const Planes& p, const NormalizedPlanesBackward& n) {
+void backward(const NormPlanes& p, const NormalizedPlanesBackward& n) {
   const T* grad = as<T>(n.grad);
   const T* x = as<T>(n.x);
   const T* mean = as<T>(n.mean);
@@ -111,31 +112,30 @@ void backward(const Planes& p, const NormalizedPlanesBackward& n) {
 
 }  // namespace
 
-double sum_of_planes(const Planes& p, const void* x, DType t) {
-  return t == DType::f32 ? sum(p, as<float>(x)) : sum(p, as<double>(x));
+double sum_of_planes(const NormPlanes& p, const void* x, DType t) {
+  return by_float(t, [&]<class T>(T) { return sum(p, as<T>(x)); });
 }
 
-double squares_of_planes(const Planes& p, const void* x, const void* centre,
+double squares_of_planes(const NormPlanes& p, const void* x, const void* centre,
                          DType t) {
-  return t == DType::f32 ? squares(p, as<float>(x), *as<float>(centre))
-                         : squares(p, as<double>(x), *as<double>(centre));
+  return by_float(
+      t, [&]<class T>(T) { return squares(p, as<T>(x), *as<T>(centre)); });
 }
 
-double products_of_planes(const Planes& p, const void* grad, const void* x,
+double products_of_planes(const NormPlanes& p, const void* grad, const void* x,
                           const void* centre, DType t) {
-  return t == DType::f32
-             ? products(p, as<float>(grad), as<float>(x), *as<float>(centre))
-             : products(p, as<double>(grad), as<double>(x),
-                        *as<double>(centre));
+  return by_float(t, [&]<class T>(T) {
+    return products(p, as<T>(grad), as<T>(x), *as<T>(centre));
+  });
 }
 
-void normalize_planes(const Planes& p, const NormalizedPlanes& n, DType t) {
-  t == DType::f32 ? forward<float>(p, n) : forward<double>(p, n);
+void normalize_planes(const NormPlanes& p, const NormalizedPlanes& n, DType t) {
+  by_float(t, [&]<class T>(T) { forward<T>(p, n); });
 }
 
-void normalize_planes_backward(const Planes& p,
+void normalize_planes_backward(const NormPlanes& p,
                                const NormalizedPlanesBackward& n, DType t) {
-  t == DType::f32 ? backward<float>(p, n) : backward<double>(p, n);
+  by_float(t, [&]<class T>(T) { backward<T>(p, n); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

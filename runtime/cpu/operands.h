@@ -66,7 +66,7 @@ struct Operands {
 // Calls run(float()) or run(double()), as result 0 is computed in.
 template <class Run>
 auto by_float(const OpCall& c, const Run& run) {
-  return c.out_impl().dtype == DType::f64 ? run(double()) : run(float());
+  return by_float(c.out_impl().dtype, run);
 }
 
 }  // namespace ferrule::cpu

@@ -1,6 +1,7 @@
 // Steps of recurrent layers, in vectors.
 #include "runtime/cpu/recurrence.h"
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/simd.h"
 #include "runtime/cpu/vecmath.h"
 
@@ -278,11 +279,11 @@ void step_grad(const StepGradBlock& b) {
 }  // namespace
 
 void step_block(const StepBlock& b, DType t) {
-  t == DType::f64 ? step<double>(b) : step<float>(b);
+  by_float(t, [&]<class T>(T) { step<T>(b); });
 }
 
 void step_grad_block(const StepGradBlock& b, DType t) {
-  t == DType::f64 ? step_grad<double>(b) : step_grad<float>(b);
+  by_float(t, [&]<class T>(T) { step_grad<T>(b); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -192,14 +192,9 @@ int64_t Reduction::scratch_bytes() const {
 void Reduction::run(Fold fold, const FoldOperands& in, void* out,
                     void* scratch) const {
   if (results_ == 0) return;
-  if (dtype_ == DType::f32) {
-    run_as(fold, in, static_cast<float*>(out), static_cast<float*>(scratch));
-  } else if (dtype_ == DType::f64) {
-    run_as(fold, in, static_cast<double*>(out), static_cast<double*>(scratch));
-  } else {
-    run_as(fold, in, static_cast<int64_t*>(out),
-           static_cast<int64_t*>(scratch));
-  }
+  by_number(dtype_, [&]<class T>(T) {
+    run_as(fold, in, static_cast<T*>(out), static_cast<T*>(scratch));
+  });
 }
 
 template <class T>

@@ -47,7 +47,8 @@ using FoldRowsFn = void (*)(void* out, const FoldInput& in, int64_t rows,
                             int64_t n);
 
 FE_SIMD(FoldRunFn fold_run(Fold fold, DType t);
-        FoldRowsFn fold_rows(Fold fold, DType t);
+        // fold_run(Fold::sum, t), for code that needs no other fold.
+        FoldRunFn sum_run(DType t); FoldRowsFn fold_rows(Fold fold, DType t);
         // Index of the first element equal to `value` (the first NaN if it is
         // one), or n.
         int64_t find_first(const void* in, const void* value, int64_t n,

@@ -176,19 +176,20 @@ FoldRowsFn find_rows(Fold fold) {
 }  // namespace
 
 FoldRunFn fold_run(Fold fold, DType t) {
-  if (t == DType::f32) return find_run<float>(fold);
-  return t == DType::f64 ? find_run<double>(fold) : find_run<int64_t>(fold);
+  return by_number(t, [fold]<class T>(T) { return find_run<T>(fold); });
+}
+
+FoldRunFn sum_run(DType t) {
+  return by_number(
+      t, []<class T>(T) -> FoldRunFn { return run_loop<Fold::sum, T>; });
 }
 
 FoldRowsFn fold_rows(Fold fold, DType t) {
-  if (t == DType::f32) return find_rows<float>(fold);
-  return t == DType::f64 ? find_rows<double>(fold) : find_rows<int64_t>(fold);
+  return by_number(t, [fold]<class T>(T) { return find_rows<T>(fold); });
 }
 
 int64_t find_first(const void* in, const void* value, int64_t n, DType t) {
-  if (t == DType::f32) return find_loop<float>(in, value, n);
-  return t == DType::f64 ? find_loop<double>(in, value, n)
-                         : find_loop<int64_t>(in, value, n);
+  return by_number(t, [&]<class T>(T) { return find_loop<T>(in, value, n); });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

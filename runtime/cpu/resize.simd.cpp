@@ -1,6 +1,7 @@
 // The arithmetic of interpolation where neighbours lie rows apart.
 #include "runtime/cpu/resize.h"
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/simd.h"
 
 namespace ferrule::cpu::FE_ISA {
@@ -34,8 +35,7 @@ void add(void* out, const void* in, double weight, int64_t n) {
 }  // namespace
 
 ResizeLoops resize_loops(DType t) {
-  return t == DType::f64 ? ResizeLoops{mix<double>, add<double>}
-                         : ResizeLoops{mix<float>, add<float>};
+  return by_float(t, []<class T>(T) { return ResizeLoops{mix<T>, add<T>}; });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/cpu/arithmetic.h"
 #include "runtime/cpu/reduce_tree.h"
 #include "runtime/cpu/simd.h"
 #include "runtime/cpu/stream.h"
@@ -182,53 +183,45 @@ void cross_entropy_backward(T* out, const T* x, const ClassTargets& q,
 
 void softmax_row(const RowResult& result, const void* x, int64_t n, bool log,
                  DType t) {
-  const auto run = [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     const Result<T> typed(result);
     log ? log_softmax(typed, as<T>(x), n) : softmax(typed, as<T>(x), n);
-  };
-  t == DType::f32 ? run(float{}) : run(double{});
+  });
 }
 
 void softmax_backward_row(const RowResult& result, const void* grad,
                           const void* y, int64_t n, bool log, DType t) {
-  const auto run = [&]<class T>(T) {
+  by_float(t, [&]<class T>(T) {
     const Result<T> typed(result);
     (log ? log_softmax_backward<T> : softmax_backward<T>)(typed, as<T>(grad),
                                                           as<T>(y), n);
-  };
-  t == DType::f32 ? run(float{}) : run(double{});
+  });
 }
 
 LogSumExp log_sum_exp_row(const void* x, int64_t n, DType t) {
-  return t == DType::f32 ? log_sum_exp(as<float>(x), n)
-                         : log_sum_exp(as<double>(x), n);
+  return by_float(t, [&]<class T>(T) { return log_sum_exp(as<T>(x), n); });
 }
 
 double cross_entropy_row(const void* x, const ClassTargets& q, LogSumExp total,
                          int64_t n, DType t) {
-  return t == DType::f32 ? cross_entropy(as<float>(x), q, total, n)
-                         : cross_entropy(as<double>(x), q, total, n);
+  return by_float(
+      t, [&]<class T>(T) { return cross_entropy(as<T>(x), q, total, n); });
 }
 
 double class_share_row(const ClassTargets& q, int64_t n, DType t) {
-  if (t == DType::f32) {
-    return sum_long<float>(
-        n, [&](int64_t i, int64_t left) { return share<float>(q, i, left); });
-  }
-  return sum_long<double>(
-      n, [&](int64_t i, int64_t left) { return share<double>(q, i, left); });
+  return by_float(t, [&]<class T>(T) -> double {
+    return sum_long<T>(
+        n, [&](int64_t i, int64_t left) { return share<T>(q, i, left); });
+  });
 }
 
 void cross_entropy_backward_row(void* out, const void* x, const ClassTargets& q,
                                 LogSumExp total, double shares, double by,
                                 int64_t n, DType t) {
-  if (t == DType::f32) {
-    cross_entropy_backward(static_cast<float*>(out), as<float>(x), q, total,
-                           shares, by, n);
-  } else {
-    cross_entropy_backward(static_cast<double*>(out), as<double>(x), q, total,
-                           shares, by, n);
-  }
+  by_float(t, [&]<class T>(T) {
+    cross_entropy_backward(static_cast<T*>(out), as<T>(x), q, total, shares, by,
+                           n);
+  });
 }
 
 }  // namespace ferrule::cpu::FE_ISA

@@ -66,7 +66,7 @@ void FileOut::write(const void* data, uint64_t size) {
 }
 
 void FileOut::pad_to(uint64_t offset) {
-  static constexpr char kZeros[4096] = {};
+  static constexpr char kZeros[256] = {};  // gaps are short, or one a file
   while (size_ < offset) {
     write(kZeros, std::min<uint64_t>(sizeof kZeros, offset - size_));
   }

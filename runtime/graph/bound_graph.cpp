@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/core/built.h"
 #include "runtime/graph/control.h"
 
 namespace ferrule {
@@ -26,6 +27,26 @@ std::string dims_text(const Program& program, const Value& value) {
   }
   out += value.dims.size() == 1 ? ",)" : ")";
   return out;
+}
+
+// Has this build the code for the call? (It has its op, or the node would not
+// have been read.)
+void check_built(const OpCall& call) {
+  constexpr const char* kWhy =
+      "; it was built for other models (FERRULE_MODELS, FERRULE_OPS)";
+  const auto check = [&](const TensorImpl* t) {
+    if (!t || built(t->dtype)) return;
+    fail<FormatError>("this runtime does not compute in ", t->dtype, kWhy);
+  };
+  for (int i = 0; i < call.info.schema.n; ++i) {
+    if (call.is_tensor(i)) check(&call.in(i));
+    if (call.args[i].tag != ArgTag::tensors) continue;
+    for (const TensorImpl* t : call.list(i)) check(t);
+  }
+  for (int i = 0; i < call.nouts; ++i) check(call.outs[i]);
+  if (!kState && writes(call.info, call.args)) {
+    fail<FormatError>("this runtime changes no weights or statistics", kWhy);
+  }
 }
 
 std::string value_label(const Graph& graph, int32_t id) {
@@ -186,7 +207,9 @@ BoundGraph::~BoundGraph() = default;
 
 void BoundGraph::bind_node(size_t index, Nesting& nesting) {
   const Node& node = graph.nodes[index];
-  if (node.op->runs_graphs) return bind_control(index, nesting);
+  if constexpr (kControlFlow) {
+    if (node.op->runs_graphs) return bind_control(index, nesting);
+  }
   if (!node.regions.empty()) {
     fail<FormatError>("has graphs, which only control flow runs");
   }
@@ -207,6 +230,7 @@ void BoundGraph::bind_node(size_t index, Nesting& nesting) {
   if (has_work(call) && !call.info.cpu) {
     fail<FormatError>("this build has no CPU kernel for it");
   }
+  check_built(call);
   take_results(index, call);
   if (writes(call.info, call.args)) take_writes(index, call);
 }

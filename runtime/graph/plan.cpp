@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "runtime/core/allocator.h"
+#include "runtime/core/built.h"
 #include "runtime/cpu/strided_copy.h"
 #include "runtime/graph/memory_plan.h"
 #include "runtime/graph/passes/fold.h"
@@ -59,7 +60,7 @@ class Plan::Builder {
     find_uses();
     for (int32_t n = 0; n < end_; ++n) {
       if (bound_.controls[n]) {
-        place_control(n, options);
+        if constexpr (kControlFlow) place_control(n, options);
       } else {
         place_node(n);
       }
@@ -563,7 +564,9 @@ void Plan::run(std::span<const Tensor> inputs, void* scratch,
 
 void Plan::run_step(const Step& step, void* scratch,
                     const RunContext& context) {
-  if (step.control) return step.control->run(scratch, context.inner());
+  if constexpr (kControlFlow) {
+    if (step.control) return step.control->run(scratch, context.inner());
+  }
   if (step.tiles) return step.tiles->program.run();
   OpCall& call = *step.call;
   if (call.op.random) {

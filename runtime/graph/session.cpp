@@ -8,6 +8,7 @@
 #include <map>
 
 #include "ferrule/log.h"
+#include "runtime/core/built.h"
 #include "runtime/core/copy_bytes.h"
 #include "runtime/format/source.h"
 #include "runtime/format/state_out.h"
@@ -306,6 +307,10 @@ std::string Session::check_goldens(double tolerance) {
 }
 
 void Session::save(const std::string& path) {
+  if constexpr (!kState) {
+    fail<ValueError>("[save] this runtime was built for models that change ",
+                     "nothing (FERRULE_MODELS, FERRULE_OPS)");
+  }
   const Program& p = *impl_->program;
   if (!p.source) {
     fail<ValueError>("[save] the program was not opened from a file: write it "

@@ -45,14 +45,50 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return mlp, loop
 
 
+DTYPES = {str(t).rpartition(".")[2] for t in (fe.bool, fe.int64, fe.float32)}
+
+
+def ops_of(*models: Path) -> list[str]:
+    """What `select` lists but for dtypes and `state`."""
+    listed = select(*models).stdout.split()
+    return [name for name in listed if name not in DTYPES | {"state"}]
+
+
 def test_lists_the_ops_of_all_graphs(models: tuple[Path, Path]) -> None:
     mlp, loop = models
-    ops = select(mlp).stdout.split()
+    ops = ops_of(mlp)
     assert ops == sorted(ops)
     assert {"linear", "relu", "relu_backward", "cross_entropy", "sgd_step"} <= set(ops)
-    inside = select(loop).stdout.split()  # of the loop's step, too
+    inside = ops_of(loop)  # of the loop's step, too
     assert {"add", "scan", "sin"} <= set(inside)
-    assert select(mlp, loop).stdout.split() == sorted({*ops, *inside})
+    assert ops_of(mlp, loop) == sorted({*ops, *inside})
+
+
+def test_lists_dtypes_and_whether_state_changes(models: tuple[Path, Path]) -> None:
+    mlp, loop = models
+    listed = select(mlp).stdout.split()
+    assert listed[-3:] == ["float32", "int64", "state"]  # the targets are int64
+    assert select(loop).stdout.split()[-1] == "float32"
+
+
+def test_a_weight_that_no_node_reads_needs_no_dtype(tmp_path: Path) -> None:
+    """Batch norm's count of batches, int64, stands in the graph of inference."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    fe.export(net, (fe.rand(1, 3, 8, 8),), path=tmp_path / "norm.fer")
+    assert select(tmp_path / "norm.fer").stdout.split() == [
+        "batch_norm",
+        "conv2d",
+        "float32",
+    ]
+
+
+def test_statistics_of_the_batch_count_as_state(tmp_path: Path) -> None:
+    def normalized(x: fe.Tensor) -> fe.Tensor:
+        return nn.functional.batch_norm(x, None, None, training=True)
+
+    fe.export(normalized, (fe.rand(2, 3, 8, 8),), path=tmp_path / "norm.fer")
+    listed = select(tmp_path / "norm.fer").stdout.split()
+    assert listed == ["batch_norm", "float32", "state"]
 
 
 def test_says_what_needs_an_op(models: tuple[Path, Path], tmp_path: Path) -> None:
@@ -64,7 +100,7 @@ def test_says_what_needs_an_op(models: tuple[Path, Path], tmp_path: Path) -> Non
     done = select("--output", tmp_path / "ops.txt", loop)
     listed = (tmp_path / "ops.txt").read_text()
     assert listed == select(loop).stdout
-    assert done.stdout == f"{len(listed.split())} ops\n"
+    assert done.stdout == f"{len(ops_of(loop))} ops\n"
 
 
 def test_refuses(tmp_path: Path) -> None:
@@ -99,7 +135,7 @@ def test_tables_of_a_selected_build(models: tuple[Path, Path], tmp_path: Path) -
     subprocess.run(generate, check=True, capture_output=True)
     generated = tmp_path / "build" / "generated"
     table = re.findall(r"&(\w+)_op,", (generated / "op_table.cpp").read_text())
-    assert table == select(*models).stdout.split()
+    assert table == ops_of(*models)
     kernels = re.findall(
         r"&(\w+)_cpu,", (generated / "cpu_kernel_table.cpp").read_text()
     )
