@@ -69,6 +69,6 @@ struct fer_session_s {
   std::vector<ferrule::Tensor> inputs;
   // What watches the session.
   std::unique_ptr<ferrule::RunWatcher> function;
-  std::unique_ptr<ferrule::RunProfile> profile;
+  std::unique_ptr<ferrule::RunWatcher> profile;  // a RunProfile
   std::string table;
 };

@@ -206,12 +206,13 @@ fer_status fer_session_stop_profile(fer_session session, const char* trace_path,
       fail<ValueError>("[fer_session_stop_profile] no profile was started");
     }
     if constexpr (kSmall) return;  // there is none
-    const auto profile = std::move(session->profile);
+    const auto watcher = std::move(session->profile);
     session->session.watch(session->function.get());
-    session->table = profile->table();
+    const auto& profile = static_cast<const RunProfile&>(*watcher);
+    session->table = profile.table();
     if (table) *table = session->table.c_str();
     if (!trace_path) return;
-    const std::string trace = profile->trace();
+    const std::string trace = profile.trace();
     FileOut file(trace_path);
     file.write(trace.data(), trace.size());
     file.commit();

@@ -34,6 +34,9 @@ if(FERRULE_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
 endif()
 
 add_link_options(-Wl,--gc-sections)
+if(FERRULE_LTO)  # code is made when it is linked: what is dropped needs sections
+  add_link_options(-ffunction-sections -fdata-sections)
+endif()
 if(ANDROID)
   add_link_options(-Wl,-z,max-page-size=16384)
 endif()

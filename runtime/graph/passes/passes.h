@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/core/built.h"
+
 namespace ferrule {
 
 enum class Pass : uint8_t {
@@ -33,9 +35,17 @@ struct PassInfo {
 // In the order of Pass.
 std::span<const PassInfo> all_passes();
 
+// Small builds have those alone that save memory in every network: the code of
+// the others is more than what they gain.
+constexpr bool built(Pass p) {
+  return !kSmall || p == Pass::dce || p == Pass::epilogues;
+}
+
 class Passes {
  public:
-  bool has(Pass p) const { return bits_ >> static_cast<int>(p) & 1; }
+  bool has(Pass p) const {
+    return built(p) && (bits_ >> static_cast<int>(p) & 1) != 0;
+  }
   void set(Pass p, bool on) {
     const uint32_t bit = 1u << static_cast<int>(p);
     bits_ = on ? bits_ | bit : bits_ & ~bit;
