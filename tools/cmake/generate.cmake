@@ -15,12 +15,14 @@ function(ferrule_generate_tables)
   file(CONFIGURE OUTPUT "${out}/selected.list" CONTENT "${selected}\n")
   add_custom_command(
     OUTPUT "${out}/ferrule/ops.h" "${out}/op_table.cpp"
-    COMMAND "${CMAKE_COMMAND}" -DKIND=ops "-DOUT=${out}" -P "${script}"
+    COMMAND "${CMAKE_COMMAND}" -DKIND=ops "-DOUT=${out}"
+            -DTRAINING=${FERRULE_TRAINING} -P "${script}"
     DEPENDS ${arg_OPS} "${out}/ops.list" "${out}/selected.list" "${script}"
     COMMENT "Op table" VERBATIM)
   add_custom_command(
     OUTPUT "${out}/cpu_kernel_table.cpp"
-    COMMAND "${CMAKE_COMMAND}" -DKIND=kernels "-DOUT=${out}" -P "${script}"
+    COMMAND "${CMAKE_COMMAND}" -DKIND=kernels "-DOUT=${out}"
+            -DTRAINING=${FERRULE_TRAINING} -P "${script}"
     DEPENDS ${arg_KERNELS} "${out}/kernels.list" "${out}/selected.list"
             "${script}"
     COMMENT "CPU kernel table" VERBATIM)

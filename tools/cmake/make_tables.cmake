@@ -3,7 +3,8 @@
 # It looks for lines that start with
 #   extern const OpDef NAME_op = {            in runtime/ops/*.cpp
 #   extern const KernelDef NAME_cpu = {       in runtime/cpu/*.cpp
-# of those ops whose names stand in OUT/selected.list, if it is not empty. A
+# of those ops whose names stand in OUT/selected.list, if it is not empty, and,
+# with -DTRAINING=OFF, without those that only gradients and optimizers run. A
 # file is written only when its content changes.
 
 if(KIND STREQUAL "ops")
@@ -53,6 +54,15 @@ if(selected)
       message(FATAL_ERROR "There are no ops called ${selected} (FERRULE_OPS).")
     endif()
   endif()
+endif()
+if(DEFINED TRAINING AND NOT TRAINING)
+  # The exceptions are parts of transposed convolution, padding and windows, too.
+  set(forward conv2d_dx slice_dx select_dx as_strided_dx)
+  foreach(name IN LISTS table_names)
+    if(name MATCHES "_(backward|dx|dw|step)$" AND NOT name IN_LIST forward)
+      list(REMOVE_ITEM table_names "${name}")
+    endif()
+  endforeach()
 endif()
 list(LENGTH table_names count)
 

@@ -1,5 +1,5 @@
-# A runtime for some models: FERRULE_MODELS, FERRULE_OPS, and for some machines:
-# FERRULE_ISA, FERRULE_SMALL. Sets ferrule_selected_ops to the names of the ops
+# A runtime for some models: FERRULE_MODELS, FERRULE_OPS, or for inference alone:
+# FERRULE_TRAINING, and for some machines: FERRULE_ISA, FERRULE_SMALL. Sets ferrule_selected_ops to the names of the ops
 # that it has; empty: all. Writes generated/ferrule_built.h, which tells the code
 # what else it has (runtime/core/built.h).
 
@@ -92,6 +92,13 @@ if(FERRULE_MODELS OR FERRULE_OPS)
                  "for ${selected_features}")
 else()
   set(selected_features state ${dtype_names})
+endif()
+if(NOT FERRULE_TRAINING)
+  if(NOT FERRULE_RUNTIME_ONLY)
+    message(FATAL_ERROR "FERRULE_TRAINING=OFF is for a deployed runtime: set "
+                        "FERRULE_RUNTIME_ONLY=ON, too.")
+  endif()
+  list(REMOVE_ITEM selected_features state)
 endif()
 
 # --- What the code sees of it.
