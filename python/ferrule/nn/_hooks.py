@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .._ferrule import Tensor, autograd_function, is_grad_enabled
-
-if TYPE_CHECKING:
-    from .module import Module
 
 __all__ = ["BackwardHooks", "ForwardHook", "RemovableHandle"]
 
@@ -29,7 +26,7 @@ class BackwardHooks:
 
     def __init__(
         self,
-        module: Module,
+        module: object,
         pre_hooks: list[Callable[..., Any]],
         hooks: list[Callable[..., Any]],
     ) -> None:
