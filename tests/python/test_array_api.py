@@ -404,6 +404,13 @@ def test_errors():
 
 
 SUITE = os.environ.get("FERRULE_ARRAY_API_TESTS")
+
+
+def test_two_numbers_are_no_operands():
+    with pytest.raises(TypeError, match="one of two operands must be an array, got 1"):
+        xp.add(1, 2.0)
+
+
 if SUITE:
 
     def test_conformance_suite():
