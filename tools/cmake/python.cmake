@@ -43,6 +43,7 @@ if(NOT FERRULE_SANITIZE AND NOT CMAKE_CROSSCOMPILING
     COMMAND "${Python_EXECUTABLE}" "${stub_script}" "${package_dir}"
             "${package_dir}"
     DEPENDS _ferrule "${stub_script}"
+            "${PROJECT_SOURCE_DIR}/python/src/stub_texts.py"
             "${PROJECT_SOURCE_DIR}/python/ferrule/nn/functional.py"
     COMMENT "Type stubs" VERBATIM)
   add_custom_target(_ferrule_stubs ALL DEPENDS "${package_dir}/_ferrule.pyi")
