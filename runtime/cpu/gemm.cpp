@@ -237,7 +237,8 @@ struct DepthParts {
             (count - 1) * elements * static_cast<int64_t>(sizeof(T)), 64);
       }
     }
-    part_bytes = run_bytes(part(g, 0));
+    // A shorter sum may have deeper blocks.
+    part_bytes = std::max(run_bytes(part(g, 0)), run_bytes(part(g, count - 1)));
   }
 
   // Part i, without its place for the sums.

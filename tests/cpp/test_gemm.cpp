@@ -295,6 +295,7 @@ TEST_CASE_TEMPLATE("gemm: strips", T, float, double) {
 TEST_CASE_TEMPLATE("gemm: long sums of few elements", T, float, double) {
   check_shape<T>(1, 1, 2100000 / (sizeof(T) / 4));
   check_shape<T>(64, 64, 2600);
+  check_shape<T>(64, 64, 8193);  // the last part has deeper blocks
   check_shape<T>(3, 100, 7000);
   check_shape<T>(7, 5, 60000);
 }
