@@ -17,6 +17,14 @@ namespace ferrule::cpu::FE_ISA {
 template <class T, class S>
 struct Kind;
 
+// Elements of a and b in turn: those from element `from` on that make a vector.
+template <int from, class V>
+FE_INLINE V in_turn(V a, V b) {
+  return [&]<int... j>(std::integer_sequence<int, j...>) {
+    return __builtin_shufflevector(a, b, (from + j / 2 + j % 2 * width<V>)...);
+  }(std::make_integer_sequence<int, width<V>>());
+}
+
 // ---- Elements as they are
 
 template <class T>
@@ -110,6 +118,14 @@ struct Kind<float, BFloat16> {
     }
     return bits<F32>(words);
   }
+  // Of two vectors of columns. The whole group exists.
+  FE_INLINE static void full_rows(const BFloat16* from, int64_t row,
+                                  F32 (&words)[2]) {
+    const auto first = FE_ISA::load(&from->bits);
+    const auto second = FE_ISA::load(&(from + row)->bits);
+    words[0] = bits<F32>(in_turn<0>(first, second));
+    words[1] = bits<F32>(in_turn<lanes<float>>(first, second));
+  }
   FE_INLINE static F32 for_a(F32 words) { return words; }
 #if defined(__AVX512BF16__)
   FE_INLINE static F32 step(F32 a, F32 b, F32 sum) {
@@ -201,6 +217,19 @@ struct Kind<int32_t, int8_t> {
       words |= convert<uint32_t>(convert<uint16_t>(part)) << (8 * i);
     }
     return bits<I32>(words);
+  }
+  // Of two vectors of columns. The whole group exists.
+  FE_INLINE static void full_rows(const int8_t* from, int64_t row,
+                                  I32 (&words)[2]) {
+    constexpr int kCols = lanes<int16_t>;
+    const auto widen = [](const int8_t* p) {
+      return convert<uint16_t>(
+          bits<Vec<uint8_t, kCols>>(load_i8<kCols>(p, kCols)));
+    };
+    const auto first = widen(from) | widen(from + row) << 8;
+    const auto second = widen(from + 2 * row) | widen(from + 3 * row) << 8;
+    words[0] = bits<I32>(in_turn<0>(first, second));
+    words[1] = bits<I32>(in_turn<kCols / 2>(first, second));
   }
 };
 

@@ -17,13 +17,9 @@ FE_INLINE void transpose(V (&rows)[width<V>]) {
     V next[kWidth];
 #pragma GCC unroll 16
     for (int i = 0; i < kWidth / 2; ++i) {
-      [&]<int... j>(std::integer_sequence<int, j...>) {
-        constexpr int kHalf = kWidth / 2;
-        next[2 * i] = __builtin_shufflevector(rows[i], rows[i + kHalf],
-                                              (j / 2 + j % 2 * kWidth)...);
-        next[2 * i + 1] = __builtin_shufflevector(
-            rows[i], rows[i + kHalf], (kHalf + j / 2 + j % 2 * kWidth)...);
-      }(std::make_integer_sequence<int, kWidth>());
+      constexpr int kHalf = kWidth / 2;
+      next[2 * i] = in_turn<0>(rows[i], rows[i + kHalf]);
+      next[2 * i + 1] = in_turn<kHalf>(rows[i], rows[i + kHalf]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) rows[i] = next[i];
@@ -178,6 +174,41 @@ template <class T, class S>
     }
     if constexpr (K::offset) {
       if (!of_a) store(to + words * width + j, sum * T(-128));
+    }
+  }
+}
+
+// A panel of B, as pack_words() does it, of dense rows of `kTileCols` elements.
+// Those of the next panel come near meanwhile.
+template <class T, class S>
+[[gnu::noinline]] void pack_full_words(const S* from, int64_t row,
+                                       int64_t depth, T* to) {
+  using K = Kind<T, S>;
+  Vec<T> sum[kTileVectors] = {};
+  const auto put = [&](int v, Vec<T> words) {
+    if constexpr (K::offset) {
+      sum[v] = K::step(splat(T(0x01010101)), words, sum[v]);
+    }
+    store(to + v * lanes<T>, words);
+  };
+  int64_t k = 0;
+  for (; k + K::group <= depth; k += K::group, to += kTileCols<T>) {
+    Vec<T> words[kTileVectors];
+    K::full_rows(from + k * row, row, words);
+    for (int i = 0; i < K::group; ++i) {
+      __builtin_prefetch(from + (k + i) * row + kTileCols<T>);
+    }
+    for (int v = 0; v < kTileVectors; ++v) put(v, words[v]);
+  }
+  if (k < depth) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      put(v, K::rows(from + k * row + v * lanes<T>, row, depth - k, lanes<T>));
+    }
+    to += kTileCols<T>;
+  }
+  if constexpr (K::offset) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      store(to + v * lanes<T>, sum[v] * T(-128));
     }
   }
 }

@@ -155,6 +155,12 @@ struct Tiles {
                  scratch_panel(panel), width_of(panel),
                  panel + 1 < col_panels() ? kTileCols<T> : 0);
     } else {
+      if constexpr (requires { &K::full_rows; }) {
+        if (g.b.col == 1 && cols_of(panel) == kTileCols<T>) {
+          return pack_full_words(b_source(panel), g.b.row, depth,
+                                 scratch_panel(panel));
+        }
+      }
       pack_words(b_source(panel), g.b.row, g.b.col, depth, cols_of(panel),
                  scratch_panel(panel), width_of(panel), false);
     }

@@ -330,6 +330,8 @@ TEST_CASE_TEMPLATE("gemm: narrow operands", Types, OfBFloat16, OfFloat16,
   }
   check_shape<T, S>(48, 1024, 256);
   check_shape<T, S>(40, 512, 512);
+  check_shape<T, S>(33, 130, 1100);  // whole panels, and a depth of no words
+  check_shape<T, S>(70, 96, 2051);
   check_shape<T, S>(64, 64, 2600);
   check_shape<T, S>(7, 5, 20000);
 }
