@@ -133,6 +133,7 @@ void multiply(const WinogradTiles<T>& t, int64_t first, int64_t rows,
   alignas(64) static constexpr T kZeros[kCols] = {};
   // The transforms have errors of their own; short parts make up for them.
   constexpr int64_t kPart = 64;
+  const int64_t part = equal_part(t.in_channels, kPart);
   const int64_t row_tiles = (rows + kTileRows - 1) / kTileRows;
   Tile<T> m{};
   m.depth = t.in_channels;
@@ -154,7 +155,7 @@ void multiply(const WinogradTiles<T>& t, int64_t first, int64_t rows,
       for (int64_t p = 0; p < n; p += kCols) {
         m.b = t.spread + x * t.spread_product + p;
         m.c = t.sums + (x * rows + row) * n + p;
-        run_in_parts(tile_function<T>(row_end - row, kTileVectors), m, kPart);
+        run_in_parts(tile_function<T>(row_end - row, kTileVectors), m, part);
       }
     }
   }

@@ -42,7 +42,7 @@ constexpr int64_t kStripsAcross = 8;
 constexpr int64_t kStrips = 16;
 constexpr int64_t kFewStrips = 4;
 // Rows of a strip, in general and of short ones.
-constexpr int64_t kStripRows = 512;
+constexpr int64_t kStripRows = 256;
 constexpr int64_t kLeastRows = 64;
 
 // A product of at most so many rows and columns has too few parts but along k.
@@ -109,6 +109,14 @@ void finish(const Gemm<T, S>& g) {
   }
 }
 
+// Elements in a word.
+template <class S>
+int64_t word_elements() {
+  if constexpr (std::is_same_v<S, BFloat16>) return FE_BEST_DOT(word_bf16)();
+  if constexpr (std::is_same_v<S, int8_t>) return FE_BEST_DOT(word_i8)();
+  return 1;
+}
+
 // Scratch of compute().
 template <class T, class S>
 int64_t packed_bytes(const Gemm<T, S>& g) {
@@ -134,7 +142,7 @@ struct Strips {
     if (plan.way != GemmWay::tiles) return;
     // Panels of A that are packed are packed for each strip, as is B for each
     // strip of rows.
-    constexpr int64_t kWidest = 4;
+    constexpr int64_t kWidest = 8;
     const int64_t width =
         plan.pack_a
             ? kWidest
@@ -203,6 +211,7 @@ void run(const Gemm<T, S>& g, void* scratch) {
   const Strips<T, S> strips(u);
   if (strips.count() == 1) {
     compute(u, scratch);
+    if (u.epilogue == nullptr) return;
     const GemmWay way = plan_gemm(u).way;
     if (way == GemmWay::dot || way == GemmWay::stream) finish(u);
     return;
@@ -302,10 +311,6 @@ GemmPlan plan_gemm(const Gemm<T, S>& g) {
     plan.way = GemmWay::stream;
     return plan;
   }
-  const int64_t blocks =
-      std::max<int64_t>(1, (g.k + kMaxDepth - 1) / kMaxDepth);
-  plan.depth = round_up((g.k + blocks - 1) / blocks, 16);
-  const int64_t depth = std::min(plan.depth, g.k);
   int64_t rows = g.m;
   int64_t cols = g.n;
   if (dense_sums && g.m <= kSwapRows && g.n > g.m) {
@@ -313,25 +318,44 @@ GemmPlan plan_gemm(const Gemm<T, S>& g) {
     std::swap(rows, cols);
     plan.pack_b = true;
   } else {
-    plan.pack_b = !kAsIs || g.b.col != 1 || g.b_packed != nullptr ||
-                  (g.m > kDirectRows &&
-                   (depth * std::min(g.n, kGemmCols) * kSize > kNearBytes ||
-                    collides(g.b.row, kSize)));
+    plan.pack_b =
+        !kAsIs || g.b.col != 1 || g.b_packed != nullptr ||
+        (g.m > kDirectRows &&
+         (std::min(g.k, kMaxDepth) * std::min(g.n, kGemmCols) * kSize >
+              kNearBytes ||
+          collides(g.b.row, kSize)));
   }
+  plan.narrow = plan.way == GemmWay::tiles && g.m <= kNarrowRows &&
+                (g.b_packed != nullptr ||
+                 (plan.pack_b && g.b.col == 1 && g.n > kMaxTileCols));
+  // Equal parts, and blocks of equally many. Sums of narrow operands are exact,
+  // or rounded to so few bits that they need no parts. A narrow product uses up
+  // a panel of B soon: it packs no more at a time than stays near.
+  const int64_t word = word_elements<S>();
+  const int64_t longest = (kAsIs || plan.narrow ? kSumPart : kMaxDepth) * word;
+  int64_t part = round_up(std::max<int64_t>(g.k, 1), 16);
+  plan.depth = part;
+  if (g.k > longest) {
+    const int64_t parts = ceil_div(g.k, longest);
+    part = round_up(ceil_div(g.k, parts), 16);
+    const bool one = plan.narrow && g.b_packed == nullptr;
+    const int64_t most = one ? 1 : kMaxDepth * word / part;
+    plan.depth = part * ceil_div(parts, ceil_div(parts, most));
+  }
+  plan.part = ceil_div(part, word);
+  const int64_t depth = std::min(plan.depth, g.k);
   const MatrixView<S>& a = plan.way == GemmWay::swapped ? g.b : g.a;
   const int64_t a_row = plan.way == GemmWay::swapped ? a.col : a.row;
   const int64_t a_col = plan.way == GemmWay::swapped ? a.row : a.col;
   if (g.b_packed == nullptr) {
     cols = std::min(cols, plan.pack_b ? kGemmCols : kMaxTileCols);
-    plan.b_elements = round_up(cols, kMaxTileCols) * (depth + (kAsIs ? 0 : 1));
+    plan.b_elements = round_up(cols, kMaxTileCols) *
+                      (ceil_div(depth, word) + (kAsIs ? 0 : 1));
   }
   // A's rows are read in place: tiles read along them.
   plan.pack_a = !kAsIs || (a_col == 1 ? rows_collide(rows, a_row, kSize)
                                       : rows > 1 && (cols > kMaxTileCols ||
                                                      collides(a_col, kSize)));
-  plan.narrow = plan.way == GemmWay::tiles && g.m <= kNarrowRows &&
-                (g.b_packed != nullptr ||
-                 (plan.pack_b && g.b.col == 1 && g.n > kMaxTileCols));
   // Otherwise a panel of A is packed where it is used, on the stack.
   if (plan.narrow && plan.pack_a) {
     plan.a_elements = (g.m / 4 + 1) * (kMaxDepth + 32) * 16;

@@ -18,6 +18,10 @@ void run(const Gemm<T, S>& g, void* scratch) {
 
 }  // namespace
 
+int64_t word_bf16() { return Kind<float, BFloat16>::group; }
+
+int64_t word_i8() { return Kind<int32_t, int8_t>::group; }
+
 void gemm_bf16(const Gemm<float, BFloat16>& g, void* scratch) {
   run(g, scratch);
 }

@@ -8,11 +8,14 @@
 
 namespace ferrule::cpu {
 
-// A block of B is kGemmCols columns and up to kGemmDepthBytes of each: some
-// 768 KiB of float, which the second-level cache holds while A passes by.
+// A block of B is kGemmCols columns and up to kGemmDepthBytes of each, three
+// parts of 176 floats: some 720 KiB for long sums, which the second-level cache
+// holds while A passes by.
 inline constexpr int64_t kGemmCols = 512;
-inline constexpr int64_t kGemmDepthBytes = 1536;
+inline constexpr int64_t kGemmDepthBytes = 2112;
 inline constexpr int64_t kMaxTileCols = 64;
+// Words of the longest sum of floats in one go, see gemm_tile.h.
+inline constexpr int64_t kSumPart = 192;
 
 enum class GemmWay : uint8_t {
   // Register tiles: a panel of A's rows times panels of B's columns. B is
@@ -34,6 +37,7 @@ struct GemmPlan {
   bool narrow = false;      // a panel of B is used up before the next one
   bool pack_b = false;      // all of it; otherwise columns that fill no panel
   int64_t depth = 0;        // of a block; all but the last are equally deep
+  int64_t part = 0;         // of it, in words: what is summed in one go
   int64_t a_elements = 0;   // packed, at most
   int64_t b_elements = 0;
 };
@@ -83,6 +87,9 @@ template <class T, class S>
 
 template <class T, class S>
 GemmPlan plan_gemm(const Gemm<T, S>& g);
+
+// Elements in a word of the packed matrices, see gemm_kinds.h.
+FE_SIMD_DOT(int64_t word_bf16(); int64_t word_i8();)
 
 // GemmWay::dot, with room for a copy of A whose rows share no cache lines, or
 // null, and GemmWay::stream.

@@ -143,15 +143,19 @@ void run_tile(const Tile<T>& t) {
     sum_up([](int64_t, const Vec<T>(&)[vectors]) {});
   }
   if (t.cols == vectors * kLanes) {
+    // One branch for all sums: stores to C might change `t`, for all the
+    // compiler knows.
+    const auto each_sum = [&, c_row = t.c_row](T* c, auto visit) {
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      T* c = t.c + i * t.c_row;
+      for (int i = 0; i < rows; ++i, c += c_row) {
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) {
-        Vec<T> result = sum[i][v];
-        if (t.add) result += load(c + v * kLanes);
-        store(c + v * kLanes, result);
+        for (int v = 0; v < vectors; ++v) visit(c + v * kLanes, sum[i][v]);
       }
+    };
+    if (t.add) {
+      each_sum(t.c, [](T* c, Vec<T> s) { store(c, s + load(c)); });
+    } else {
+      each_sum(t.c, [](T* c, Vec<T> s) { store(c, s); });
     }
   } else {
     alignas(kVectorBytes) T part[rows * vectors * kLanes];
@@ -198,45 +202,51 @@ TileFunction<T> tile_function(int64_t rows, int64_t vectors) {
   return kFunctions.of[vectors - 1][rows - 1];
 }
 
-// Sums of floats are made in parts of at most so many products, which are added
-// up: the error of a sum in one go grows with the root of its length, that of a
-// sum of parts with the roots of a part's length and of their number.
-inline constexpr int64_t kSumPart = 192;
+// Sums of floats are made in parts (of at most kSumPart products, in general),
+// which are added up: the error of a sum in one go grows with the root of its
+// length, that of a sum of parts with the roots of a part's length and of their
+// number.
+
+// The length of equal parts of at most `most`; the last may be shorter.
+FE_INLINE int64_t equal_part(int64_t depth, int64_t most) {
+  if (depth <= most) return depth;
+  const int64_t count = (depth + most - 1) / most;
+  return (depth + count - 1) / count;
+}
 
 // Calls part(first, length) for parts of up to `most`, all but the last equal.
 // No depth is a part, too: sums of nothing.
 template <class Part>
 FE_INLINE void in_parts(int64_t depth, int64_t most, const Part& part) {
-  if (depth <= most) return part(0, depth);
-  const int64_t count = (depth + most - 1) / most;
-  const int64_t length = (depth + count - 1) / count;
-  for (int64_t k = 0; k < depth; k += length) {
+  const int64_t length = equal_part(depth, most);
+  int64_t k = 0;
+  do {
     part(k, depth - k < length ? depth - k : length);
-  }
+    k += length;
+  } while (k < depth);
 }
 
-// Runs a tile, its sums in parts.
+// Runs a tile, its sums in parts of `length`.
 template <class T>
-void run_in_parts(TileFunction<T> run, const Tile<T>& whole,
-                  int64_t most = kSumPart) {
-  if (!std::is_floating_point_v<T> || whole.depth <= most) {
+void run_in_parts(TileFunction<T> run, const Tile<T>& whole, int64_t length) {
+  if (!std::is_floating_point_v<T> || whole.depth <= length) {
     return run(whole);
   }
   alignas(kVectorBytes) static constexpr T kZeros[kTileCols<T>] = {};
   Tile<T> t = whole;
-  in_parts(whole.depth, most, [&](int64_t k, int64_t length) {
-    t.depth = length;
+  t.depth = length;
+  run(t);
+  t.col_init = t.row_init = kZeros;
+  t.row_init_step = 0;
+  t.add = true;
+  for (int64_t k = length; k < whole.depth; k += length) {
+    t.depth = whole.depth - k < length ? whole.depth - k : length;
     t.a = whole.a + k * whole.a_col;
     t.b = whole.b + k * whole.b_row;
     if (whole.fetch != nullptr) t.fetch = whole.fetch + k * whole.fetch_row;
     if (whole.b_copy != nullptr) t.b_copy = whole.b_copy + k * kTileCols<T>;
-    if (k > 0) {
-      t.col_init = t.row_init = kZeros;
-      t.row_init_step = 0;
-      t.add = true;
-    }
     run(t);
-  });
+  }
 }
 
 }  // namespace ferrule::cpu::FE_ISA

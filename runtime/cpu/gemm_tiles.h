@@ -239,14 +239,14 @@ struct Tiles {
       t.c_row = kTileCols<T>;
       const int64_t kept = t.cols;
       t.cols = width;
-      run_in_parts(run, t);
+      run_in_parts(run, t, plan.part);
       store_transposed(sums, kTileCols<T>, rows, kept, c, g.c_row, add);
       finish(row, kept, c, rows);
     } else {
       t.c = g.c + row * g.c_row + column;
       t.c_row = g.c_row;
       const int64_t kept = t.cols;
-      run_in_parts(run, t);
+      run_in_parts(run, t, plan.part);
       finish(column, rows, t.c, kept);
     }
   }
