@@ -14,6 +14,7 @@ template <class T>
 struct Forward {
   ConvGroups m;
   Planes planes;
+  int64_t band;  // rows of the result that are made at a time
   int64_t depth;
   bool in_place;  // the input serves as planes
   bool compact;   // what the kernel finds is copied once more, without gaps
@@ -23,13 +24,41 @@ struct Forward {
   explicit Forward(const Conv2dShape& s)
       : m(s),
         planes{input_axis(s.h), input_axis(s.w)},
+        band(band_rows()),
         depth(m.in_group * m.taps),
         in_place(m.pointwise() && m.positions >= kLeastInPlace),
-        compact(gaps() && gaps_cost()),
-        rests(gaps() && !compact ? 0 : rests_of()),
+        compact(!in_bands() && gaps() && gaps_cost()),
+        rests(in_bands() || (gaps() && !compact) ? 0 : rests_of()),
         units(s.batch, s.groups, m.in_group,
               in_place ? 0 : planes.elements() * sizeof(T),
               matrix_bytes() + rest_bytes()) {}
+
+  // Large images of few channels are cut into bands of rows: whoever computes
+  // one lays out what it reads of the image, which stays near.
+  int64_t band_rows() {
+    constexpr int64_t kNearWeight = 64 << 10;  // bytes, read for every band
+    constexpr int64_t kNear = 96 << 10;        // of planes
+    constexpr int64_t kLeastRows = 8;
+    const int64_t rows = m.s.h.out;
+    const bool gaps = planes.pitch() > m.s.w.out;  // product() takes rows then
+    if (!gaps || m.s.batch * m.s.groups >= Units::kMany ||
+        m.out_group * m.in_group * m.taps * sizeof(T) > kNearWeight ||
+        !planes_fit(m, planes)) {
+      return rows;
+    }
+    const int64_t row_bytes = m.in_group * planes.h.phases * planes.w.phases *
+                              planes.pitch() * int64_t{sizeof(T)};
+    const int64_t most = kNear / std::max<int64_t>(row_bytes, 1);
+    if (most < kLeastRows || rows < 2 * most) return rows;
+    const int64_t result = ceil_div(rows, round_to(ceil_div(rows, most), 2));
+    planes.h.size += result - rows;
+    return result;
+  }
+  bool in_bands() const { return band < m.s.h.out; }
+  Parts bands() const {
+    return {m.s.batch * m.s.groups * ceil_div(m.s.h.out, band),
+            units.copy_bytes()};
+  }
 
   // Are there, between rows of planes, positions that are not of the result?
   bool gaps() const { return !in_place && planes.pitch() > m.s.w.out; }
@@ -65,11 +94,12 @@ struct Forward {
   int64_t rest_bytes() const { return rests * depth * sizeof(T); }
   int64_t scratch_bytes() const {
     if (!planes_fit(m, planes)) return 0;
-    return 2 * offset_bytes() + units.scratch_bytes();
+    return 2 * offset_bytes() +
+           (in_bands() ? bands().scratch_bytes() : units.scratch_bytes());
   }
 
-  // All positions of a unit; see ConvProduct.
-  ConvProduct<T> product() const {
+  // All positions of `height` rows of a unit; see ConvProduct.
+  ConvProduct<T> product(int64_t height) const {
     ConvProduct<T> p{.rows = m.out_group, .depth = depth};
     p.rests = rests;
     p.out_plane = m.positions;
@@ -77,7 +107,7 @@ struct Forward {
     if (gaps() && !compact) {
       p.pitch = planes.pitch();
       p.cols = m.s.w.out;
-      p.end = (m.s.h.out - 1) * p.pitch + p.cols;
+      p.end = (height - 1) * p.pitch + p.cols;
       p.by_rows = p.cols % kMostLanes == 0;
     } else {  // without a gap between them, rows are as good as one
       p.pitch = p.cols = m.positions;
@@ -87,13 +117,45 @@ struct Forward {
     return p;
   }
 
+  // What the product of a unit reads and writes, but for the image.
+  void place(const Operands<T>& x, const Epilogue* epilogue, int64_t unit,
+             ConvProduct<T>& p) const {
+    p.channel = unit % m.s.groups * m.out_group;
+    p.a = x.in[1] + p.channel * depth;
+    if (x.in[2] != nullptr) p.bias = x.in[2] + p.channel;
+    p.epilogue = epilogue;
+    p.out = x.out + unit * m.out_group * m.positions;
+  }
+
+  void run_bands(const Operands<T>& x, const Epilogue* epilogue,
+                 const int64_t* offset) const {
+    const int64_t count = ceil_div(m.s.h.out, band);
+    bands().run(x.scratch + 2 * offset_bytes(), [&](int64_t i, char* copy) {
+      const int64_t unit = i / count;
+      const int64_t row = i % count * band;
+      Planes part = planes;
+      part.h.first += row * m.s.h.stride;
+      for (int64_t c = 0; c < m.in_group; ++c) {
+        fill_planes(part, x.in[0] + (unit * m.in_group + c) * m.in_plane(),
+                    reinterpret_cast<T*>(copy + c * units.channel_bytes));
+      }
+      ConvProduct<T> p = product(std::min(band, m.s.h.out - row));
+      place(x, epilogue, unit, p);
+      p.b = reinterpret_cast<const T*>(copy);
+      p.offset = offset;
+      p.out += row * m.s.w.out;
+      cpu::run(p);
+    });
+  }
+
   void run(const Operands<T>& x, const Epilogue* epilogue) const {
     if (!planes_fit(m, planes)) return plain_conv2d(m, x);
     auto* offset = reinterpret_cast<int64_t*>(x.scratch);
     auto* row = reinterpret_cast<int64_t*>(x.scratch + offset_bytes());
     kernel_offsets(m, planes, offset);
+    if (in_bands()) return run_bands(x, epilogue, offset);
     for (int64_t k = 0; compact && k < depth; ++k) row[k] = k * dense();
-    ConvProduct<T> all = product();
+    ConvProduct<T> all = product(m.s.h.out);
     all.offset = compact ? row : offset;
     const double work = 1.0 * m.out_group * depth * all.end;
     const int64_t read = compact    ? m.taps
@@ -118,15 +180,10 @@ struct Forward {
           T* matrix = reinterpret_cast<T*>(copy + units.copy_bytes());
           T* rest = matrix + matrix_bytes() / int64_t{sizeof(T)};
           if (stage < gathers) return gather(piece, b, offset, matrix, rest);
-          const int64_t channel = unit % m.s.groups * m.out_group;
           ConvProduct<T> p = all;
-          p.a = x.in[1] + channel * depth;
+          place(x, epilogue, unit, p);
           p.b = compact ? matrix : b;
           p.rest = rest;
-          if (x.in[2] != nullptr) p.bias = x.in[2] + channel;
-          p.epilogue = epilogue;
-          p.channel = channel;
-          p.out = x.out + unit * m.out_group * m.positions;
           cpu::run(cut.piece(p, piece));
         });
   }

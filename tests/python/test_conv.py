@@ -58,6 +58,11 @@ CASES = {
     # Rows of whole vectors.
     "by rows": Conv(1, 5, 30, (40, 32), (3, 3), (2, 2), (1, 1)),
     "by rows, several blocks": Conv(2, 3, 40, (96, 96), (5, 5), (2, 2), (2, 2)),
+    # Large images of few channels, in bands of rows; the last is shorter.
+    "bands": Conv(2, 6, 10, (131, 150), (3, 3), (2, 1), (1, 1), groups=2),
+    "bands by rows": Conv(1, 3, 20, (180, 96), (7, 7), (2, 2), (3, 3)),
+    "large, without gaps": Conv(1, 2, 5, (260, 150), (5, 1), padding=(2, 0)),
+    "bands, dilated": Conv(1, 2, 5, (190, 270), (3, 5), (1, 2), (0, 2), (2, 1)),
     "by rows, one": Conv(2, 3, 16, (9, 48), (9, 3), padding=(0, 1)),
     "several blocks of depth": Conv(1, 70, 30, (7, 9), (3, 3), padding=(1, 1)),
     "several blocks of positions": Conv(1, 5, 17, (34, 41), (3, 3), padding=(1, 1)),

@@ -78,6 +78,7 @@ def conv(inputs, outputs, kernel, **options):
 # depthwise, grouped, by its definition.
 CONVOLUTIONS = [
     ((2, 3, 20, 33), conv(3, 5, 3, stride=2, padding=1)),
+    ((1, 3, 180, 96), conv(3, 20, 7, stride=2, padding=3)),
     ((1, 16, 32, 32), conv(16, 24, 1)),
     ((1, 20, 14, 14), conv(20, 37, 1)),
     ((2, 64, 7, 7), conv(64, 40, 1)),
