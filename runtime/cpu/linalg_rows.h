@@ -91,7 +91,8 @@ inline void reflect_rows(double* a, int64_t row, int64_t n,
   if (count > 0) FE_BEST(reflect_rows_f64)(a, row, n, reflectors, count);
 }
 
-// The same of columns, in m rows.
+// The same of columns, in m rows; at most kMostReflectors.
+inline constexpr int64_t kMostReflectors = 32;
 inline void reflect_columns(double* a, int64_t row, int64_t m,
                             const double* reflectors, int64_t count) {
   if (count > 0) FE_BEST(reflect_columns_f64)(a, row, m, reflectors, count);

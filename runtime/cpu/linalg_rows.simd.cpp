@@ -4,7 +4,7 @@
 // negated.
 #include "runtime/cpu/linalg_rows.h"
 
-#include "runtime/cpu/simd.h"
+#include "runtime/cpu/gemm_pack.h"
 
 namespace ferrule::cpu::FE_ISA {
 namespace {
@@ -210,25 +210,31 @@ void reflect_rows_f64(double* a, int64_t row, int64_t n,
   }
 }
 
-// Lanes are rows.
+// Lanes are rows: as many as a vector has are transposed, and back.
 void reflect_columns_f64(double* a, int64_t row, int64_t m,
                          const double* reflectors, int64_t count) {
-  for (int64_t i = 0; i < m; i += kLanes) {
-    double* const rows = a + i * row;
-    const auto left = static_cast<int>(m - i < kLanes ? m - i : kLanes);
-    const auto chain = [&](int n) {
-      reflect_chain<1>(
-          reflectors, count,
-          [&](int64_t j, int) {
-            F64 x{};
-            for (int l = 0; l < n; ++l) x[l] = rows[l * row + j];
-            return x;
-          },
-          [&](int64_t j, int, F64 x) {
-            for (int l = 0; l < n; ++l) rows[l * row + j] = x[l];
-          });
-    };
-    left == kLanes ? chain(kLanes) : chain(left);
+  const int64_t n = count + 2;
+  F64 columns[kMostReflectors + 2 + kLanes];
+  for (int64_t i = 0; i < m; i += kLanes, a += kLanes * row) {
+    const int64_t rows = m - i < kLanes ? m - i : kLanes;
+    for (int64_t j = 0; j < n; j += kLanes) {
+      F64 block[kLanes]{};
+      for (int64_t l = 0; l < rows; ++l)
+        block[l] = load(a + l * row + j, n - j);
+      transpose(block);
+      std::memcpy(columns + j, block, sizeof(block));
+    }
+    reflect_chain<1>(
+        reflectors, count, [&](int64_t j, int) { return columns[j]; },
+        [&](int64_t j, int, F64 x) { columns[j] = x; });
+    for (int64_t j = 0; j < n; j += kLanes) {
+      F64 block[kLanes];
+      std::memcpy(block, columns + j, sizeof(block));
+      transpose(block);
+      for (int64_t l = 0; l < rows; ++l) {
+        store(a + l * row + j, block[l], n - j);
+      }
+    }
   }
 }
 

@@ -11,7 +11,7 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr int kMostIterations = 60;  // for an eigenvalue
 // Reflectors that are applied at once to what the next ones do not depend on.
-constexpr int64_t kSteps = 32;
+constexpr int64_t kSteps = kMostReflectors;
 
 // The first row of the block that ends with row `high`: above it the element
 // beside the diagonal is negligible, and set to 0.
@@ -59,13 +59,15 @@ struct Small {
   }
   void rows(Rows<double> a, int64_t k, int64_t from, int64_t end) const {
     if (tau == 0) return;
+    if (count == 3) {
+      const double parts[] = {v[1], v[2], tau};
+      return reflect_rows(a[k] + from, a.row, end - from, parts, 1);
+    }
     double *const x = a[k], *const y = a[k + 1];
-    double* const z = count == 3 ? a[k + 2] : y;
     for (int64_t j = from; j < end; ++j) {
-      const double sum = tau * (x[j] + v[1] * y[j] + v[2] * z[j]);
+      const double sum = tau * (x[j] + v[1] * y[j]);
       x[j] -= sum;
       y[j] -= sum * v[1];
-      if (count == 3) z[j] -= sum * v[2];
     }
   }
   void columns(Rows<double> a, int64_t k, int64_t from, int64_t end) const {

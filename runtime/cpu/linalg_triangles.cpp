@@ -47,10 +47,9 @@ int64_t pivot_row(Rows<T> a, int64_t m, int64_t j) {
   double largest = magnitude(a[j][j]);
   for (int64_t i = j + 1; i < m; ++i) {
     const double size = magnitude(a[i][j]);
-    if (size > largest) {
-      largest = size;
-      best = i;
-    }
+    const bool larger = size > largest;  // which nobody can predict
+    best = larger ? i : best;
+    largest = larger ? size : largest;
   }
   return best;
 }
@@ -72,7 +71,8 @@ int32_t lu_factor(Rows<T> a, int64_t m, int64_t n, int32_t* pivots, bool pivot,
         if (singular == 0) singular = static_cast<int32_t>(j + 1);
         continue;
       }
-      for (int64_t i = j + 1; i < m; ++i) a[i][j] /= a[j][j];
+      const T pivot_value = a[j][j];
+      for (int64_t i = j + 1; i < m; ++i) a[i][j] /= pivot_value;
       subtract_outer(a[j + 1] + j + 1, a.row, m - j - 1, end - j - 1,
                      a[j + 1] + j, a.row, a[j] + j + 1);
     }
