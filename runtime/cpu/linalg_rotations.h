@@ -18,7 +18,7 @@ class Rotations {
   Rotations(Arena& arena, int64_t n)
       : most_(std::clamp<int64_t>(8 * n, 64, 4096)),
         angles_(arena.take<double>(2 * most_)),
-        sweeps_(arena.take<Sweep>(most_ + 1)) {}
+        sweeps_(arena.take<Sweep>(most_)) {}
 
   void start(Rows<T> rows, int64_t n) {
     rows_ = rows;
@@ -27,14 +27,13 @@ class Rotations {
 
   // Rows x and y become c x + s y and c y - s x, now or later.
   void rotate(int64_t x, int64_t y, double c, double s) {
-    Sweep* last = sweeps_ + sweep_count_ - 1;
-    if (sweep_count_ == 0 || x != next_ || y - x != last->step) {
-      *++last = {x, y - x, angles_ + 2 * count_, 0};
-      ++sweep_count_;
+    if (sweep_count_ == 0 || x != next_ ||
+        y - x != sweeps_[sweep_count_ - 1].step) {
+      sweeps_[sweep_count_++] = {x, y - x, angles_ + 2 * count_, 0};
     }
     angles_[2 * count_] = c;
     angles_[2 * count_ + 1] = s;
-    ++last->count;
+    ++sweeps_[sweep_count_ - 1].count;
     next_ = y;
     if (++count_ == most_) finish();
   }
@@ -50,12 +49,11 @@ class Rotations {
         const int64_t width = std::min(kStrip, n_ - at);
         for (int64_t k = 0; k < sweep_count_; ++k) {
           const Sweep& one = sweeps_[k];
-          const Sweep& other = sweeps_[k + 1];
-          const bool two = k + 1 < sweep_count_ && other.first == one.first &&
-                           other.step == one.step && other.count <= one.count;
+          const Sweep& next = sweeps_[std::min(k + 1, sweep_count_ - 1)];
+          const bool two = k + 1 < sweep_count_ && next.first == one.first &&
+                           next.step == one.step && next.count <= one.count;
           cpu::rotate(rows_[one.first] + at, one.step * rows_.row, width,
-                      one.angles, one.count, other.angles,
-                      two ? other.count : 0);
+                      one.angles, one.count, next.angles, two ? next.count : 0);
           k += two;
         }
       }

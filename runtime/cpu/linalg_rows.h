@@ -12,6 +12,9 @@ namespace ferrule::cpu {
 
 using Complex = std::complex<double>;
 
+// Of reflect_columns.
+inline constexpr int64_t kMostReflectors = 32;
+
 FE_SIMD(
     void add_rows_f64(double* y, int64_t n, const double* a, int64_t a_step,
                       const double* x, int64_t x_row, int64_t k);
@@ -91,8 +94,7 @@ inline void reflect_rows(double* a, int64_t row, int64_t n,
   if (count > 0) FE_BEST(reflect_rows_f64)(a, row, n, reflectors, count);
 }
 
-// The same of columns, in m rows; at most kMostReflectors.
-inline constexpr int64_t kMostReflectors = 32;
+// The same of columns, in m rows, for `count` up to kMostReflectors.
 inline void reflect_columns(double* a, int64_t row, int64_t m,
                             const double* reflectors, int64_t count) {
   if (count > 0) FE_BEST(reflect_columns_f64)(a, row, m, reflectors, count);
