@@ -6,9 +6,12 @@
 #include <cstring>
 
 #include "ferrule/log.h"
+#include "runtime/core/built.h"
 #include "runtime/cpu/choose_isa.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
+#include <sys/platform/x86.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -21,7 +24,36 @@ namespace {
 
 constexpr Isa kAll[] = {Isa::v2, Isa::v3, Isa::v4, Isa::v4dot};
 
+// The compiler's model is 5 kB of code. Small builds ask the C library instead,
+// which answers since glibc 2.33.
+#if __has_include(<sys/platform/x86.h>)
+constexpr bool kAskLibrary = kSmall;
+
+bool library_has(Isa isa) {
+  switch (isa) {
+    case Isa::v4dot:
+      return library_has(Isa::v4) && CPU_FEATURE_ACTIVE(AVX512_VNNI) &&
+             CPU_FEATURE_ACTIVE(AVX512_BF16);
+    case Isa::v4:
+      return library_has(Isa::v3) && CPU_FEATURE_ACTIVE(AVX512F) &&
+             CPU_FEATURE_ACTIVE(AVX512BW) && CPU_FEATURE_ACTIVE(AVX512CD) &&
+             CPU_FEATURE_ACTIVE(AVX512DQ) && CPU_FEATURE_ACTIVE(AVX512VL);
+    case Isa::v3:
+      return CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) &&
+             CPU_FEATURE_ACTIVE(BMI2) && CPU_FEATURE_ACTIVE(F16C) &&
+             CPU_FEATURE_ACTIVE(FMA) && CPU_FEATURE_ACTIVE(LZCNT) &&
+             CPU_FEATURE_ACTIVE(MOVBE);
+    default:
+      return isa == Isa::v2;
+  }
+}
+#else
+constexpr bool kAskLibrary = false;
+bool library_has(Isa) { return false; }
+#endif
+
 bool has(Isa isa) {
+  if constexpr (kAskLibrary) return library_has(isa);
   __builtin_cpu_init();
   switch (isa) {
     case Isa::v4dot:

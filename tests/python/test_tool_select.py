@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import ferrule as fe
@@ -108,6 +109,18 @@ def test_refuses(tmp_path: Path) -> None:
     assert select(tmp_path / "nowhere.fer").returncode == 3
 
 
+def generated(build: Path, *options: str) -> tuple[str, list[str]]:
+    """What a build for a deployed runtime generates: ferrule_built.h, and the
+    names of its ops."""
+    done = configure(build, "-DFERRULE_RUNTIME_ONLY=ON", *options)
+    assert done.returncode == 0, done.stderr
+    command = ["cmake", "--build", str(build), "-t", "ferrule_generated"]
+    subprocess.run(command, check=True, capture_output=True)
+    table = (build / "generated" / "op_table.cpp").read_text()
+    built = (build / "generated" / "ferrule_built.h").read_text()
+    return built, re.findall(r"&(\w+)_op,", table)
+
+
 def configure(build: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja"]
     return subprocess.run([*command, *options], capture_output=True, text=True)
@@ -124,22 +137,44 @@ def test_tables_of_a_selected_build(models: tuple[Path, Path], tmp_path: Path) -
     mlp, loop = models
     ops = tmp_path / "ops.txt"
     select("--output", ops, loop)
-    done = configure(
-        tmp_path / "build",
-        "-DFERRULE_RUNTIME_ONLY=ON",
-        f"-DFERRULE_MODELS={mlp}",
-        f"-DFERRULE_OPS={ops}",
-    )
-    assert done.returncode == 0, done.stderr
-    generate = ["cmake", "--build", str(tmp_path / "build"), "-t", "ferrule_generated"]
-    subprocess.run(generate, check=True, capture_output=True)
-    generated = tmp_path / "build" / "generated"
-    table = re.findall(r"&(\w+)_op,", (generated / "op_table.cpp").read_text())
+    build = tmp_path / "build"
+    built, table = generated(build, f"-DFERRULE_MODELS={mlp}", f"-DFERRULE_OPS={ops}")
     assert table == ops_of(*models)
     kernels = re.findall(
-        r"&(\w+)_cpu,", (generated / "cpu_kernel_table.cpp").read_text()
+        r"&(\w+)_cpu,", (build / "generated" / "cpu_kernel_table.cpp").read_text()
     )
     assert "linear" in kernels and set(kernels) <= set(table)
+    assert f"kBuiltDTypes = {1 << 8 | 1 << 5};" in built  # float32, int64
+    assert "kControlFlow = true" in built
+    assert "kState = true" in built
+    assert "kSmall = false" in built
+
+
+@needs_cmake
+def test_a_list_of_ops_alone_gives_all_dtypes(tmp_path: Path) -> None:
+    ops = tmp_path / "ops.txt"
+    ops.write_text("relu\nadd\n")
+    built, table = generated(tmp_path / "a", f"-DFERRULE_OPS={ops}")
+    assert table == ["add", "relu"]
+    assert f"kBuiltDTypes = {(1 << 12) - 1};" in built
+    assert "kControlFlow = false" in built
+    assert "kState = true" in built
+    ops.write_text("relu\nfloat16\n")
+    built, _ = generated(tmp_path / "b", f"-DFERRULE_OPS={ops}")
+    assert f"kBuiltDTypes = {1 << 6};" in built
+    assert "kState = false" in built
+
+
+@needs_cmake
+def test_a_runtime_that_does_not_train(tmp_path: Path) -> None:
+    built, table = generated(tmp_path / "build", "-DFERRULE_TRAINING=OFF")
+    assert "kState = false" in built
+    assert f"kBuiltDTypes = {(1 << 12) - 1};" in built
+    gone = set(generated(tmp_path / "all")[1]) - set(table)
+    assert {"relu_backward", "conv2d_dw", "adam_step"} <= gone
+    # Transposed convolutions are made of this one.
+    assert "conv2d_dx" in table
+    assert all(re.search("_(backward|dx|dw|step)$", op) for op in gone), gone
 
 
 @needs_cmake
@@ -154,6 +189,7 @@ def test_tables_of_a_selected_build(models: tuple[Path, Path], tmp_path: Path) -
             "flatc cannot read",
         ),
         (["-DFERRULE_RUNTIME_ONLY=ON", "-DFERRULE_ISA=v9"], "FERRULE_ISA is 'v9'"),
+        (["-DFERRULE_TRAINING=OFF"], "set FERRULE_RUNTIME_ONLY=ON"),
     ],
 )
 def test_settings_that_do_not_fit(
@@ -164,36 +200,79 @@ def test_settings_that_do_not_fit(
     assert message in " ".join(done.stderr.split())
 
 
+# Models as the Python package writes them, in a process of its own for the
+# instruction set that they are to run with: then results are the same bits.
+EXPORT = """
+import sys
+
+import ferrule as fe
+from ferrule import models, nn
+
+fe.manual_seed(0)
+kind, path = sys.argv[1:]
+if kind == "mobilenet":
+    fe.export(models.mobilenet_v2().eval(), (fe.rand(1, 3, 224, 224),), path=path)
+else:
+    net = models.LeNet()
+    if kind == "float64":
+        net.double()
+    dtype = fe.float64 if kind == "float64" else fe.float32
+    fe.export(
+        net,
+        (fe.rand(4, 1, 28, 28, dtype=dtype),),
+        train=(nn.functional.cross_entropy, fe.optim.Adam(net.parameters())),
+        targets=(fe.tensor([0, 1, 2, 3]),),
+        path=path,
+    )
+"""
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*map(str, command)], capture_output=True, text=True)
+
+
 @pytest.mark.long
 @needs_cmake
-def test_a_selected_build_runs_its_models(
-    models: tuple[Path, Path], tmp_path: Path
-) -> None:
-    mlp, loop = models
-    isa = "neon" if platform.machine() == "aarch64" else "v2"
-    build = tmp_path / "build"
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("mobilenet", 300_000), ("lenet", 500_000)]
+)
+def test_a_selected_build_runs_its_model(kind: str, limit: int, tmp_path: Path) -> None:
+    """And no other one, and is small."""
+    x86 = platform.machine() == "x86_64"
+    isa = "v3" if x86 else "neon"
+    environment = os.environ | {"FERRULE_ISA": isa}
+    for name in (kind, "lenet" if kind == "mobilenet" else "float64"):
+        command = [sys.executable, "-c", EXPORT, name, tmp_path / f"{name}.fer"]
+        subprocess.run(command, check=True, env=environment)
+    model, other = tmp_path / f"{kind}.fer", tmp_path / f"{name}.fer"
+    ops, build = tmp_path / "ops.txt", tmp_path / "build"
+    select("--output", ops, model)
     done = configure(
         build,
         "-DCMAKE_BUILD_TYPE=Release",
         "-DFERRULE_RUNTIME_ONLY=ON",
-        f"-DFERRULE_MODELS={mlp}",
+        "-DBUILD_SHARED_LIBS=ON",
+        f"-DFERRULE_OPS={ops}",
         f"-DFERRULE_ISA={isa}",
         "-DFERRULE_SMALL=ON",
     )
     assert done.returncode == 0, done.stderr
-    subprocess.run(["cmake", "--build", str(build)], check=True, capture_output=True)
-    tool = str(build / "bin" / "ferrule")
-    checked = subprocess.run(
-        [tool, "check", "--tolerance", "1e-5", str(mlp)], capture_output=True, text=True
-    )
+    made = run("cmake", "--build", build)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+    tool = build / "bin" / "ferrule"
+    checked = run(tool, "check", model)  # its samples, bit by bit
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    x = tmp_path / "x.npy"
-    np.save(x, np.ones((2, 6), np.float32))
-    ran = subprocess.run([tool, "run", str(mlp), "--input", f"x={x}"])
-    assert ran.returncode == 0
-    refused = subprocess.run(
-        [tool, "inspect", str(loop)], capture_output=True, text=True
-    )
+    refused = run(tool, "inspect", other)
     assert refused.returncode == 3
-    for op in ("add", "scan", "sin"):
-        assert op in refused.stderr
+    if kind == "mobilenet":
+        for op in ("cross_entropy_backward", "max_pool2d", "adam_step"):
+            assert f"{op} version 1 (this runtime has no such op)" in refused.stderr
+    else:
+        assert "does not compute in float64; it was built for" in refused.stderr
+
+    size_report = run(sys.executable, ROOT / "tools" / "size-report", build)
+    size = int(size_report.stdout.split()[-1].replace(",", ""))
+    print(f"{kind}: {size:,} bytes")
+    if x86:
+        assert size <= limit, size_report.stdout
