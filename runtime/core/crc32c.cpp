@@ -45,7 +45,13 @@ FE_CRC_TARGET inline uint32_t step8(uint32_t c, unsigned char v) {
 FE_CRC_TARGET inline uint32_t step64(uint32_t c, uint64_t v) {
   return static_cast<uint32_t>(_mm_crc32_u64(c, v));
 }
-bool has_instruction() { return __builtin_cpu_supports("sse4.2"); }
+bool has_instruction() {
+#if defined(FE_ONLY_ISA)
+  return true;  // whatever a build may be for has it
+#else
+  return __builtin_cpu_supports("sse4.2");
+#endif
+}
 #elif defined(__aarch64__)
 #if defined(__clang__)
 #define FE_CRC_TARGET __attribute__((target("crc")))

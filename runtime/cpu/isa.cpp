@@ -53,19 +53,22 @@ bool library_has(Isa) { return false; }
 #endif
 
 bool has(Isa isa) {
-  if constexpr (kAskLibrary) return library_has(isa);
-  __builtin_cpu_init();
-  switch (isa) {
-    case Isa::v4dot:
-      return __builtin_cpu_supports("x86-64-v4") &&
-             __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512bf16");
-    case Isa::v4:
-      return __builtin_cpu_supports("x86-64-v4");
-    case Isa::v3:
-      return __builtin_cpu_supports("x86-64-v3");
-    default:
-      return isa == Isa::v2;
+  if constexpr (kAskLibrary) {
+    return library_has(isa);
+  } else {
+    __builtin_cpu_init();
+    switch (isa) {
+      case Isa::v4dot:
+        return __builtin_cpu_supports("x86-64-v4") &&
+               __builtin_cpu_supports("avx512vnni") &&
+               __builtin_cpu_supports("avx512bf16");
+      case Isa::v4:
+        return __builtin_cpu_supports("x86-64-v4");
+      case Isa::v3:
+        return __builtin_cpu_supports("x86-64-v3");
+      default:
+        return isa == Isa::v2;
+    }
   }
 }
 
