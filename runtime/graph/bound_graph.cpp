@@ -33,7 +33,8 @@ std::string dims_text(const Program& program, const Value& value) {
 // have been read.)
 void check_built(const OpCall& call) {
   constexpr const char* kWhy =
-      "; it was built for other models (FERRULE_MODELS, FERRULE_OPS)";
+      "; it was built for other models (FERRULE_MODELS, FERRULE_OPS, "
+      "FERRULE_TRAINING)";
   const auto check = [&](const TensorImpl* t) {
     if (!t || built(t->dtype)) return;
     fail<FormatError>("this runtime does not compute in ", t->dtype, kWhy);

@@ -309,7 +309,7 @@ std::string Session::check_goldens(double tolerance) {
 void Session::save(const std::string& path) {
   if constexpr (!kState) {
     fail<ValueError>("[save] this runtime was built for models that change ",
-                     "nothing (FERRULE_MODELS, FERRULE_OPS)");
+                     "nothing (FERRULE_MODELS, FERRULE_OPS, FERRULE_TRAINING)");
   }
   const Program& p = *impl_->program;
   if (!p.source) {

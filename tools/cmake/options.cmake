@@ -7,8 +7,9 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-# What the linker sees of a whole small runtime is a tenth smaller.
-if(FERRULE_SMALL AND NOT FERRULE_LTO)
+# A small runtime that is linked as a whole is a tenth smaller. (An archive would
+# ask its users for the same compiler.)
+if(FERRULE_SMALL AND BUILD_SHARED_LIBS AND NOT FERRULE_LTO)
   include(CheckIPOSupported)
   check_ipo_supported(RESULT FERRULE_LTO OUTPUT ignored LANGUAGES CXX)
 endif()

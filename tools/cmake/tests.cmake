@@ -51,7 +51,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   # The sizes of its parts, against those that were committed. Only of the whole:
   # a build for some models or machines has others.
   if(NOT FERRULE_MODELS AND NOT FERRULE_OPS AND NOT FERRULE_ISA
-     AND NOT FERRULE_SMALL AND NOT FERRULE_LTO)
+     AND NOT FERRULE_SMALL AND NOT FERRULE_LTO AND FERRULE_TRAINING)
     add_test(NAME check/size
              COMMAND "${PROJECT_SOURCE_DIR}/tools/size-report"
                      --against "${PROJECT_SOURCE_DIR}/tools/size-baseline.json"
