@@ -104,4 +104,14 @@ def run(settings: Settings) -> list[Row]:
 
 
 def notes(rows: list[Row]) -> list[str]:
-    return [at_least(rows, "models")]
+    """What is deployed is the graph: the goal is for it."""
+    graph = f"{OWN} graph"
+    against = [
+        f"{r.name} {r.median('onnx') / r.median(graph):.2f}x"
+        for r in rows
+        if "onnx" in r.samples
+    ]
+    lines = [at_least(rows, "models")]
+    if against:
+        lines.append(f"ONNX Runtime against the graph: {', '.join(against)}")
+    return lines
