@@ -29,8 +29,8 @@ class CompiledGraph {
 
   // Results in memory of their own. Random ops draw from the generator in use,
   // as they do one by one. `numbers`: by NodeArg::expr of float arguments, all
-  // that the graph counts or more. Threads wait for each other. Errors are those
-  // of Session::run; the inputs have the shapes that were captured.
+  // that the graph counts or more. Threads wait for each other. Errors are
+  // those of Session::run; the inputs have the shapes that were captured.
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           std::span<const double> numbers);
 

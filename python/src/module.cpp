@@ -8,8 +8,9 @@ NB_MODULE(_ferrule, m) {
   using namespace ferrule::python;
   m.doc() = "The compiled part of Ferrule; import `ferrule` instead.";
   m.attr("__version__") = FERRULE_VERSION;
-  // A tensor in a variable of a program may hold its functions by its history, and
-  // they the variable, until the process ends. That is nothing to be told of.
+  // A tensor in a variable of a program may hold its functions by its history,
+  // and they the variable, until the process ends. That is nothing to be told
+  // of.
   nanobind::set_leak_warnings(false);
   register_errors(m);
   bind_dtypes(m);

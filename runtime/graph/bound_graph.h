@@ -12,8 +12,8 @@
 
 namespace ferrule {
 
-// Inputs against the declared ones, but for their sizes. Throws an error such as
-// "input 'x' is float64; the model takes float32".
+// Inputs against the declared ones, but for their sizes. Throws an error such
+// as "input 'x' is float64; the model takes float32".
 void check_inputs(const Graph& graph, const Signature& signature,
                   std::span<const Tensor> inputs);
 
