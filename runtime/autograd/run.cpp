@@ -264,6 +264,18 @@ Results run_apart(OpCall& c, bool grad) {
   return r;
 }
 
+// Scratch stays with the thread, but for what is so large that asking for it
+// anew costs nothing beside using it: the allocator keeps that for all threads.
+void run_with_scratch(OpCall& c) {
+  constexpr int64_t kKept = int64_t{4} << 20;
+  const int64_t bytes = workspace_bytes(c);
+  if (bytes <= kKept) {
+    return run_cpu_kernel(c, bytes ? workspace.reserve(bytes) : nullptr);
+  }
+  Workspace large;
+  run_cpu_kernel(c, large.reserve(bytes));
+}
+
 void compute(OpCall& c, bool mutates) {
   bool fresh = c.nouts == 0;
   for (int i = 0; i < c.nouts; ++i) {
@@ -278,8 +290,7 @@ void compute(OpCall& c, bool mutates) {
     c.rng = {s.seed, s.offset};
   }
   if (c.device.is_cpu()) {
-    int64_t bytes = workspace_bytes(c);
-    run_cpu_kernel(c, bytes ? workspace.reserve(bytes) : nullptr);
+    run_with_scratch(c);
   } else if (!run_backend_kernel(c)) {
     c.fail<DeviceError>("no kernel for device ", c.device,
                         "; move the tensors with .to(\"cpu\")");

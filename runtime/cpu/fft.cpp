@@ -65,6 +65,10 @@ class Transform {
     const int64_t grain = kGrain / (n_ * unit_lines());
     return {units(), unit_bytes(), std::max(grain, units() / kMostChunks)};
   }
+  // Of a unit's lines, copied.
+  int64_t rows_bytes() const {
+    return std::min<int64_t>(unit_lines(), lines_) * (n_ + 2) * number();
+  }
   int64_t unit_bytes() const;
   void run_unit(int64_t unit, const char* tables, char* memory) const;
   void copy(const FftLines& from, int64_t first, const FftLines& to,
@@ -260,7 +264,7 @@ int64_t Transform::unit_bytes() const {
   line().work(&count);
   if (unit_lines() > 1) {
     count.take(plan_.buffer_bytes(loops_.lanes));
-    for (int i = 0; i < 2; ++i) count.take(loops_.lanes * (n_ + 2) * number());
+    for (int i = 0; i < 2; ++i) count.take(rows_bytes());
   }
   if (kind_ == Kind::from_half) count.take(plan_.n * number());
   return count.used();
@@ -276,8 +280,8 @@ void Transform::run_unit(int64_t unit, const char* tables, char* memory) const {
   char *buffer = nullptr, *memory_in = nullptr, *memory_out = nullptr;
   if (unit_lines() > 1) {
     buffer = pieces.take(plan_.buffer_bytes(loops_.lanes));
-    memory_in = pieces.take(loops_.lanes * (n_ + 2) * number());
-    memory_out = pieces.take(loops_.lanes * (n_ + 2) * number());
+    memory_in = pieces.take(rows_bytes());
+    memory_out = pieces.take(rows_bytes());
   }
   char* z =
       kind_ == Kind::from_half ? pieces.take(plan_.n * number()) : nullptr;

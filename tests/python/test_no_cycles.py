@@ -105,3 +105,14 @@ def test_nothing_is_left(name):
     finally:
         gc.enable()
     assert grown < X.nbytes, f"{grown / X.nbytes:.1f} times an argument's size"
+
+
+def test_large_scratch_is_given_back():
+    """That of a transform of a million numbers, and of a product of packed rows."""
+    fe.fft.fft(fe.randn(1000))
+    before = fe.memory_stats()["allocated"]
+    fe.fft.fft(fe.randn(1 << 20))
+    fe.randn(700, 3000) @ fe.randn(3000, 700)
+    kept = fe.memory_stats()["allocated"] - before
+    # The thread's own, and the tables of the transform.
+    assert kept < 24 << 20
