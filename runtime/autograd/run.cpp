@@ -264,10 +264,10 @@ Results run_apart(OpCall& c, bool grad) {
   return r;
 }
 
-// Scratch stays with the thread, but for what is so large that asking for it
-// anew costs nothing beside using it: the allocator keeps that for all threads.
+// Scratch stays with the thread, and so in its caches, but for what is larger
+// than these: the allocator keeps that for all threads.
 void run_with_scratch(OpCall& c) {
-  constexpr int64_t kKept = int64_t{4} << 20;
+  constexpr int64_t kKept = int64_t{32} << 20;
   const int64_t bytes = workspace_bytes(c);
   if (bytes <= kKept) {
     return run_cpu_kernel(c, bytes ? workspace.reserve(bytes) : nullptr);
