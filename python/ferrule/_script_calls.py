@@ -303,19 +303,19 @@ class Emit(ast.NodeTransformer):
         line, text = ast.Constant(what.lineno), ast.Constant(ast.unparse(what))
         return _call(name, holder, text, line)
 
-    def visit_Subscript(self, e: ast.Subscript) -> Any:
+    def _place(self, e: ast.Subscript | ast.Attribute) -> Any:
+        """`x[i]` and `x.name`: what is not read of them is written to the object."""
         text = copy.deepcopy(e)
         self.generic_visit(e)
         if not isinstance(e.ctx, ast.Load):
             e.value = self._changed("changed", e.value, text)
         return ast.fix_missing_locations(e)
 
+    def visit_Subscript(self, e: ast.Subscript) -> Any:
+        return self._place(e)
+
     def visit_Attribute(self, e: ast.Attribute) -> Any:
-        text = copy.deepcopy(e)
-        self.generic_visit(e)
-        if not isinstance(e.ctx, ast.Load):
-            e.value = self._changed("changed", e.value, text)
-        return ast.fix_missing_locations(e)
+        return self._place(e)
 
     def visit_Call(self, e: ast.Call) -> Any:
         function = copy.deepcopy(e.func)

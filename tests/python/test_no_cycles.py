@@ -108,9 +108,8 @@ def test_nothing_is_left(name):
 
 
 def test_large_scratch_is_given_back():
-    """That of a transform of eight million numbers, of which 64 MB are copies."""
+    """That of a transform of eight million numbers, of which 128 MB are copies."""
     before = fe.memory_stats()["allocated"]
     fe.fft.fft(fe.randn(1 << 23))
-    stats = fe.memory_stats()
-    assert stats["peak"] > before + (128 << 20)
-    assert stats["allocated"] - before < 64 << 20
+    # What stays is a thread's own scratch and the tables of the transform.
+    assert fe.memory_stats()["allocated"] - before < 64 << 20
